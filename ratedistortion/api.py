@@ -1,0 +1,103 @@
+"""What Python programs call; the commands are thin skins over it. Heavy imports wait until then."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ratedistortion.errors import RunDirectoryError, SettingsError
+from ratedistortion.figures import figure
+from ratedistortion.settings import Settings, differences, from_mapping
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = ["dry_run", "figure", "read", "sweep"]
+
+
+def sweep(
+    settings: Settings | None,
+    run_dir: str | Path,
+    report: Callable[[Mapping[str, Any]], None] = lambda event: None,
+    stop_signal: Callable[[], str | None] = lambda: None,
+) -> "pandas.DataFrame":
+    """Trains and measures one model per (beta, seed), and writes `run_dir/rd.parquet`.
+
+    Called again with the same settings it continues where it stopped; on a finished directory
+    it computes nothing.
+
+    Args:
+        settings: What to do. The loss of every run is D + beta R. None stands for the stored
+            settings of a run directory that exists, and for the defaults elsewhere.
+        run_dir: Created if need be; locked for the life of the call.
+        report: Told of every event, as a mapping with the key `event`.
+        stop_signal: Asked between dispatches, about once a second; the name of a signal ends the
+            sweep with a checkpoint.
+
+    Returns:
+        The table, one row per (beta, seed, split), in nats per image; `attrs["ratedistortion"]`
+        has its metadata and `attrs["summary"]` what `rd-sweep --json` prints.
+
+    Raises:
+        RateDistortionError: One of its subclasses, by what went wrong; the text says what to do.
+    """
+    from ratedistortion.rundir import TABLE, RunDirectory
+
+    with RunDirectory(Path(run_dir)) as directory:
+        manifest = directory.read_manifest()
+        settings = _resolve(settings, manifest, directory.path)
+        if manifest is not None:
+            if (directory.path / TABLE).exists():
+                from ratedistortion.summary import finished
+
+                return finished(directory.path, manifest, None)
+        from ratedistortion import job
+
+        return job.sweep(settings, directory, report, stop_signal)
+
+
+def read(run_dir: str | Path) -> "pandas.DataFrame":
+    """The table of a finished run directory, or of an `rd.parquet`, in nats per image.
+
+    Raises:
+        RunDirectoryError: If the sweep is not finished, or the table is damaged.
+        SettingsError: If there is no table of ours.
+    """
+    from ratedistortion import rundir, table
+
+    path = Path(run_dir)
+    return rundir.read_table(path) if path.is_dir() else table.read(path)
+
+
+def dry_run(settings: Settings | None, run_dir: str | Path) -> dict[str, Any]:
+    """What `sweep` would do, by name: runs, chunks, steps, memory, a time estimate, paths.
+
+    Nothing is trained or written; the data set is read.
+
+    Raises:
+        RateDistortionError: Whatever `sweep` would raise before it computes anything.
+    """
+    from ratedistortion import forecast
+    from ratedistortion.rundir import read_manifest
+
+    path = Path(run_dir)
+    manifest = read_manifest(path)
+    return forecast.forecast(_resolve(settings, manifest, path), path, manifest)
+
+
+def _resolve(settings: Settings | None, manifest: Mapping[str, Any] | None, path: Path) -> Settings:
+    """The settings asked for, once they agree with those that the directory was made with."""
+    if manifest is None:
+        return settings or Settings()
+    try:
+        stored = from_mapping(manifest["settings"], "manifest.json")
+    except (KeyError, SettingsError) as error:
+        raise RunDirectoryError(f"{path / 'manifest.json'}: damaged: {error}") from error
+    if settings is None:
+        return stored
+    if changed := differences(stored, settings):
+        raise RunDirectoryError(
+            f"{path} belongs to another configuration: "
+            + "; ".join(changed)
+            + ". Use another directory, or the stored values."
+        )
+    return settings

@@ -1,0 +1,51 @@
+"""What a command says and how it exits when something goes wrong: one line, no traceback."""
+
+import os
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from ratedistortion.errors import RateDistortionError
+
+
+class Command(click.Command):
+    """A command that turns every error into a line `Error: TEXT` on stderr and an exit code.
+
+    A `RateDistortionError` exits with its own code, wrong usage with 2, Ctrl-C with 130, anything
+    else with 1. `RATEDISTORTION_DEBUG=1` in the environment adds the traceback.
+    """
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Runs the command, and in standalone mode exits."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **extra)
+        try:
+            # Outside of standalone mode Click hands over its own errors too, and returns the code
+            # of `Context.exit`.
+            code = super().main(*args, standalone_mode=False, **extra)
+        except RateDistortionError as error:
+            _fail(str(error), error.exit_code)
+        except click.ClickException as error:
+            _fail(_one_line(error.format_message()), error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            _fail("interrupted.", 130)
+        except BrokenPipeError:
+            # Whoever read stdout, such as `head`, has left; the flush at exit must not complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except Exception as error:
+            _fail(_one_line(f"{type(error).__name__}: {error}"), 1)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(text: str, code: int) -> None:
+    if os.environ.get("RATEDISTORTION_DEBUG"):
+        traceback.print_exc()
+    click.echo(f"Error: {text}", err=True)
+    sys.exit(code)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,40 @@
+"""The curve that a set of (rate, distortion) points draws."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+def lower_convex_hull(
+    rate: Float[np.ndarray, " points"], distortion: Float[np.ndarray, " points"]
+) -> Int[np.ndarray, " hull"]:
+    r"""The points that minimise D + beta R for some beta of at least 0.
+
+    What lies on the segment between two of them is reached by using one model for a share of the
+    images and the other for the rest.
+
+    Args:
+        rate: R of each point, in any unit, finite.
+        distortion: D of each point, in the same unit, finite.
+
+    Returns:
+        Indices of the hull's corners, in order of increasing rate and decreasing distortion;
+        points inside an edge are left out. Runs are noisy, so their hull lies a little below the
+        mean over seeds.
+
+    Source: Andrew, "Another efficient algorithm for convex hulls in two dimensions", 1979.
+    """
+    hull: list[int] = []
+    for point in np.lexsort((distortion, rate)).tolist():
+        while len(hull) > 1 and _turn(rate, distortion, hull[-2], hull[-1], point) <= 0:
+            hull.pop()
+        # Among points of one rate the lowest comes first: the others are above the hull.
+        if not hull or rate[point] > rate[hull[-1]]:
+            hull.append(point)
+    corners = np.array(hull, int)
+    # Past the lowest distortion the hull rises again, and more rate buys nothing.
+    return corners[: int(np.argmin(distortion[corners])) + 1] if hull else corners
+
+
+def _turn(x: np.ndarray, y: np.ndarray, a: int, b: int, c: int) -> float:
+    """Twice the area of the triangle a, b, c: above 0 where the path turns left."""
+    return (x[b] - x[a]) * (y[c] - y[a]) - (y[b] - y[a]) * (x[c] - x[a])

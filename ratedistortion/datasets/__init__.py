@@ -1,0 +1,7 @@
+"""Data sets: a name, a path or a synthetic source becomes arrays that are fit to train on."""
+
+from ratedistortion.datasets.dataset import Dataset
+from ratedistortion.datasets.embedded import DATASETS
+from ratedistortion.datasets.loading import load
+
+__all__ = ["DATASETS", "Dataset", "load"]

@@ -1,0 +1,113 @@
+"""What every source hands over: two arrays that were checked, and the scale of their values."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ratedistortion.errors import DatasetError
+
+
+class Splits(NamedTuple):
+    """Train and test examples, (examples, dimensions) or (examples, height, width, channels).
+
+    Both are uint8 or both float32; the value of an entry is stored * scale.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    scale: float
+
+
+def pair(train: np.ndarray, test: np.ndarray, source: str) -> Splits:
+    """Checks two arrays and brings them to uint8 or float32.
+
+    Args:
+        train: Booleans, whole numbers in 0 to 255 or finite floats, of shape (examples,
+            dimensions), (examples, height, width) or (examples, height, width, channels). Float
+            images lie in [0, 1]; flat floats may be any number.
+        test: The same, with as many dimensions an example.
+        source: What to call the data in an error.
+
+    Returns:
+        The splits. Whole numbers that are all 0 or 1 have scale 1, others 1/255, floats 1.
+
+    Raises:
+        DatasetError: Naming what was expected and what was got.
+    """
+    train, test = _checked(train, f"{source}, train"), _checked(test, f"{source}, test")
+    if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
+        raise DatasetError(
+            f"{source}: train and test must have examples of one shape and kind: got train "
+            f"{train.shape[1:]} {train.dtype} and test {test.shape[1:]} {test.dtype}."
+        )
+    binary = train.dtype == np.uint8 and max(train.max(), test.max()) <= 1
+    return Splits(train, test, 1.0 if binary or train.dtype == np.float32 else 1 / 255)
+
+
+def split(array: np.ndarray, source: str) -> tuple[np.ndarray, np.ndarray]:
+    """Train and test of a source that has one array: a sixth, drawn at random, is the test.
+
+    The draw depends on the number of examples only.
+
+    Raises:
+        DatasetError: If there are not two examples.
+    """
+    if array.ndim == 0 or len(array) < 2:
+        raise DatasetError(
+            f"{source} must have at least 2 examples, to split them into train and test: "
+            f"got shape {array.shape}."
+        )
+    order = np.argsort(stream("split").random(len(array)), kind="stable")
+    test = max(1, len(array) // 6)
+    return array[order[test:]], array[order[:test]]
+
+
+def stream(purpose: str) -> np.random.Generator:
+    """The random numbers of one purpose, always the same ones, independent between purposes."""
+    return np.random.Generator(np.random.PCG64(list(purpose.encode())))
+
+
+def reason(error: Exception) -> str:
+    """What another library's error says, in one line and without its full stop."""
+    return str(error).split("\n")[0].rstrip(". ") or type(error).__name__
+
+
+def _checked(array: np.ndarray, what: str) -> np.ndarray:
+    if array.ndim not in (2, 3, 4) or array.size == 0:
+        raise DatasetError(
+            f"{what}: the shape must be (examples, dimensions), (examples, height, width) or "
+            f"(examples, height, width, channels), without zeros: got {array.shape}."
+        )
+    if array.dtype.kind in "bui":
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high > 255:
+            raise DatasetError(
+                f"{what}: whole numbers must lie in 0 to 255: got {low} to {high}; "
+                "for other ranges save floats in [0, 1]."
+            )
+        array = array.astype(np.uint8, copy=False)
+    elif array.dtype.kind == "f":
+        array = _checked_floats(array, what)
+    else:
+        raise DatasetError(
+            f"{what}: expected uint8, bool, whole numbers or floats: got dtype {array.dtype}."
+        )
+    return array[..., None] if array.ndim == 3 else array
+
+
+def _checked_floats(array: np.ndarray, what: str) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32, copy=False)
+    finite = np.isfinite(array)
+    if not finite.all():
+        first = tuple(int(place) for place in np.unravel_index(finite.argmin(), array.shape))
+        raise DatasetError(
+            f"{what}: values must be finite in float32: got {array.size - finite.sum()} nan or inf "
+            f"of {array.size}, the first at index {first}; remove or replace them."
+        )
+    if array.ndim > 2 and not (array.min() >= 0 and array.max() <= 1):
+        raise DatasetError(
+            f"{what}: float images must lie in [0, 1]: got {array.min():g} to {array.max():g}; "
+            "rescale them, or save 8-bit images as uint8."
+        )
+    return array

@@ -1,0 +1,43 @@
+"""What a data set is to everyone else: arrays, their scale and their hash."""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """Examples to train on and to measure on, in the smallest dtype that holds them.
+
+    The value that a model sees is stored * scale. Arrays are (examples, dimensions), uint8, or
+    float32 where the data are floats.
+
+    Attributes:
+        name: The data set as the user gave it.
+        train: What training reads.
+        splits: "train" and "test", what every model is measured on, in the dtype and scale of
+            `train`. "train" is the same array object as `train`, unless `dynamic`.
+        shape: (height, width, channels) of an image, or (dimensions,) of a vector.
+        scale: 1/255 for 8-bit images, 1/16 for the digits, 1 for zeros and ones and for floats.
+        dynamic: Whether training must draw fresh Bernoulli(value) pixels at every step. If so,
+            `train` holds the probabilities, and `splits` one fixed draw, stored as 0 and 1/scale.
+        sha256: Of the bytes, shapes and dtypes of all arrays.
+    """
+
+    name: str
+    train: np.ndarray
+    splits: dict[str, np.ndarray]
+    shape: tuple[int, ...]
+    scale: float
+    dynamic: bool
+    sha256: str
+
+
+def arrays_sha256(arrays: dict[str, np.ndarray]) -> str:
+    """Hash of named arrays: bytes, shapes, dtypes and names, in the order given."""
+    digest = hashlib.sha256()
+    for name, array in arrays.items():
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

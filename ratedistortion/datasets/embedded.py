@@ -1,0 +1,99 @@
+"""Data sets that need no file of the user's: scikit-learn's digits, and synthetic sources."""
+
+import gzip
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ratedistortion.datasets.arrays import Splits, pair, split, stream
+from ratedistortion.errors import DatasetError
+
+_EXAMPLES = {"train": 20_000, "test": 10_000}
+_MOST_DIMENSIONS = 100_000
+
+
+def digits(specification: str) -> Splits:
+    """The handwritten digits that scikit-learn bundles: 1498 train, 299 test, 8x8, grey 0 to 16.
+
+    Source: Alpaydin and Kaynak, "Optical recognition of handwritten digits", UCI, 1998, its test
+    set. CC BY 4.0.
+    """
+    if specification:
+        raise DatasetError(f"digits takes nothing after its name: got 'digits:{specification}'.")
+    train, test = split(_digit_images(), "digits")
+    return pair(train, test, "digits")._replace(scale=1 / 16)
+
+
+def gaussian(specification: str) -> Splits:
+    r"""Independent N(0, variance) coordinates, one for each variance: `gaussian:4,1,0.25`.
+
+    20,000 train and 10,000 test vectors, always the same ones. Its rate-distortion function is
+    known: reverse water-filling.
+    """
+    variances = _numbers(specification)
+    if not variances or not all(1e-30 <= variance <= 1e30 for variance in variances):  # float32
+        raise DatasetError(
+            "gaussian must be given variances above 0 (1e-30 to 1e30), such as gaussian:4,1,0.25: "
+            f"got 'gaussian:{specification}'."
+        )
+
+    def draw(name: str, examples: int) -> np.ndarray:
+        normal = stream(f"gaussian {name}").standard_normal((examples, len(variances)))
+        return (normal * np.sqrt(variances)).astype(np.float32)
+
+    return pair(*(draw(*item) for item in _EXAMPLES.items()), source="gaussian")
+
+
+def bernoulli(specification: str) -> Splits:
+    r"""Independent pixels that are 1 with probability P: `bernoulli:P,DIMENSIONS`.
+
+    20,000 train and 10,000 test vectors, always the same ones. Its rate-distortion function
+    under Hamming distortion is known: h(P) - h(D) a pixel.
+    """
+    numbers = _numbers(specification)
+    valid = len(numbers) == 2 and 0 < numbers[0] < 1 and numbers[1].is_integer()
+    if not valid or not 1 <= numbers[1] <= _MOST_DIMENSIONS:
+        raise DatasetError(
+            "bernoulli must be given a probability between 0 and 1 and a number of dimensions up "
+            f"to {_MOST_DIMENSIONS}, such as bernoulli:0.3,16: got 'bernoulli:{specification}'."
+        )
+    probability, dimensions = numbers[0], int(numbers[1])
+
+    def draw(name: str, examples: int) -> np.ndarray:
+        random = stream(f"bernoulli {name}").random
+        # Row by row: the whole in float64 would take eight times the memory of the result.
+        rows = (random(dimensions) < probability for _ in range(examples))
+        return np.fromiter(rows, dtype=(np.uint8, dimensions), count=examples)
+
+    return pair(*(draw(*item) for item in _EXAMPLES.items()), source="bernoulli")
+
+
+def _digit_images() -> np.ndarray:
+    spec = importlib.util.find_spec("sklearn")
+    bundled = Path(spec.origin if spec and spec.origin else "").parent
+    bundled = bundled / "datasets" / "data" / "digits.csv.gz"
+    if bundled.is_file():  # importing scikit-learn to read one file takes more than a second
+        with gzip.open(bundled, "rt") as rows:
+            return np.loadtxt(rows, delimiter=",", dtype=np.uint8)[:, :64].reshape(-1, 8, 8)
+    from sklearn.datasets import load_digits
+
+    bunch: Any = load_digits()
+    return bunch.images.astype(np.uint8)
+
+
+def _numbers(specification: str) -> list[float]:
+    try:
+        return [float(item) for item in specification.split(",")]
+    except ValueError:
+        return []
+
+
+# Name -> the function that takes the text after the colon ("" without one).
+DATASETS: dict[str, Callable[[str], Splits]] = {
+    "digits": digits,
+    "gaussian": gaussian,
+    "bernoulli": bernoulli,
+}

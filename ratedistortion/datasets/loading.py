@@ -1,0 +1,105 @@
+"""From settings to a data set that is fit for them."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ratedistortion.datasets.arrays import Splits
+from ratedistortion.datasets.binarize import binarized
+from ratedistortion.datasets.dataset import Dataset, arrays_sha256
+from ratedistortion.datasets.embedded import DATASETS
+from ratedistortion.datasets.idx_files import read_idx_folder
+from ratedistortion.datasets.numpy_files import SUFFIXES, read_numpy
+from ratedistortion.datasets.tfds import read_tfds, read_tfds_folder
+from ratedistortion.errors import DatasetError
+from ratedistortion.settings import Settings
+
+
+def load(settings: Settings) -> Dataset:
+    """The data set that the settings name, cut, binarised and checked as they say.
+
+    Args:
+        settings: `dataset` is an embedded name (`digits`), a synthetic source (`gaussian:4,1`,
+            `bernoulli:0.3,16`), an `.npz` or `.npy` file, a folder of idx files, or a TFDS name
+            such as `mnist`, `mnist:3.0.1` or `name/config`. A bare word is never a path: for a
+            folder of that name write `./mnist`. Also read: `data_dir`, `download`,
+            `max_examples` (the first so many of each split), `binarize`, `likelihood`,
+            `batch_size`.
+
+    Returns:
+        Arrays that depend on these settings and on the files only.
+
+    Raises:
+        DatasetError: If the data cannot be found or read, or do not suit the settings; one line
+            that says what was expected, what was got and what to do.
+    """
+    name, dynamic = str(settings.dataset), settings.binarize == "dynamic"
+    train, test, scale = _read(name, settings)
+    source = Splits(train[: settings.max_examples], test[: settings.max_examples], scale)
+    measured = binarized(source, str(settings.binarize), name)
+    _check(measured, settings, name)
+    splits = {"train": _flat(measured.train), "test": _flat(measured.test)}
+    trained = _flat(source.train) if dynamic else splits["train"]
+    return Dataset(
+        name=name,
+        train=trained,
+        splits=splits,
+        shape=source.train.shape[1:],
+        scale=measured.scale,
+        dynamic=dynamic,
+        sha256=arrays_sha256(splits | ({"probabilities": trained} if dynamic else {})),
+    )
+
+
+def _read(name: str, settings: Settings) -> Splits:
+    family, _, specification = name.partition(":")
+    if family in DATASETS:
+        return DATASETS[family](specification)
+    path = Path(os.path.expanduser(name))
+    # `name/config` is a TFDS name unless there is such a path; a bare word always is one, so that
+    # a folder in the working directory does not change what `mnist` means.
+    named_as_path = path.suffix in (*SUFFIXES, ".gz") or name.startswith((".", "~", os.sep))
+    if not named_as_path and not ("/" in name and path.exists()):
+        return read_tfds(name, settings.data_dir, settings.download, settings.max_examples)
+    if path.is_dir():
+        if (path / "dataset_info.json").exists():
+            return read_tfds_folder(path, settings.max_examples)
+        return read_idx_folder(path)
+    if not path.exists():
+        raise DatasetError(f"{name} is not there: expected a file or a folder; check the path.")
+    if path.suffix not in SUFFIXES:
+        raise DatasetError(
+            f"{name} must be an .npz or .npy file, or a folder of idx files or of a prepared TFDS "
+            f"set: got {path.suffix or 'a file without suffix'}."
+        )
+    return read_numpy(path)
+
+
+def _check(splits: Splits, settings: Settings, name: str) -> None:
+    if settings.likelihood == "bernoulli":
+        _check_binary(splits, name)
+    if len(splits.train) < settings.batch_size or min(len(splits.train), len(splits.test)) < 2:
+        raise DatasetError(
+            f"{name} must have at least {settings.batch_size} training examples, one batch, and 2 "
+            f"in each split: got {len(splits.train)} train and {len(splits.test)} test; lower "
+            "--batch-size, or raise --max-examples."
+        )
+
+
+def _check_binary(splits: Splits, name: str) -> None:
+    for split, array in (("train", splits.train), ("test", splits.test)):
+        other = (array != 0) & (array != np.asarray(round(1 / splits.scale), array.dtype))
+        if not other.any():
+            continue
+        value = array.flat[other.argmax()] * splits.scale
+        grey = array.min() >= 0 and array.max() * splits.scale <= 1
+        choices = "--binarize static, dynamic or threshold, or " if grey else ""
+        raise DatasetError(
+            f"{name}: the bernoulli likelihood needs values that are 0 or 1: got {value:.4g} in "
+            f"{split}; use {choices}--likelihood gaussian."
+        )
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    return array.reshape(len(array), -1)

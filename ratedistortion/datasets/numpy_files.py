@@ -1,0 +1,66 @@
+"""`.npz` and `.npy` files, never unpickled."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ratedistortion.datasets.arrays import Splits, pair, reason, split
+from ratedistortion.errors import DatasetError
+
+_PAIRS = (("train", "test"), ("x_train", "x_test"))
+# What such a file begins with; an .npz is a zip file.
+SUFFIXES = {".npz": b"PK", ".npy": b"\x93NUMPY"}
+
+
+def read_numpy(path: Path) -> Splits:
+    """The data of an `.npz` or `.npy` file.
+
+    Args:
+        path: An `.npz` with arrays `train` and `test` (or `x_train` and `x_test`), others such as
+            labels being ignored; or with one array, or one called `images`, which is split into
+            train and test. Or an `.npy`, which is split too.
+
+    Returns:
+        The splits, checked.
+
+    Raises:
+        DatasetError: If the file is damaged, holds objects or does not hold such arrays.
+    """
+    signature = SUFFIXES[path.suffix]
+    # What NumPy and zipfile raise on bytes that are not theirs is no closed list: OSError,
+    # ValueError, EOFError, BadZipFile, zlib.error, TokenError, MemoryError, RuntimeError.
+    try:
+        with path.open("rb") as file:
+            if file.read(len(signature)) != signature:
+                raise ValueError(f"it does not begin as an {path.suffix} file does")
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return pair(*split(loaded, str(path)), source=str(path))
+        with loaded:
+            chosen = _choose(loaded.files, path)
+            arrays = [np.asarray(loaded[name]) for name in chosen]
+    except DatasetError:
+        raise
+    except Exception as error:
+        if "allow_pickle" in str(error):
+            raise DatasetError(
+                f"{path} holds Python objects, which are never unpickled: save arrays of uint8 or "
+                "floats."
+            ) from None
+        raise DatasetError(
+            f"{path} cannot be read, it is damaged or no {path.suffix} file: {reason(error)}."
+        ) from error
+    train, test = arrays if len(arrays) == 2 else split(arrays[0], str(path))
+    return pair(train, test, str(path))
+
+
+def _choose(names: list[str], path: Path) -> tuple[str, ...]:
+    for chosen in (*_PAIRS, ("images",)):
+        if set(chosen) <= set(names):
+            return chosen
+    if len(names) == 1:
+        return (names[0],)
+    raise DatasetError(
+        f"{path} must hold arrays called train and test, or images, or one array: "
+        f"got {', '.join(names) or 'none'}."
+    )

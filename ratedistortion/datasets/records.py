@@ -1,0 +1,89 @@
+"""Images out of TFDS's record files, without TensorFlow."""
+
+import io
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ratedistortion.datasets.tfrecord import tfrecords
+from ratedistortion.errors import DatasetError
+
+_RECORDS_A_SLICE = 4096
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+
+
+def read_images(
+    paths: list[Path], file_format: str, feature: str, channels: int, count: int
+) -> np.ndarray:
+    """The first `count` images of a split, in the order of its files.
+
+    Args:
+        paths: The split's record files.
+        file_format: A key of `RECORDS`.
+        feature: Name of the image in each record.
+        channels: 1, 2, 3 or 4.
+        count: How many images there must be at least.
+
+    Returns:
+        uint8, (count, height, width, channels).
+
+    Raises:
+        DatasetError: If the images differ in size.
+        ValueError: If there are fewer records, or one is damaged.
+        OSError: If a file or an image cannot be read.
+    """
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    example: Any = tf_example_pb2.Example  # pyright: ignore[reportAttributeAccessIssue]
+    records = itertools.chain.from_iterable(map(RECORDS[file_format], paths))
+    images = np.empty(0, np.uint8)
+    read = 0
+    for read, record in enumerate(itertools.islice(records, count), start=1):
+        features = example.FromString(record).features.feature
+        if not features[feature].bytes_list.value:
+            raise ValueError(f"record {read} has no {feature!r}")
+        image = decode(features[feature].bytes_list.value[0], channels)
+        if read == 1:
+            images = np.empty((count, *image.shape), np.uint8)
+        if image.shape != images.shape[1:]:
+            raise DatasetError(
+                f"{paths[0].parent}: images must be of one size: got {images.shape[1:]} and, as "
+                f"number {read}, {image.shape}; resize them and give an .npz file."
+            )
+        images[read - 1] = image
+    if read < count:
+        raise ValueError(f"expected {count} records, got {read}")
+    return images
+
+
+def decode(encoded: bytes, channels: int) -> np.ndarray:
+    """One PNG or JPEG image as uint8 of shape (height, width, channels)."""
+    from PIL import Image
+
+    image: Any = Image.open(io.BytesIO(encoded))
+    if image.mode != _MODES[channels]:
+        image = image.convert(_MODES[channels])
+    return np.asarray(image).reshape(image.height, image.width, channels)
+
+
+def array_records(path: Path) -> Iterator[bytes]:
+    """The records of an ArrayRecord file."""
+    # The reader itself: the data source on top of it logs an ERROR line for every file whose
+    # records are packed in groups.
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    reader = ArrayRecordReader(str(path))
+    try:
+        for start in range(0, reader.num_records(), _RECORDS_A_SLICE):
+            yield from reader.read(start, min(start + _RECORDS_A_SLICE, reader.num_records()))
+    finally:
+        reader.close()
+
+
+RECORDS: dict[str, Callable[[Path], Iterator[bytes]]] = {
+    "array_record": array_records,
+    "tfrecord": tfrecords,
+}

@@ -1,0 +1,166 @@
+"""Image sets of TensorFlow Datasets (TFDS) that are already prepared on this machine."""
+
+import contextlib
+import difflib
+import hashlib
+import importlib.util
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ratedistortion.datasets.arrays import Splits, pair, reason, split
+from ratedistortion.datasets.cache import cached
+from ratedistortion.datasets.embedded import DATASETS
+from ratedistortion.datasets.records import RECORDS, read_images
+from ratedistortion.errors import DatasetError
+
+_NAME = re.compile(r"(?P<name>\w+)(/(?P<config>\w[\w.+-]*))?(:(?P<version>\d+\.\d+\.\d+))?")
+_NEEDED = ("tensorflow", "importlib_resources")
+_INSTALL = f"pip install {' '.join(_NEEDED)}"
+
+
+def read_tfds(dataset: str, data_dir: str | None, download: bool, limit: int | None) -> Splits:
+    """The images of a TFDS set.
+
+    Args:
+        dataset: `name`, `name:version`, `name/config` or `name/config:version`. Without a
+            version, the newest that is prepared.
+        data_dir: Where prepared sets are; else $TFDS_DATA_DIR, else ~/tensorflow_datasets.
+        download: Whether a set that is not prepared may be downloaded and prepared.
+        limit: How many examples of each split are wanted, if not all.
+
+    Returns:
+        The splits; `test` is the split of that name, else `validation`, else a part of `train`.
+
+    Raises:
+        DatasetError: If the set is unknown, not prepared, damaged or not of images of one size.
+    """
+    root = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    root = Path(os.path.expanduser(root)).absolute()
+    match = _NAME.fullmatch(dataset)
+    folder = _prepared(root, **match.groupdict()) if match else None
+    if folder is None:
+        _check_known(dataset, match["name"] if match else re.split("[:/]", dataset)[0])
+        if not download:
+            builder = (
+                f"tfds.builder({dataset!r}, data_dir={str(root)!r}, file_format='array_record')"
+            )
+            raise DatasetError(
+                f"{dataset} is a TFDS data set not prepared in {root}{_path_hint(dataset)}: run "
+                f'`{_INSTALL}`, then `python -c "import tensorflow_datasets as tfds; {builder}'
+                '.download_and_prepare()"`.'
+            )
+        folder = _download(dataset, root)
+    return read_tfds_folder(folder, limit)
+
+
+def read_tfds_folder(folder: Path, limit: int | None) -> Splits:
+    """The images of a prepared TFDS set, from the folder that holds its `dataset_info.json`.
+
+    None of the set's own code is imported. Raises `DatasetError` as `read_tfds` does.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        info: Any = tfds.builder_from_directory(folder).info
+        test = next((name for name in ("test", "validation") if name in info.splits), None)
+        if test is None:  # which rows are the test depends on all of them
+            return pair(*split(_images(info, folder, "train", None), str(folder)), str(folder))
+        train, test = (_images(info, folder, name, limit) for name in ("train", test))
+        return pair(train, test, str(folder))
+    except DatasetError:
+        raise
+    except Exception as error:  # protobuf, Pillow, the readers: no closed list
+        raise DatasetError(
+            f"{folder} cannot be read: {reason(error)}; if it is damaged, prepare it again."
+        ) from error
+
+
+def _images(info: Any, folder: Path, name: str, limit: int | None) -> np.ndarray:
+    if name not in info.splits:
+        raise DatasetError(f"{folder} must have a train split: got {', '.join(info.splits)}.")
+    file_format = info.file_format.value
+    if file_format not in RECORDS:
+        raise DatasetError(
+            f"{folder} must be in the form {' or '.join(RECORDS)}: got {file_format}; prepare it "
+            "again with file_format='array_record'."
+        )
+    feature, channels = _image_feature(info.features, folder)
+    paths = [Path(path) for path in info.splits[name].filepaths]
+    count = min(limit or sys.maxsize, info.splits[name].num_examples)
+    content = hashlib.sha256()
+    for path in (folder / "features.json", *paths):
+        with path.open("rb") as file:
+            content.update(hashlib.file_digest(file, "sha256").digest())
+    key = f"{info.full_name.replace('/', '-')}-{name}-{count}-{content.hexdigest()}"
+    return cached(key, lambda: read_images(paths, file_format, feature, channels, count))
+
+
+def _image_feature(features: Any, folder: Path) -> tuple[str, int]:
+    import tensorflow_datasets as tfds
+
+    images = [name for name in features if isinstance(features[name], tfds.features.Image)]
+    chosen = "image" if "image" in images else images[0] if len(images) == 1 else None
+    if chosen is None:
+        raise DatasetError(
+            f"{folder} must have one image in each example: got {', '.join(images) or 'none'} "
+            f"among {', '.join(features)}."
+        )
+    if features[chosen].np_dtype != np.uint8:
+        raise DatasetError(
+            f"{folder} must have 8-bit images: got {np.dtype(features[chosen].np_dtype)}."
+        )
+    return chosen, features[chosen].shape[-1]
+
+
+def _prepared(root: Path, name: str, config: str | None, version: str | None) -> Path | None:
+    folders = [
+        path.parent
+        for pattern in ([f"{name}/{config}/*"] if config else [f"{name}/*", f"{name}/*/*"])
+        for path in root.glob(f"{pattern}/dataset_info.json")
+        if re.fullmatch(r"\d+\.\d+\.\d+", path.parent.name) and version in (None, path.parent.name)
+    ]
+    configs = sorted({str(folder.parent.relative_to(root)) for folder in folders})
+    if len(configs) > 1:
+        raise DatasetError(f"{name} is prepared as {', '.join(configs)}: name one of these.")
+    return max(folders, key=lambda it: [int(n) for n in it.name.split(".")], default=None)
+
+
+def _check_known(dataset: str, name: str) -> None:
+    import tensorflow_datasets as tfds
+
+    known = tfds.list_builders(with_community_datasets=False)
+    if name in known:
+        return
+    close = difflib.get_close_matches(name.lower(), [*DATASETS, *known], cutoff=0.65)
+    hint = f"did you mean {', '.join(close)}?" if close else "check the spelling."
+    raise DatasetError(
+        f"no data set is called {dataset!r}{_path_hint(dataset)}: expected {', '.join(DATASETS)}, "
+        f"the name of a TFDS set, an .npz or .npy file, or a folder of idx files; {hint}"
+    )
+
+
+def _path_hint(dataset: str) -> str:
+    return f" (the path of that name is ./{dataset})" if os.path.exists(dataset) else ""
+
+
+def _download(dataset: str, root: Path) -> Path:
+    import tensorflow_datasets as tfds
+
+    missing = [module for module in _NEEDED if importlib.util.find_spec(module) is None]
+    if missing:
+        raise DatasetError(
+            f"to download {dataset}, {' and '.join(missing)} must be installed: run `{_INSTALL}`, "
+            "then the same command again."
+        )
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            builder = tfds.builder(dataset, data_dir=root, file_format="array_record")
+            builder.download_and_prepare()
+    except Exception as error:  # network, checksums, TensorFlow: no closed list
+        raise DatasetError(f"{dataset} could not be downloaded: {reason(error)}.") from error
+    return Path(builder.data_dir)

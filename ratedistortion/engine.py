@@ -1,0 +1,297 @@
+"""Many runs as one compiled job; the only place that knows there are many."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from ratedistortion.datasets import Dataset
+from ratedistortion.errors import RunDirectoryError, SettingsError
+from ratedistortion.measure import Codes, Measurement, make_measure
+from ratedistortion.models.autoencoder import make_functions
+from ratedistortion.plan import Plan, RunId
+from ratedistortion.settings import Settings
+from ratedistortion.train import Arguments, Source, TrainState, make_run
+
+# Long enough that the host's part costs nothing, short enough that a signal is soon heard.
+_BLOCK_SECONDS = 1.0
+PICTURES = 10
+
+
+class Block(NamedTuple):
+    """Where training stands: `steps` are done; the state lives until the next block begins."""
+
+    steps: int
+    seconds: float
+    state: TrainState
+
+
+class Measured(NamedTuple):
+    """One run on one split, as NumPy arrays."""
+
+    run: RunId
+    split: str
+    measurement: Measurement
+    codes: Codes
+
+
+def find_devices(settings: Settings) -> list[jax.Device]:
+    """The devices to sweep on; a CPU counts as one device per core.
+
+    Raises:
+        SettingsError: If a GPU is asked for and JAX sees none.
+    """
+    try:
+        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    except RuntimeError:
+        pass  # JAX is already running, in somebody's notebook: its devices are as they are.
+    if settings.deterministic and "xla_gpu_deterministic_ops" not in os.environ.get(
+        "XLA_FLAGS", ""
+    ):
+        os.environ["XLA_FLAGS"] = (
+            os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
+        )
+    if settings.device == "auto":
+        return jax.local_devices()
+    try:
+        return jax.local_devices(backend=settings.device)
+    except RuntimeError as error:
+        raise SettingsError(
+            f"device: JAX sees no {settings.device}: leave --device out to use what there is"
+            " (for NVIDIA GPUs install ratedistortion[cuda])."
+        ) from error
+
+
+class Engine:
+    """The compiled functions of a sweep, each compiled once however many chunks there are.
+
+    Args:
+        settings: The sweep.
+        data: Its data set; moved to every device once.
+        plan: Its chunks.
+        devices: At least as many as the plan needs.
+    """
+
+    def __init__(
+        self, settings: Settings, data: Dataset, plan: Plan, devices: Sequence[jax.Device]
+    ) -> None:
+        self.settings, self.data, self.plan = settings, data, plan
+        self.compile_seconds = 0.0
+        self._mesh = jax.make_mesh(
+            (plan.devices,),
+            ("runs",),
+            axis_types=(jax.sharding.AxisType.Auto,),
+            devices=devices[: plan.devices],
+        )
+        self._spread = NamedSharding(self._mesh, P("runs"))
+        self._everywhere = NamedSharding(self._mesh, P())
+        self._images = {
+            split: jax.device_put(images, self._everywhere) for split, images in data.splits.items()
+        }
+        self._train_images = (
+            self._images["train"]
+            if data.train is data.splits["train"]
+            else jax.device_put(data.train, self._everywhere)
+        )
+        self._functions, self._run, self.bytes_per_run = describe(settings, data)
+        self.steps = self._run.steps
+        self._compiled: dict[str, Callable[..., Any]] = {}
+
+    def train(
+        self, runs: Sequence[RunId], saved: Sequence[np.ndarray] | None = None, done: int = 0
+    ) -> Iterator[Block]:
+        """Trains the runs of a chunk, block by block.
+
+        Args:
+            runs: At most `plan.width` of them; padded with copies of the last.
+            saved: The leaves of a state that `leaves` returned, to continue from.
+            done: Steps that `saved` has behind it.
+
+        Yields:
+            A block before the first step and after each dispatch; the last has all the steps.
+        """
+        arguments = self._arguments(runs)
+        if saved is None:
+            state = self._call("start", self._start, arguments)
+        else:
+            shapes = jax.eval_shape(self._start, arguments)
+            expected = [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(shapes)]
+            if [(leaf.shape, leaf.dtype) for leaf in saved] != expected:
+                raise RunDirectoryError("the checkpoint does not fit the model: delete it.")
+            state = jax.tree.unflatten(
+                jax.tree.structure(shapes), jax.device_put(list(saved), self._spread)
+            )
+        yield Block(done, 0.0, state)
+        size = 1
+        while done < self.steps:
+            last = min(done + size, self.steps)
+            step_numbers = jax.device_put((np.int32(done), np.int32(last)), self._everywhere)
+            inputs = (state, arguments, self._train_images, *step_numbers)
+            self._compile("advance", self._advance, inputs, donate_argnums=0)
+            began = time.perf_counter()
+            state = jax.block_until_ready(self._compiled["advance"](*inputs))
+            seconds = time.perf_counter() - began
+            size = max(1, min(int((last - done) / seconds * _BLOCK_SECONDS), 2 * size))
+            done = last
+            yield Block(done, seconds, state)
+
+    def measure(self, runs: Sequence[RunId], state: TrainState) -> Iterator[Measured]:
+        """Measures every run of a trained chunk on every split, one run per device at a time."""
+        lanes = self.plan.width // self.plan.devices
+        arguments = self._arguments(runs)
+        with jax.enable_x64(True):
+            for lane in range(lanes):
+                place = jax.device_put(np.int32(lane), self._everywhere)
+                for split, images in self._images.items():
+                    results = self._call(
+                        f"measure {split}", self._measure, state, arguments, images, place
+                    )
+                    results = jax.tree.map(np.asarray, results)
+                    for device in range(self.plan.devices):
+                        n = device * lanes + lane
+                        if n < len(runs):
+                            one = jax.tree.map(lambda leaf, device=device: leaf[device], results)
+                            yield Measured(runs[n], split, *one)
+
+    def pictures(self, runs: Sequence[RunId], state: TrainState) -> dict[str, np.ndarray]:
+        """Expected images for the gallery, each (runs, PICTURES, *shape of an image), float32.
+
+        Returns:
+            `reconstructions` of the first test images from the means of their posteriors, and
+            `samples` decoded from the prior.
+        """
+        originals = jax.device_put(self.data.splits["test"][:PICTURES], self._everywhere)
+        results = self._call("pictures", self._pictures, state, self._arguments(runs), originals)
+        return {
+            name: np.asarray(value)[: len(runs)].reshape(len(runs), -1, *self.data.shape)
+            for name, value in results.items()
+        }
+
+    def history(self, runs: Sequence[RunId], state: TrainState) -> list[dict[str, Any]]:
+        """The loss curve of every run: mean D and R in nats per image over shares of the steps."""
+        points = state.history.shape[1]
+        share = np.arange(self.steps, dtype=np.int64) * points // self.steps
+        counts = np.bincount(share, minlength=points)
+        used = counts > 0
+        means = np.asarray(state.history)[:, used] / counts[used][None, :, None]
+        return [
+            {
+                "beta": run.beta,
+                "seed": run.seed,
+                "steps": np.cumsum(counts)[used].tolist(),
+                "distortion": means[n, :, 0].astype(float).tolist(),
+                "rate": means[n, :, 1].astype(float).tolist(),
+            }
+            for n, run in enumerate(runs)
+        ]
+
+    def diverged_at(self, runs: Sequence[RunId], state: TrainState) -> list[int | None]:
+        """The step at which each run stopped being finite, None where it never did."""
+        steps = np.asarray(state.diverged_at)[: len(runs)].tolist()
+        return [step if step >= 0 else None for step in steps]
+
+    def _arguments(self, runs: Sequence[RunId]) -> Arguments:
+        padded = [*runs, *[runs[-1]] * (self.plan.width - len(runs))]
+        columns = Arguments(
+            beta=np.array([run.beta for run in padded], np.float32),
+            learning_rate=np.full(len(padded), self.settings.learning_rate, np.float32),
+            seed=np.array([run.seed for run in padded], np.int32),
+        )
+        return jax.device_put(columns, self._spread)
+
+    def _call(self, name: str, function: Callable[..., Any], *inputs: Any) -> Any:
+        self._compile(name, function, inputs)
+        return jax.block_until_ready(self._compiled[name](*inputs))
+
+    def _compile(
+        self, name: str, function: Callable[..., Any], inputs: tuple[Any, ...], **options: Any
+    ) -> None:
+        if name not in self._compiled:
+            began = time.perf_counter()
+            self._compiled[name] = jax.jit(function, **options).lower(*inputs).compile()
+            self.compile_seconds += time.perf_counter() - began
+
+    def _spread_over_devices(self, function: Callable[..., Any], *specs: P) -> Callable[..., Any]:
+        return jax.shard_map(
+            function, mesh=self._mesh, in_specs=specs, out_specs=P("runs"), check_vma=False
+        )
+
+    def _batched(self, function: Callable[..., Any], *per_run: Any) -> Any:
+        if self.plan.batching == "vmap":
+            return jax.vmap(function)(*per_run)
+        return lax.map(lambda one: function(*one), per_run)
+
+    def _start(self, arguments: Arguments) -> TrainState:
+        return self._spread_over_devices(
+            lambda local: self._batched(self._run.start, local), P("runs")
+        )(arguments)
+
+    def _advance(self, state, arguments, images, first, last) -> TrainState:
+        def local(state, arguments, images, first, last):
+            return self._batched(
+                lambda s, a: self._run.advance(s, a, images, first, last), state, arguments
+            )
+
+        with jax.default_matmul_precision(self.settings.precision):
+            return self._spread_over_devices(local, P("runs"), P("runs"), P(), P(), P())(
+                state, arguments, images, first, last
+            )
+
+    def _measure(self, state, arguments, images, lane) -> tuple[Measurement, Codes]:
+        measure = make_measure(
+            self._functions, self.settings.latents, self.data.scale, self.settings.codes
+        )
+
+        def local(model, seed, images, lane):
+            model, seed = jax.tree.map(lambda leaf: leaf[lane], (model, seed))
+            return jax.tree.map(lambda leaf: leaf[None], measure(model, images, seed))
+
+        with jax.default_matmul_precision("highest"):
+            return self._spread_over_devices(local, P("runs"), P("runs"), P(), P())(
+                state.model, arguments.seed, images, lane
+            )
+
+    def _pictures(self, state, arguments, images) -> dict[str, jax.Array]:
+        functions, scale = self._functions, jnp.float32(self.data.scale)
+
+        def one(model, seed, images):
+            x = images.astype(jnp.float32) * scale
+            key = jax.random.key(seed, impl="threefry2x32")
+            return {
+                "reconstructions": functions.decode(model, functions.encode(model, x).mean),
+                "samples": functions.decode(model, functions.sample_prior(model, key, PICTURES)),
+            }
+
+        def local(model, seed, images):
+            return lax.map(lambda pair: one(*pair, images), (model, seed))
+
+        return self._spread_over_devices(local, P("runs"), P("runs"), P())(
+            state.model, arguments.seed, images
+        )
+
+
+def describe(settings: Settings, data: Dataset):
+    """The model's functions, the run, and the bytes that one run needs, without computing."""
+    examples, dimensions = data.train.shape
+    functions = make_functions(settings, dimensions)
+    run = make_run(settings, functions, Source(examples, dimensions, data.scale, data.dynamic))
+    scalar = jax.ShapeDtypeStruct((), jnp.float32)
+    state = jax.eval_shape(
+        run.start, Arguments(scalar, scalar, jax.ShapeDtypeStruct((), jnp.int32))
+    )
+    state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    # The state, its successor, the gradient, and the activations of a few layers.
+    widest = max(dimensions, settings.latents, *settings.hidden, 1)
+    return functions, run, 3 * state_bytes + 40 * settings.batch_size * widest
+
+
+def leaves(state: TrainState) -> list[np.ndarray]:
+    """A state as a list of NumPy arrays, from which `Engine.train` continues."""
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(state)]

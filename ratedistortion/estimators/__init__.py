@@ -1,0 +1,24 @@
+"""Estimators of rate, marginal KL and index-code mutual information, with bounds, in float64 nats.
+
+Every function here must be traced under `jax.enable_x64(True)`: log densities of sharp posteriors
+are differences of large numbers, and float32 loses hundreds of nats in them.
+"""
+
+from ratedistortion.estimators.bounds import (
+    bhattacharyya_lower_bound,
+    marginal_kl_gaussian,
+    pairwise_kl_upper_bound,
+)
+from ratedistortion.estimators.estimate import Estimate, estimate
+from ratedistortion.estimators.mixture import MixtureTerms, Posteriors, mixture_terms
+
+__all__ = [
+    "Estimate",
+    "MixtureTerms",
+    "Posteriors",
+    "bhattacharyya_lower_bound",
+    "estimate",
+    "marginal_kl_gaussian",
+    "mixture_terms",
+    "pairwise_kl_upper_bound",
+]

@@ -1,0 +1,108 @@
+"""Originals, reconstructions and prior samples, from the autoencoder to the autodecoder."""
+
+import numpy as np
+import pandas
+from jaxtyping import Float, Shaped
+from matplotlib.figure import Figure
+
+from ratedistortion.errors import SettingsError
+from ratedistortion.figures import style
+from ratedistortion.figures.inputs import Inputs
+
+SHOWN_BETAS = 6
+SHOWN_IMAGES = 5
+_LABELS = 1.0  # inches, left of the images
+_LINES = 0.25  # inches that two lines of text need
+
+
+def draw(inputs: Inputs) -> Figure:
+    """A row a beta: reconstructions of the originals in the first row, and prior samples."""
+    rows, _ = inputs.only_table("gallery")
+    if inputs.images is None:
+        raise SettingsError("gallery needs the images of a run directory: got none.")
+    images = {name: np.asarray(values) for name, values in inputs.images.items()}
+    _check(images["originals"])
+    shown, runs = _choose(rows, images)
+    blocks = [
+        np.concatenate([images["originals"][None], images["reconstructions"][runs]]),
+        np.concatenate([np.ones_like(images["samples"][:1, :]), images["samples"][runs]]),
+    ]
+    height, width = blocks[0].shape[2:4]
+    count = min(SHOWN_IMAGES, len(images["originals"]))
+    gap = max(1, width // 14)
+    columns = 2 * count * (width + gap) + 2 * gap
+    scale = columns / (style.WIDTH - _LABELS)  # pixels an inch
+    pitch = max(height + gap, round(_LINES * scale))
+    left = columns // 2 + gap
+    canvas = np.concatenate(
+        [
+            _mosaic(blocks[0][:, :count], pitch, width + gap),
+            np.ones((pitch * len(blocks[0]), 2 * gap, blocks[0].shape[-1])),
+            _mosaic(blocks[1][:, :count], pitch, width + gap),
+        ],
+        axis=1,
+    )
+    heading = 0.2 * scale
+    figure = Figure(figsize=(style.WIDTH, (len(canvas) + heading) / scale))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.imshow(
+        canvas if canvas.shape[-1] == 3 else canvas[..., 0],
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        interpolation="none",
+        extent=(0, columns, len(canvas), 0),
+    )
+    axes.set(xlim=(-_LABELS * scale, columns), ylim=(len(canvas), -heading))
+    words = {"fontsize": 7, "va": "center", "linespacing": 1.1}
+    axes.text(0, -heading / 3, "reconstructions", fontsize=7)
+    axes.text(left, -heading / 3, "prior samples", fontsize=7)
+    axes.text(left, height / 2, f"R, D: {inputs.units}", color=style.GREY, **words)
+    axes.text(-0.95 * _LABELS * scale, height / 2, "originals", **words)
+    numbers = shown[["beta", "rate", "distortion"]].to_numpy()
+    for n, (beta, rate, distortion) in enumerate(numbers, 1):
+        text = f"β = {beta:.3g}\nR {_figures(rate)}  D {_figures(distortion)}"
+        axes.text(-0.95 * _LABELS * scale, n * pitch + height / 2, text, **words)
+    return figure
+
+
+def _check(originals: np.ndarray) -> None:
+    shape = originals.shape
+    if len(shape) != 4 or min(shape[1:3]) < 2 or shape[3] not in (1, 3):
+        raise SettingsError(
+            "gallery needs images of height and width above 1, in grey or RGB: "
+            f"this data set has vectors of shape {shape[1:]}."
+        )
+
+
+def _choose(
+    rows: pandas.DataFrame, images: dict[str, np.ndarray]
+) -> tuple[pandas.DataFrame, list[int]]:
+    """A handful of betas spread over the grid: their rows of the table, and their images."""
+    run_of = {
+        (beta, seed): n
+        for n, (beta, seed) in enumerate(zip(images["beta"], images["seed"], strict=True))
+    }
+    pairs = zip(rows["beta"], rows["seed"], strict=True)
+    known = rows.loc[[pair in run_of for pair in pairs]].drop_duplicates("beta")
+    if known.empty:
+        raise SettingsError("gallery: the images belong to none of the table's runs.")
+    places = np.linspace(0, len(known) - 1, min(SHOWN_BETAS, len(known))).round().astype(int)
+    shown = known.iloc[places]
+    return shown, [run_of[pair] for pair in zip(shown["beta"], shown["seed"], strict=True)]
+
+
+def _mosaic(
+    block: Shaped[np.ndarray, "rows images height width channels"], pitch: int, step: int
+) -> Float[np.ndarray, "tall wide channels"]:
+    """One picture of rows of images, white between them."""
+    rows, count, height, width, channels = block.shape
+    room = ((0, 0), (0, 0), (0, pitch - height), (0, step - width), (0, 0))
+    cells = np.pad(np.clip(block.astype(float), 0, 1), room, constant_values=1)
+    return cells.transpose(0, 2, 1, 3, 4).reshape(rows * pitch, count * step, channels)
+
+
+def _figures(value: float) -> str:
+    size = abs(value)
+    return f"{value:.1f}" if size >= 100 else f"{value:.3g}" if size >= 1 else f"{value:.3f}"

@@ -1,0 +1,95 @@
+"""Rate, index-code information and marginal KL against beta."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ratedistortion.figures import style
+from ratedistortion.figures.inputs import Inputs
+
+_SERIES = (
+    # R is the largest of the three and its marker too, so that it shows behind an equal I.
+    ("rate", "rate R", style.BLUE, "s", 4.5),
+    ("mutual_information", "I(n;z)", style.ORANGE, "o", 3.0),
+    ("marginal_kl", "marginal KL", style.GREEN, "^", 3.0),
+)
+
+
+def draw(inputs: Inputs) -> Figure:
+    """R = I(n;z) + marginal KL, with the bounds and the ceiling log N of I; a panel a table."""
+    tables = {label: rows for label, rows in inputs.tables.items() if len(rows)}
+    figure, panels = style.new_figure(0.6 + 1.8 * len(tables), len(tables))
+    scale = style.BetaScale(pandas.concat(tables.values())["beta"])
+    handles: dict[str, Artist] = {}
+    for axes, (label, rows) in zip(panels, tables.items(), strict=True):
+        handles |= _panel(axes, rows, scale)
+        axes.set_title(label if len(tables) > 1 else "", loc="left")
+        axes.set_ylabel(inputs.units)
+        scale.axis(axes)
+        axes.label_outer()
+    panels[0].set_title(inputs.note(), loc="right", color=style.GREY)
+    style.legend(figure, handles)
+    return figure
+
+
+def _panel(axes: Axes, rows: pandas.DataFrame, scale: style.BetaScale) -> dict[str, Artist]:
+    """Points for the runs, lines through the means over seeds, a band over all seeds' bounds."""
+    handles: dict[str, Artist] = {}
+    betas = np.unique(rows["beta"].to_numpy())
+    places = scale.place(betas)
+
+    def over_seeds(column: str, reduce: Callable) -> list[float]:
+        return [float(reduce(rows.loc[rows["beta"] == beta, column])) for beta in betas]
+
+    for column, label, colour, marker, size in _SERIES:
+        axes.plot(places, over_seeds(column, np.mean), color=colour, linewidth=0.8)
+        handles[label], *_ = axes.errorbar(
+            scale.place(rows["beta"]),
+            rows[column],
+            yerr=rows[f"{column}_se"].fillna(0),
+            fmt=marker,
+            color=colour,
+            markersize=size,
+            markeredgewidth=0.6,
+            elinewidth=0.7,
+        )
+    handles["bounds of I"] = axes.fill_between(
+        places,
+        over_seeds("mutual_information_lower", np.min),
+        over_seeds("mutual_information_upper", np.max),
+        color=style.ORANGE,
+        alpha=0.3,
+        linewidth=0,
+    )
+    ceiling = rows["log_examples"].iloc[0]
+    handles["log N"] = axes.axhline(ceiling, color="black", linestyle="--", linewidth=0.7)
+    saturated = rows[rows["saturated"].fillna(False).astype(bool)]
+    if len(saturated):
+        (handles["I saturated"],) = axes.plot(
+            scale.place(saturated["beta"]),
+            saturated["mutual_information"],
+            "o",
+            color=style.ORANGE,
+            markerfacecolor="white",
+            markersize=3,
+            markeredgewidth=0.6,
+            zorder=3,
+        )
+    lowest = np.min(rows["marginal_kl"] - rows["marginal_kl_se"].fillna(0))
+    _symmetric_log(axes, min(float(lowest), 0.0), max(float(np.max(rows["rate"])), ceiling))
+    return handles
+
+
+def _symmetric_log(axes: Axes, low: float, high: float) -> None:
+    """Logarithmic over the last decades, linear below: estimates near 0 may be negative."""
+    linear = 10.0 ** math.floor(math.log10(high / 20))
+    axes.set_yscale("symlog", linthresh=linear, linscale=0.5)
+    ticks = [tick for tick in (0.0, *(linear * 10.0 ** np.arange(4))) if tick <= 1.4 * high]
+    axes.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_ylim(low - 0.15 * linear, 1.4 * high)

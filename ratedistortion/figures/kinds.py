@@ -1,0 +1,62 @@
+"""The kinds of figures, and the one function that draws any of them."""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ratedistortion.errors import SettingsError
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+    from ratedistortion.figures.inputs import Inputs
+
+
+def figure(
+    tables: "pandas.DataFrame | Mapping[str, pandas.DataFrame]",
+    kind: str = "rate-distortion",
+    units: str = "nats",
+    split: str = "test",
+    images: "Mapping[str, Any] | None" = None,
+    losses: "Sequence[Mapping[str, Any]] | None" = None,
+) -> "Figure":
+    """Draws tables of sweeps, at the width of one column of a paper.
+
+    Args:
+        tables: One table, or label -> table to draw several runs on one plot.
+        kind: A name in `FIGURES`.
+        units: nats, bits or bits-per-dim, on axes and labels.
+        split: train or test: the rows to draw.
+        images: For the gallery: `originals` (k, H, W, C) and `reconstructions` and `samples`
+            (runs, k, H, W, C), in [0, 1], with `beta` and `seed` (runs,).
+        losses: For the training curves, one mapping a run: `beta`, `seed`, and `steps`,
+            `distortion` and `rate` of equal lengths, in nats per image.
+
+    Returns:
+        A matplotlib Figure that belongs to no window.
+
+    Raises:
+        SettingsError: If a name is unknown, the split has no rows, or what the kind needs is
+            missing.
+        RateDistortionError: If every run diverged.
+    """
+    from ratedistortion.figures import inputs, style
+
+    if kind not in FIGURES:
+        raise SettingsError(f"kind must be one of {', '.join(FIGURES)}: got {kind!r}.")
+    with style.context():
+        return FIGURES[kind](inputs.gather(tables, units, split, images, losses))
+
+
+def _late(module: str) -> "Callable[[Inputs], Figure]":
+    """A member that imports its file, and so matplotlib, only when it draws."""
+    return lambda given: importlib.import_module(f"ratedistortion.figures.{module}").draw(given)
+
+
+FIGURES = {
+    "rate-distortion": _late("rate_distortion"),
+    "information": _late("information"),
+    "gallery": _late("gallery"),
+    "training": _late("training"),
+}

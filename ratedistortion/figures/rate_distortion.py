@@ -1,0 +1,130 @@
+"""Distortion against rate, one point a run."""
+
+import numpy as np
+import pandas
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from ratedistortion.curve import lower_convex_hull
+from ratedistortion.figures import style
+from ratedistortion.figures.inputs import Inputs
+from ratedistortion.theory import known_curve
+
+
+def draw(inputs: Inputs) -> Figure:
+    """R and D of every run, their lower convex hull, the exact R(D) and lines of equal ELBO."""
+    figure, (axes,) = style.new_figure(2.6)
+    everything = pandas.concat(inputs.tables.values())
+    scale = style.BetaScale(everything["beta"])
+    several = len(inputs.tables) > 1
+    handles: dict[str, Artist] = {}
+    for n, (label, rows) in enumerate(inputs.tables.items()):
+        colour = style.CATEGORIES[n % len(style.CATEGORIES)] if several else "black"
+        marker = style.MARKERS[n % len(style.MARKERS)]
+        _runs(axes, rows, scale, marker, colour if several else "white")
+        rate, distortion = rows["rate"].to_numpy(), rows["distortion"].to_numpy()
+        hull = lower_convex_hull(rate, distortion)
+        axes.plot(rate[hull], distortion[hull], color=colour, linewidth=0.7, zorder=2)
+        name, shown = (label, marker) if several else ("lower convex hull", "")
+        handles[name] = Line2D([], [], color=colour, linewidth=0.7, marker=shown, markersize=3)
+    axes.margins(0.06)
+    axes.autoscale_view()
+    axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
+    axes.locator_params(nbins=7)
+    if exact := _exact(axes, inputs):
+        handles["exact R(D)"] = exact
+    handles["equal R + D (−ELBO)"] = _equal_elbo(axes, everything)
+    axes.set_xlabel(inputs.axis("rate R"))
+    axes.set_ylabel(inputs.axis("distortion D"))
+    axes.set_title(inputs.note(), loc="right", color=style.GREY)
+    scale.colour_bar(figure, axes)
+    style.legend(figure, handles)
+    return figure
+
+
+def _runs(
+    axes: Axes, rows: pandas.DataFrame, scale: style.BetaScale, marker: str, edge: str
+) -> None:
+    """One point a run with its standard errors; a line joins the seeds of one beta."""
+    axes.errorbar(
+        rows["rate"],
+        rows["distortion"],
+        xerr=rows["rate_se"].fillna(0),
+        yerr=rows["distortion_se"].fillna(0),
+        fmt="none",
+        ecolor="0.3",
+        elinewidth=0.6,
+        zorder=3,
+    )
+    groups = [group for _, group in rows.sort_values("rate").groupby("beta")]
+    axes.add_collection(
+        LineCollection(
+            [group[["rate", "distortion"]].to_numpy() for group in groups],
+            colors=scale.colours(group["beta"].iloc[0] for group in groups),
+            linewidths=0.8,
+            zorder=3,
+        )
+    )
+    axes.scatter(
+        rows["rate"],
+        rows["distortion"],
+        c=scale.colours(rows["beta"]),
+        marker=marker,
+        s=14,
+        linewidths=0.5,
+        edgecolors=edge,
+        zorder=4,
+    )
+
+
+def _exact(axes: Axes, inputs: Inputs) -> Line2D | None:
+    """The frontier of each source that is known, once."""
+    drawn = []
+    line = None
+    for label, rows in inputs.tables.items():
+        settings = rows.attrs.get("ratedistortion", {}).get("settings", {})
+        curve = known_curve(settings)
+        source = [settings.get(name) for name in ("dataset", "likelihood", "likelihood_scale")]
+        if curve is None or source in drawn:
+            continue
+        distortion, rate = (inputs.factors[label] * values for values in curve)
+        (line,) = axes.plot(rate, distortion, "k--", linewidth=0.8, zorder=2.5)
+        drawn.append(source)
+    return line
+
+
+def _equal_elbo(axes: Axes, rows: pandas.DataFrame) -> Line2D:
+    """Thin lines of R + D = const, each labelled where no point is near."""
+    points = rows[["rate", "distortion"]].to_numpy()
+    low, high = np.transpose([axes.get_xlim(), axes.get_ylim()])
+    levels = MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(low.sum(), high.sum())
+    for level in levels[(levels > low.sum()) & (levels < high.sum())]:
+        x = np.linspace(max(low[0], level - high[1]), min(high[0], level - low[1]), 41)
+        line = np.stack([x, level - x], 1)
+        axes.plot(*line.T, color=style.GREY, linewidth=0.4, zorder=1)
+        places = (line - low) / (high - low)
+        distance = np.linalg.norm(places[:, None] - (points - low) / (high - low), axis=-1).min(1)
+        inside = np.all((places > 0.07) & (places < 0.93), axis=1)
+        distance = np.where(inside, distance, 0)
+        best = np.argmax(distance)
+        if distance[best] < 0.05:
+            continue
+        axes.text(
+            line[best, 0],
+            line[best, 1],
+            f"{level:g}",
+            color=style.GREY,
+            fontsize=7,
+            ha="center",
+            va="center",
+            rotation=-45,
+            rotation_mode="anchor",
+            transform_rotates_text=True,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+            zorder=1.5,
+        )
+    return Line2D([], [], color=style.GREY, linewidth=0.4)

@@ -1,0 +1,41 @@
+"""Loss against step, one line a run."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ratedistortion.errors import SettingsError
+from ratedistortion.figures import style
+from ratedistortion.figures.inputs import Inputs
+
+
+def draw(inputs: Inputs) -> Figure:
+    """The loss D + beta R of every run while it was trained; a cross where one diverged."""
+    _, factor = inputs.only_table("training")
+    if not inputs.losses:
+        raise SettingsError("training needs the losses of a run directory: got none.")
+    figure, (axes,) = style.new_figure(2.4)
+    scale = style.BetaScale(run["beta"] for run in inputs.losses)
+    ends = []
+    for run, colour in zip(
+        inputs.losses, scale.colours(run["beta"] for run in inputs.losses), strict=True
+    ):
+        steps = np.asarray(run["steps"], float)
+        loss = np.asarray(run["distortion"], float) + run["beta"] * np.asarray(run["rate"], float)
+        finite = np.isfinite(loss)
+        axes.plot(steps[finite], factor * loss[finite], color=colour, linewidth=0.7)
+        if not finite.all() and finite.any():
+            ends.append((steps[finite][-1], factor * loss[finite][-1]))
+    if ends:
+        (crosses,) = axes.plot(*np.transpose(ends), "kx", markersize=4)
+        style.legend(figure, {"diverged": crosses})
+    if all(np.min(line.get_ydata(), initial=1) > 0 for line in axes.lines):
+        axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        ticks = style.log_ticks(low, high)
+        axes.minorticks_off()
+        axes.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    axes.locator_params(axis="x", nbins=5)
+    axes.set_xlabel("training step")
+    axes.set_ylabel(inputs.axis("loss D + βR"))
+    scale.colour_bar(figure, axes)
+    return figure

@@ -1,0 +1,83 @@
+"""The grammar of `--betas`: lists, logarithmic and linear ranges, files."""
+
+import math
+import re
+from pathlib import Path
+
+from ratedistortion.errors import SettingsError
+
+_RANGE = re.compile(r"([^:]*):([^:]*):(log|lin)(\d+)")
+_EXAMPLES = "write a list such as 0.1,1,4, a range such as 0.01:10:log16 or 0:4:lin5, or @FILE"
+
+
+def parse_betas(text: str) -> tuple[float, ...]:
+    """Reads a grid of beta, the weight of the rate in the loss D + beta R.
+
+    Args:
+        text: Items separated by commas. An item is a number, `LOW:HIGH:logCOUNT` (evenly spaced
+            in log beta, ends included) or `LOW:HIGH:linCOUNT`. `@FILE` reads the items from a
+            file, separated by commas or lines, with `#` comments.
+
+    Returns:
+        The values in the order given. Range points are rounded to 6 significant digits, so that
+        the beta that is printed is the beta that was trained.
+
+    Raises:
+        SettingsError: If an item cannot be read, or `check_betas` refuses the values.
+    """
+    if text.startswith("@"):
+        try:
+            lines = Path(text[1:]).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"betas: cannot read the file {text[1:]}: {error}.") from error
+        text = ",".join(part for line in lines if (part := line.split("#")[0].strip()))
+    items = [item.strip() for item in text.split(",")] if text.strip() else []
+    return check_betas(value for n, item in enumerate(items) for value in _parse(item, n, items))
+
+
+def check_betas(values) -> tuple[float, ...]:
+    """Refuses an empty grid and values that are negative, not finite or given twice.
+
+    Args:
+        values: Numbers, in any iterable.
+
+    Returns:
+        The same values as a tuple of floats.
+
+    Raises:
+        SettingsError: Naming the first item at fault and its place.
+    """
+    betas = tuple(float(value) for value in values)
+    if not betas:
+        raise SettingsError(f"betas must have at least one value: got none; {_EXAMPLES}.")
+    for n, beta in enumerate(betas):
+        place = f"(item {n + 1} of {len(betas)})"
+        if not math.isfinite(beta) or beta < 0:
+            raise SettingsError(f"betas must be finite and at least 0: got {beta:g} {place}.")
+        if beta in betas[:n]:
+            raise SettingsError(f"betas must differ from one another: got {beta:g} twice {place}.")
+    return betas
+
+
+def _parse(item: str, n: int, items: list[str]) -> list[float]:
+    place = f"(item {n + 1} of {len(items)})"
+    try:
+        if not (match := _RANGE.fullmatch(item)):
+            return [float(item)]
+        low, high, count = float(match[1]), float(match[2]), int(match[4])
+    except ValueError:
+        raise SettingsError(f"betas: cannot read {item!r} {place}; {_EXAMPLES}.") from None
+    logarithmic = match[3] == "log"
+    if not (math.isfinite(low) and math.isfinite(high)) or count < 2 or low >= high:
+        raise SettingsError(
+            "betas: a range needs LOW < HIGH, both finite, and at least 2 points:"
+            f" got {item!r} {place}."
+        )
+    if logarithmic and low <= 0:
+        raise SettingsError(f"betas: a log range must start above 0: got {item!r} {place}.")
+    fractions = [k / (count - 1) for k in range(count)]
+    if logarithmic:
+        points = [low ** (1 - fraction) * high**fraction for fraction in fractions]
+    else:
+        points = [low * (1 - fraction) + high * fraction for fraction in fractions]
+    return [float(f"{point:.6g}") for point in points]

@@ -1,0 +1,270 @@
+"""One sweep, from settings to a table: plan, train, measure, store, chunk by chunk."""
+
+import dataclasses
+import math
+import platform
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from typing import Any
+
+import jax
+import numpy as np
+import pandas
+import psutil
+
+from ratedistortion import datasets, rundir, table
+from ratedistortion.datasets import Dataset
+from ratedistortion.engine import PICTURES, Engine, Measured, describe, find_devices, leaves
+from ratedistortion.errors import Interrupted, RunDirectoryError, Stopped
+from ratedistortion.plan import Plan, RunId, all_runs, make_plan, stored_plan
+from ratedistortion.settings import Settings
+from ratedistortion.summary import finished
+
+_CHECKPOINT_SECONDS = 30.0
+SCHEMA = 1
+
+Report = Callable[[Mapping[str, Any]], None]
+
+
+def sweep(
+    settings: Settings,
+    directory: rundir.RunDirectory,
+    report: Report,
+    stop_signal: Callable[[], str | None],
+) -> pandas.DataFrame:
+    """Carries out a sweep in a run directory, or what is left of one.
+
+    Args:
+        settings: What to do; the directory's manifest, if there is one, agrees with it.
+        directory: Held by this process.
+        report: Told of every event, as a mapping with the key `event`.
+        stop_signal: Asked between dispatches; the name of a signal that came ends the sweep with
+            a checkpoint.
+
+    Returns:
+        The table, with `attrs["summary"]` added.
+
+    Raises:
+        Stopped: If a signal came; `Interrupted` for SIGINT.
+    """
+    began = time.perf_counter()
+    data = datasets.load(settings)
+    devices = find_devices(settings)
+    manifest = directory.read_manifest()
+    if manifest is None:
+        plan = choose_plan(settings, data, devices)
+        manifest = _manifest(settings, data, plan, devices)
+        directory.write_manifest(manifest)
+    else:
+        plan = stored_plan(manifest["plan"], settings)
+        _check_surroundings(manifest, data, plan, devices, report)
+    engine = Engine(settings, data, plan, devices)
+    report(
+        {
+            "event": "plan",
+            "runs": len(all_runs(settings)),
+            "steps": engine.steps,
+            "lowest": min(settings.betas),
+            "highest": max(settings.betas),
+            **manifest["plan"],
+        }
+    )
+
+    times = {"train_seconds": 0.0, "measure_seconds": 0.0}
+    trained_steps = 0
+    results = []
+    for chunk in range(plan.chunks):
+        result = directory.read_result(chunk)
+        if result is None:
+            trained_steps += _one_chunk(engine, directory, chunk, times, report, stop_signal)
+            result = directory.read_result(chunk)
+        assert result is not None
+        results.append(result)
+
+    rows = [row for result, _ in results for row in result["rows"]]
+    kept = {
+        name: manifest[name] for name in ("settings", "versions", "device", "data_sha256", "plan")
+    }
+    directory.write_images(_all_pictures(settings, data, [pictures for _, pictures in results]))
+    directory.write_table(table.write(rows, kept))
+    summary = {
+        "seconds": time.perf_counter() - began,
+        "compile_seconds": engine.compile_seconds,
+        **times,
+        "model_steps_per_second": trained_steps / times["train_seconds"] if trained_steps else 0.0,
+    }
+    directory.log({"event": "finished", **summary})
+    return finished(directory.path, manifest, summary)
+
+
+def choose_plan(settings: Settings, data: Dataset, devices: list[jax.Device]) -> Plan:
+    """The chunk plan for this machine, before anything is computed."""
+    _, _, bytes_per_run = describe(settings, data)
+    stored = sum(images.nbytes for images in data.splits.values())
+    return make_plan(
+        settings, devices[0].platform, len(devices), bytes_per_run, _memory(devices, stored)
+    )
+
+
+def _one_chunk(
+    engine: Engine,
+    directory: rundir.RunDirectory,
+    chunk: int,
+    times: dict[str, float],
+    report: Report,
+    stop_signal: Callable[[], str | None],
+) -> int:
+    """Trains, measures and stores one chunk; returns how many model-steps it trained."""
+    runs = engine.plan.runs(engine.settings, chunk)
+    saved = directory.read_state(chunk)
+    first, state_leaves = saved or (0, None)
+    saved_at, done, state, chunk_seconds = time.monotonic(), first, None, 0.0
+    for block in engine.train(runs, state_leaves, first):
+        done, state = block.steps, block.state
+        chunk_seconds += block.seconds
+        times["train_seconds"] += block.seconds
+        report({
+            "event": "block", "chunk": chunk, "runs": len(runs), "steps_done": done,
+            "chunk_seconds": chunk_seconds,
+        })  # fmt: skip
+        stopping = stop_signal()
+        if stopping or time.monotonic() - saved_at > _CHECKPOINT_SECONDS or done == engine.steps:
+            directory.write_state(chunk, done, leaves(block.state))
+            saved_at = time.monotonic()
+        _stop(stopping, directory)
+    assert state is not None
+
+    rows, began, compiled = [], time.perf_counter(), engine.compile_seconds
+    diverged = dict(zip(runs, engine.diverged_at(runs, state), strict=True))
+    for measured in engine.measure(runs, state):
+        rows.append(_row(engine, measured, diverged[measured.run]))
+        if engine.settings.save_posteriors:
+            name = f"beta={measured.run.beta!r},seed={measured.run.seed},split={measured.split}"
+            data = engine.data.splits[measured.split] * np.float32(engine.data.scale)
+            directory.write_posterior(name, {**measured.codes._asdict(), "data": data})
+        report({"event": "measured", "chunk": chunk, "rows": len(rows), "of": 2 * len(runs)})
+        _stop(stop_signal(), directory)
+    pictures = engine.pictures(runs, state)
+    times["measure_seconds"] += time.perf_counter() - began - (engine.compile_seconds - compiled)
+    rows.sort(key=lambda row: (row["beta"], row["seed"], row["split"] == "test"))
+    for curve in engine.history(runs, state):
+        directory.log({"event": "loss", **curve})
+    for run, step in diverged.items():
+        if step is not None:
+            event = {"event": "diverged", **dataclasses.asdict(run), "step": step}
+            directory.log(event)
+            report(event)
+    directory.write_result(chunk, {"rows": rows}, pictures)
+    event = {"event": "chunk done", "chunk": chunk, **times}
+    directory.log(event)
+    report(event)
+    return (done - first) * len(runs)
+
+
+def _row(engine: Engine, measured: Measured, diverged_at: int | None) -> dict[str, Any]:
+    settings, run, m = engine.settings, measured.run, measured.measurement
+    count = len(engine.data.splits[measured.split])
+    values = {
+        "dataset": settings.dataset,
+        "split": measured.split,
+        "beta": run.beta,
+        "seed": run.seed,
+        "encoder": settings.encoder,
+        "decoder": settings.decoder,
+        "prior": settings.prior,
+        "likelihood": settings.likelihood,
+        "latents": settings.latents,
+        "dimensions": math.prod(engine.data.shape),
+        "examples": count,
+        "steps": engine.steps,
+        "status": "ok" if diverged_at is None else "diverged",
+        "diverged_at_step": diverged_at,
+        "log_examples": math.log(count),
+        "saturated": bool(m.mutual_information.value > math.log(count) - 1),
+        "active_units": int(m.active_units),
+        "codes": min(settings.codes, count),
+    }
+    for name, value in m._asdict().items():
+        if isinstance(value, tuple):
+            values[name], values[f"{name}_se"] = value
+        else:
+            values.setdefault(name, value)
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can hold it: a number that is not finite is a missing one."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _stop(signal: str | None, directory: rundir.RunDirectory) -> None:
+    if signal:
+        kind = Interrupted if signal == "SIGINT" else Stopped
+        raise kind(f"stopped by {signal} with a checkpoint; `rd-sweep {directory.path}` continues.")
+
+
+def _manifest(
+    settings: Settings, data: Dataset, plan: Plan, devices: list[jax.Device]
+) -> dict[str, Any]:
+    packages = ("ratedistortion", "jax", "jaxlib", "flax", "optax", "numpy")
+    return {
+        "schema": SCHEMA,
+        "settings": settings.as_json(),
+        "settings_sha256": settings.sha256(),
+        "plan": dataclasses.asdict(plan),
+        "versions": {
+            "python": platform.python_version(),
+            **{package: metadata.version(package) for package in packages},
+        },
+        "device": devices[0].device_kind,
+        "data_sha256": data.sha256,
+    }
+
+
+def _check_surroundings(
+    manifest: dict[str, Any],
+    data: Dataset,
+    plan: Plan,
+    devices: list[jax.Device],
+    report: Report,
+) -> None:
+    """A sweep is continued on the same data; another machine or library is worth a word."""
+    if manifest["data_sha256"] != data.sha256:
+        raise RunDirectoryError(
+            f"the data set {data.name} has changed since this sweep began: SHA-256"
+            f" {manifest['data_sha256'][:12]}… then, {data.sha256[:12]}… now."
+        )
+    if len(devices) < plan.devices:
+        raise RunDirectoryError(
+            f"this sweep was begun on {plan.devices} devices and {len(devices)} are at hand:"
+            " continue it where it was begun, or use another directory."
+        )
+    if manifest["versions"]["jax"] != metadata.version("jax"):
+        report({
+            "event": "warning",
+            "text": f"begun with jax {manifest['versions']['jax']}, continued with"
+            f" {metadata.version('jax')}: the last digits can differ.",
+        })  # fmt: skip
+
+
+def _all_pictures(
+    settings: Settings, data: Dataset, chunks: list[dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    runs: tuple[RunId, ...] = all_runs(settings)
+    originals = data.splits["test"][:PICTURES] * np.float32(data.scale)
+    return {
+        "originals": originals.reshape(-1, *data.shape),
+        **{name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]},
+        "beta": np.array([run.beta for run in runs]),
+        "seed": np.array([run.seed for run in runs]),
+    }
+
+
+def _memory(devices: list[jax.Device], stored: int) -> int:
+    """Bytes that runs may take: most of a GPU, half of what a computer has free."""
+    stats = devices[0].memory_stats()
+    if stats and "bytes_limit" in stats:
+        return int(len(devices) * 0.8 * stats["bytes_limit"]) - len(devices) * stored
+    return psutil.virtual_memory().available // 2 - len(devices) * stored

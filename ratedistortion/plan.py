@@ -1,0 +1,106 @@
+"""Which runs go together, decided once and stored: the width of a batch changes the last digits."""
+
+import dataclasses
+import math
+from typing import Any
+
+from ratedistortion.errors import OutOfMemoryError, RunDirectoryError, SettingsError
+from ratedistortion.settings import Settings
+
+# More runs than this in a chunk gain nothing, and a chunk is what a crash can cost.
+_MOST_RUNS = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class RunId:
+    """One training run of a sweep."""
+
+    beta: float
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How the runs of a sweep share the devices.
+
+    Attributes:
+        batching: `vmap` (all runs of a device at once) or `map` (one after another).
+        devices: Devices that the runs of a chunk are spread over.
+        width: Runs in a chunk, padding included: a multiple of `devices`.
+        chunks: Chunks in the sweep.
+    """
+
+    batching: str
+    devices: int
+    width: int
+    chunks: int
+
+    def runs(self, settings: Settings, chunk: int) -> tuple[RunId, ...]:
+        """The runs of one chunk, without padding."""
+        return all_runs(settings)[chunk * self.width : (chunk + 1) * self.width]
+
+
+def all_runs(settings: Settings) -> tuple[RunId, ...]:
+    """Every run of a sweep, in the order of the table's rows."""
+    return tuple(RunId(beta, seed) for beta in settings.betas for seed in range(settings.seeds))
+
+
+def make_plan(
+    settings: Settings, platform: str, devices: int, bytes_per_run: int, memory: int
+) -> Plan:
+    """Chooses the chunks' width by memory, and the batching by the kind of device.
+
+    Args:
+        settings: The sweep.
+        platform: `cpu` or another name of JAX's; a CPU maps, any other device batches.
+        devices: Devices at hand.
+        bytes_per_run: Memory that one run needs, in bytes.
+        memory: Memory that all devices together can give to runs, in bytes.
+
+    Returns:
+        The plan: as few chunks as fit, of equal width.
+
+    Raises:
+        OutOfMemoryError: If not even one run fits.
+        SettingsError: If `runs_at_once` asks for more than memory holds.
+    """
+    count = len(all_runs(settings))
+    fitting = memory // bytes_per_run
+    if fitting < 1:
+        raise OutOfMemoryError(
+            f"one run needs about {bytes_per_run / 2**20:,.0f} MiB and {memory / 2**20:,.0f} MiB"
+            " are free: lower hidden, latents or batch_size."
+        )
+    asked = settings.runs_at_once
+    if asked and min(asked, count) > fitting:
+        raise SettingsError(
+            f"runs_at_once: {asked} runs need about {asked * bytes_per_run / 2**20:,.0f} MiB and"
+            f" {memory / 2**20:,.0f} MiB are free: at most {fitting} fit."
+        )
+    most = min(asked or _MOST_RUNS, fitting, count)
+    devices = min(devices, most)
+    most -= most % devices
+    chunks = math.ceil(count / most)
+    width = math.ceil(math.ceil(count / chunks) / devices) * devices
+    batching = settings.batching
+    if batching == "auto":
+        batching = "map" if platform == "cpu" else "vmap"
+    return Plan(batching, devices, width, math.ceil(count / width))
+
+
+def stored_plan(values: dict[str, Any], settings: Settings) -> Plan:
+    """The plan of a manifest, held against what is asked for now.
+
+    Raises:
+        RunDirectoryError: If the stored plan is damaged, or `settings` explicitly ask for another.
+    """
+    try:
+        plan = Plan(**values)
+    except TypeError as error:
+        raise RunDirectoryError(f"manifest.json: the chunk plan is damaged: {error}.") from error
+    if settings.batching not in ("auto", plan.batching):
+        raise RunDirectoryError(
+            f"batching: {plan.batching} in the run directory, {settings.batching} asked for:"
+            " leave the option out, or use another directory."
+        )
+    return plan

@@ -1,0 +1,195 @@
+"""What a sweep is asked to do: frozen, validated, and the same from Python, TOML and the shell."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from ratedistortion.errors import SettingsError
+from ratedistortion.grid import check_betas, parse_betas
+
+BINARIZE = ("none", "threshold", "static", "dynamic")
+BATCHING = ("auto", "vmap", "map")
+DEVICES = ("auto", "cpu", "gpu")
+PRECISIONS = ("default", "high", "highest")
+
+# How a sweep is carried out rather than what it computes: a finished or stopped run directory
+# is continued whatever these say, except that a stored chunk plan wins.
+ENGINE_FIELDS = ("device", "batching", "runs_at_once", "data_dir", "download")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """A sweep over beta of one latent-variable model on one data set.
+
+    The loss of every run is D + beta R, in nats per image. Fields have the names of the options
+    of `rd-sweep`, with underscores.
+
+    Raises:
+        SettingsError: On construction, if a value cannot be used; the text names the field, what
+            was expected and what was got.
+    """
+
+    dataset: str | None = None
+    data_dir: str | None = None
+    download: bool = False
+    binarize: str | None = None
+    max_examples: int | None = None
+    betas: tuple[float, ...] = parse_betas("0.01:10:log12")
+    seeds: int = 1
+    encoder: str = "mlp"
+    decoder: str = "mlp"
+    prior: str = "standard"
+    likelihood: str = "bernoulli"
+    likelihood_scale: float = 1.0
+    latents: int = 32
+    hidden: tuple[int, ...] = (256, 256)
+    epochs: int | None = None
+    steps: int | None = None
+    batch_size: int = 100
+    learning_rate: float = 1e-3
+    warmup: int = 0
+    codes: int = 10_000
+    save_posteriors: bool = False
+    device: str = "auto"
+    batching: str = "auto"
+    runs_at_once: int | None = None
+    precision: str = "default"
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        # The embedded digits are grey: alone, as the data set of a first try, they are binarised.
+        alone = self.dataset is None
+        _set(self, "dataset", "digits" if alone else self.dataset)
+        if self.binarize is None:
+            binary = alone and self.likelihood == "bernoulli"
+            _set(self, "binarize", "static" if binary else "none")
+        if self.epochs is not None and self.steps is not None:
+            raise SettingsError("epochs and steps exclude each other: give one of them.")
+        if self.epochs is None and self.steps is None:
+            _set(self, "epochs", 20)
+        _set(self, "betas", check_betas(self.betas))
+        _set(self, "hidden", tuple(self.hidden))
+        for name in ("seeds", "latents", "batch_size", "codes"):
+            _whole(name, getattr(self, name), at_least=1)
+        for name in ("epochs", "steps", "max_examples", "runs_at_once"):
+            if getattr(self, name) is not None:
+                _whole(name, getattr(self, name), at_least=1)
+        _whole("warmup", self.warmup, at_least=0)
+        for width in self.hidden:
+            _whole("hidden", width, at_least=1)
+        for name in ("likelihood_scale", "learning_rate"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
+                raise SettingsError(f"{name} must be finite and above 0: got {value!r}.")
+            _set(self, name, float(value))
+        for name, choices in (
+            ("binarize", BINARIZE),
+            ("batching", BATCHING),
+            ("device", DEVICES),
+            ("precision", PRECISIONS),
+        ):
+            if getattr(self, name) not in choices:
+                raise SettingsError(
+                    f"{name} must be one of {', '.join(choices)}: got {getattr(self, name)!r}."
+                )
+
+    def sha256(self) -> str:
+        """Hash of all that decides the numbers; the engine's own fields are left out."""
+        kept = {k: v for k, v in self.as_json().items() if k not in ENGINE_FIELDS}
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields as JSON can hold them; `from_mapping` reads them back."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+def from_mapping(values: dict[str, Any], source: str) -> Settings:
+    """Settings from a mapping of field names, such as a TOML table or a manifest.
+
+    Args:
+        values: Field name -> value; `betas` may be a string in the grammar of `--betas`, `hidden`
+            a string of widths such as `512,512`, and `runs_at_once` `auto` or a number.
+        source: What to call the mapping in an error.
+
+    Returns:
+        The settings, with defaults where a field is missing.
+
+    Raises:
+        SettingsError: If a name is unknown or a value cannot be used.
+    """
+    values = dict(values)
+    known = {field.name: field for field in dataclasses.fields(Settings)}
+    for name in values:
+        if name not in known:
+            import difflib
+
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else "."
+            raise SettingsError(f"{source}: no setting is called {name!r}{hint}")
+    if isinstance(values.get("betas"), str):
+        values["betas"] = parse_betas(values["betas"])
+    if isinstance(values.get("hidden"), str):
+        values["hidden"] = parse_widths(values["hidden"])
+    if isinstance(text := values.get("runs_at_once"), str):
+        values["runs_at_once"] = None if text == "auto" else _parse_count("runs_at_once", text)
+    try:
+        return Settings(**values)
+    except TypeError as error:
+        raise SettingsError(
+            f"{source}: a setting has a value of the wrong type: {error}."
+        ) from error
+
+
+def parse_widths(text: str) -> tuple[int, ...]:
+    """Widths of hidden layers, from text such as `512,512`.
+
+    Raises:
+        SettingsError: If an item is not a whole number.
+    """
+    try:
+        return tuple(int(item) for item in text.split(",")) if text.strip() else ()
+    except ValueError:
+        raise SettingsError(f"hidden must be widths such as 512,512: got {text!r}.") from None
+
+
+def _parse_count(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise SettingsError(f"{name} must be auto or a whole number: got {text!r}.") from None
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The table of a TOML file of settings, with underscores for hyphens in the names.
+
+    Raises:
+        SettingsError: If the file cannot be read or is not TOML.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"config: cannot read {path}: {error}.") from error
+    return {name.replace("-", "_"): value for name, value in values.items()}
+
+
+def differences(stored: Settings, asked: Settings) -> list[str]:
+    """One line for each field that decides the numbers and differs between two settings."""
+    before, after = stored.as_json(), asked.as_json()
+    return [
+        f"{name}: {json.dumps(before[name])} stored, {json.dumps(after[name])} asked for"
+        for name in before
+        if before[name] != after[name] and name not in ENGINE_FIELDS
+    ]
+
+
+def _whole(name: str, value: object, at_least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+        raise SettingsError(f"{name} must be a whole number of at least {at_least}: got {value!r}.")
+
+
+def _set(settings: Settings, name: str, value: object) -> None:
+    object.__setattr__(settings, name, value)

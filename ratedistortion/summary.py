@@ -1,0 +1,39 @@
+"""What is said of a finished sweep; it needs no JAX."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas
+
+from ratedistortion import rundir
+from ratedistortion.errors import RunDirectoryError
+
+
+def finished(
+    path: Path, manifest: Mapping[str, Any], times: Mapping[str, float] | None
+) -> pandas.DataFrame:
+    """The table of a finished sweep, with the summary that `--json` prints in `attrs`.
+
+    Args:
+        path: The run directory.
+        manifest: Its manifest.
+        times: What was timed, None if nothing had to be computed.
+    """
+    frame = rundir.read_table(path)
+    if frame.attrs["ratedistortion"]["settings"] != manifest["settings"]:
+        raise RunDirectoryError(f"{path}: rd.parquet is not the table of this manifest.")
+    diverged = frame.drop_duplicates(["beta", "seed"])["status"].eq("diverged").sum()
+    runs = len(frame.drop_duplicates(["beta", "seed"]))
+    names = ("seconds", "compile_seconds", "train_seconds", "measure_seconds")
+    frame.attrs["summary"] = {
+        "run_dir": str(path),
+        "runs": runs,
+        "ok": int(runs - diverged),
+        "diverged": int(diverged),
+        **(times or {**dict.fromkeys(names, 0.0), "model_steps_per_second": 0.0}),
+        "device": manifest["device"],
+        "batching": manifest["plan"]["batching"],
+        "table": str(path / rundir.TABLE),
+    }
+    return frame

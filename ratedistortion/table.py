@@ -1,0 +1,178 @@
+"""The table that a sweep ends in: one row per (beta, seed, split), in Parquet."""
+
+import hashlib
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pyarrow
+import pyarrow.parquet
+
+from ratedistortion.errors import RunDirectoryError, SettingsError
+
+SCHEMA_VERSION = 1
+KEY = b"ratedistortion"
+MAGIC = b"PAR1"
+NATS = "nats per image"
+
+_TYPES = {"text": pyarrow.string(), "int": pyarrow.int64(), "float": pyarrow.float64()}
+_TYPES["bool"] = pyarrow.bool_()
+
+# Name, type ("?": null where there is no number, as in a run that diverged), unit, description.
+_COLUMNS = (
+    ("dataset", "text", "", "data set, as it was asked for"),
+    ("split", "text", "", "train or test: the images that the row is measured on"),
+    ("beta", "float", "", "weight of the rate in the loss D + beta R"),
+    ("seed", "int", "", "seed of the initial parameters, the minibatches and the noise"),
+    ("encoder", "text", "", "family of q(z|x)"),
+    ("decoder", "text", "", "family of p(x|z)"),
+    ("prior", "text", "", "family of p(z)"),
+    ("likelihood", "text", "", "distribution of x given the decoder's output"),
+    ("latents", "int", "dimensions", "dimensions of z"),
+    ("dimensions", "int", "dimensions", "dimensions of x"),
+    ("examples", "int", "images", "N, the images of the split"),
+    ("steps", "int", "steps", "training steps that were asked for"),
+    ("status", "text", "", "ok or diverged"),
+    ("diverged_at_step", "int?", "steps", "step at which a run that diverged was frozen"),
+    ("rate", "float?", NATS, "R, the mean of KL(q(z|x) || p(z))"),
+    ("rate_se", "float?", NATS, "standard error of the rate"),
+    ("distortion", "float?", NATS, "D, the mean of -log p(x|z)"),
+    ("distortion_se", "float?", NATS, "standard error of the distortion"),
+    ("negative_elbo", "float?", NATS, "R + D, an upper bound of the negative log likelihood"),
+    ("negative_elbo_se", "float?", NATS, "standard error of R + D"),
+    ("mutual_information", "float?", NATS, "I(n;z), index-code mutual information, at most log N"),
+    ("mutual_information_se", "float?", NATS, "standard error of I(n;z)"),
+    ("mutual_information_lower", "float?", NATS, "lower bound of I(n;z)"),
+    ("mutual_information_upper", "float?", NATS, "upper bound of I(n;z)"),
+    ("log_examples", "float", NATS, "log N, the ceiling of I(n;z)"),
+    ("saturated", "bool?", "", "whether I(n;z) > log N - 1, where N images no longer suffice"),
+    ("marginal_kl", "float?", NATS, "KL(q(z) || p(z)) of the aggregate posterior"),
+    ("marginal_kl_se", "float?", NATS, "standard error of the marginal KL"),
+    ("marginal_kl_gaussian", "float?", NATS, "lower bound of it, from the moments of q(z)"),
+    ("identity_residual", "float?", NATS, "R - I(n;z) - marginal KL: 0 within its error"),
+    ("population_information_upper", "float?", NATS, "upper bound of I(X;Z) of the population"),
+    ("active_units", "int?", "dimensions", "latents whose posterior mean varies over the images"),
+    ("codes", "int?", "draws", "Monte Carlo draws of z that the row rests on"),
+    ("identity_residual_se", "float?", NATS, "standard error of the identity's residual"),
+    ("mutual_information_lower_se", "float?", NATS, "standard error of the lower bound of I(n;z)"),
+    ("mutual_information_upper_se", "float?", NATS, "standard error of the upper bound of I(n;z)"),
+)  # fmt: skip
+
+COLUMNS = tuple(name for name, *_ in _COLUMNS)
+NATS_COLUMNS = tuple(name for name, _, unit, _ in _COLUMNS if unit == NATS)
+SCHEMA = pyarrow.schema(
+    pyarrow.field(
+        name,
+        _TYPES[kind.rstrip("?")],
+        nullable=kind.endswith("?"),
+        metadata={"unit": unit, "description": description},
+    )
+    for name, kind, unit, description in _COLUMNS
+)
+
+
+def write(rows: list[dict[str, Any]], metadata: dict[str, Any]) -> bytes:
+    """The bytes of a table: the same rows and metadata give the same bytes.
+
+    Args:
+        rows: Column name -> value. None and NaN stand for a missing number, as does a name that
+            is left out; both become null.
+        metadata: What else to keep, as JSON can hold it: settings, versions, device, data_sha256,
+            plan. `schema_version`, `convention` and `sha256` are added.
+
+    Returns:
+        A Parquet file with page checksums.
+
+    Raises:
+        ValueError: If a row has an unknown column, an infinite number, or no value where the
+            schema needs one.
+    """
+    plain = pyarrow.Table.from_pylist([_checked(row, n) for n, row in enumerate(rows)], SCHEMA)
+    metadata = metadata | {"schema_version": SCHEMA_VERSION, "convention": "loss = D + beta*R"}
+    metadata = json.loads(json.dumps(metadata, allow_nan=False))  # as `read` will see it
+    metadata["sha256"] = _digest(plain, metadata)
+    text = json.dumps(metadata, sort_keys=True)
+    buffer = io.BytesIO()
+    table = plain.replace_schema_metadata({KEY: text})
+    pyarrow.parquet.write_table(table, buffer, write_page_checksum=True)
+    return buffer.getvalue()
+
+
+def read(path: Path) -> pandas.DataFrame:
+    """Reads a table, with its checksums verified.
+
+    Args:
+        path: A Parquet file that `write` made.
+
+    Returns:
+        One row per (beta, seed, split), in nats. Columns of whole numbers and truths that may be
+        missing are nullable; a missing float is NaN. `attrs["ratedistortion"]` has the metadata.
+
+    Raises:
+        SettingsError: If the file cannot be read, or is not one of our tables.
+        RunDirectoryError: If it is one of them but damaged, cut short, or of a newer version.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from error
+    if not (data.startswith(MAGIC) or data.endswith(MAGIC)):
+        raise SettingsError(f"{path}: not a Parquet file; expected the rd.parquet of a sweep.")
+    try:
+        reader = pyarrow.BufferReader(data)
+        file = pyarrow.parquet.ParquetFile(reader, page_checksum_verification=True)
+        text = (file.schema_arrow.metadata or {}).get(KEY)
+        if text is None:
+            raise SettingsError(f"{path}: a Parquet file, but not a table of rd-sweep.")
+        metadata = json.loads(text)
+        if metadata["schema_version"] <= SCHEMA_VERSION:
+            table = file.read(use_threads=False)
+            if metadata["sha256"] != _digest(table, metadata):
+                raise ValueError("it does not match its SHA-256")
+            return _frame(table, metadata)
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise RunDirectoryError(
+            f"{path}: the table is damaged or cut short ({reason}); restore it or sweep again."
+        ) from error
+    raise RunDirectoryError(
+        f"{path}: the table has schema version {metadata['schema_version']} and this program reads "
+        f"versions up to {SCHEMA_VERSION}: upgrade ratedistortion."
+    )
+
+
+def _checked(row: dict[str, Any], n: int) -> dict[str, Any]:
+    if unknown := sorted(row.keys() - set(COLUMNS)):
+        raise ValueError(f"row {n}: no column is called {unknown[0]!r}.")
+    cells = {}
+    for field in SCHEMA:
+        value = row.get(field.name)
+        value = getattr(value, "item", lambda value=value: value)()  # NumPy and JAX scalars
+        if isinstance(value, float) and not math.isfinite(value):
+            if not math.isnan(value):
+                raise ValueError(f"row {n}: {field.name} must be finite: got {value}.")
+            value = None
+        if value is None and not field.nullable:
+            raise ValueError(f"row {n}: {field.name} must have a value: got none.")
+        cells[field.name] = value
+    return cells
+
+
+def _digest(table: pyarrow.Table, metadata: dict[str, Any]) -> str:
+    """Page checksums leave out headers and metadata: this covers every value that is read."""
+    kept = {name: value for name, value in metadata.items() if name != "sha256"}
+    text = json.dumps([table.to_pylist(), kept], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _frame(table: pyarrow.Table, metadata: dict[str, Any]) -> pandas.DataFrame:
+    frame = table.to_pandas()
+    for field in table.schema:
+        if field.nullable and not pyarrow.types.is_floating(field.type):
+            name = "boolean" if pyarrow.types.is_boolean(field.type) else "Int64"
+            frame[field.name] = frame[field.name].astype(name)
+    frame.attrs["ratedistortion"] = metadata
+    return frame

@@ -1,0 +1,26 @@
+"""Nats inside, bits at the edge."""
+
+import math
+
+from ratedistortion.errors import SettingsError
+
+UNITS = ("nats", "bits", "bits-per-dim")
+
+
+def per_nat(units: str, dimensions: int) -> float:
+    """How many of `units` one nat per image is.
+
+    Args:
+        units: `nats`, `bits` (1 nat = 1 / ln 2 bits), or `bits-per-dim` (bits over `dimensions`).
+        dimensions: Dimensions of one image, a count of at least 1.
+
+    Returns:
+        The factor that turns nats per image into `units`.
+
+    Raises:
+        SettingsError: If `units` is none of the three.
+    """
+    factors = {"nats": 1.0, "bits": 1 / math.log(2), "bits-per-dim": 1 / math.log(2) / dimensions}
+    if units not in factors:
+        raise SettingsError(f"units must be one of {', '.join(UNITS)}: got {units!r}.")
+    return factors[units]

@@ -1,0 +1,25 @@
+"""Strictness for every test: shapes and dtypes checked, warnings are errors, no network."""
+
+import os
+import socket
+
+import pytest
+from jaxtyping import install_import_hook
+
+os.environ["JAX_NUM_CPU_DEVICES"] = "2"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+install_import_hook("ratedistortion", "beartype.beartype")
+
+import jax  # noqa: E402
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a test tried to reach the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)

@@ -1,0 +1,286 @@
+import matplotlib
+import mnist_like
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+
+from ratedistortion.errors import RateDistortionError, SettingsError
+from ratedistortion.figures import FIGURES, figure, save
+from ratedistortion.figures.style import WIDTH, BetaScale, log_ticks
+from ratedistortion.settings import Settings
+from ratedistortion.theory import known_curve
+
+KINDS = list(FIGURES)
+UNITS = {
+    "nats": "nats per image",
+    "bits": "bits per image",
+    "bits-per-dim": "bits per dimension",
+}
+
+
+@pytest.fixture
+def frame(tmp_path):
+    return mnist_like.read(tmp_path, mnist_like.rows())
+
+
+def draw(tables, kind="rate-distortion", units="nats", **given):
+    given = {"images": mnist_like.images(), "losses": mnist_like.losses()} | given
+    return figure(tables, kind, units, **given)
+
+
+def words(drawn):
+    return [text.get_text() for text in drawn.findobj(Text) if text.get_text()]
+
+
+def said(drawn, part):
+    return any(part in text for text in words(drawn))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("units", UNITS)
+def test_every_kind_is_one_column_wide_and_legible(frame, kind, units):
+    drawn = draw(frame, kind, units)
+    assert drawn.get_figwidth() == WIDTH
+    assert said(drawn, UNITS[units])
+    assert not any(said(drawn, other) for name, other in UNITS.items() if name != units)
+    check_layout(drawn)
+
+
+def check_layout(drawn):
+    """No text smaller than 7 points, cut by an edge, or over another text."""
+    canvas = FigureCanvasAgg(drawn)
+    canvas.draw()
+    boxes = []
+    for text in drawn.findobj(Text):
+        if text.get_text() and text.get_visible() and text not in undrawn(drawn):
+            assert text.get_fontsize() >= 7
+            box = text.get_window_extent(canvas.get_renderer())
+            assert drawn.bbox.padded(1).contains(*box.min), text
+            assert drawn.bbox.padded(1).contains(*box.max), text
+            assert not any(box.padded(-1).overlaps(other) for other in boxes), text
+            boxes.append(box.padded(-1))
+
+
+def undrawn(drawn):
+    """An axis keeps the labels of ticks outside of its limits."""
+    return [
+        tick.label1
+        for axes in drawn.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in axis.get_major_ticks()
+        if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
+    ]
+
+
+@pytest.mark.parametrize("kind", ["rate-distortion", "information"])
+@pytest.mark.parametrize(
+    "betas, seeds",
+    [((1.0,), 1), ((0.0,), 1), ((0.5, 0.6), 3), ((0.0, 1.0, 2.0, 3.0, 4.0), 2), (None, 3)],
+)
+def test_grids_of_every_size_stay_legible(tmp_path, kind, betas, seeds):
+    betas = betas or tuple(np.geomspace(0.001, 100, 48))
+    frame = mnist_like.read(tmp_path, mnist_like.rows(betas, seeds))
+    check_layout(draw(frame, kind))
+
+
+def test_rate_distortion_shows_every_run_where_the_table_has_it(frame):
+    drawn = draw(frame)
+    points = drawn.axes[0].collections[-1].get_offsets()
+    np.testing.assert_allclose(
+        sorted(map(tuple, points)), sorted(zip(frame["rate"], frame["distortion"], strict=True))
+    )
+
+
+def test_bits_are_nats_over_ln_2_and_per_dimension_by_the_dimensions(frame):
+    nats, bits, per_dimension = (
+        draw(frame, units=units).axes[0].collections[-1].get_offsets() for units in UNITS
+    )
+    np.testing.assert_allclose(bits, nats / np.log(2))
+    np.testing.assert_allclose(per_dimension, bits / 784)
+
+
+def test_lines_of_equal_elbo_carry_their_value(frame):
+    axes = draw(frame).axes[0]
+    levels = [float(text.get_text()) for text in axes.texts]
+    assert levels == [100, 150, 200, 250, 300]
+    for text, level in zip(axes.texts, levels, strict=True):
+        assert sum(text.get_position()) == pytest.approx(level)
+
+
+def test_diverged_runs_are_left_out_and_counted(tmp_path):
+    rows = mnist_like.rows(diverged={(10.0, 0), (10.0, 1), (0.01, 1)})
+    for kind in ("rate-distortion", "information"):
+        assert said(draw(mnist_like.read(tmp_path, rows), kind), "3 diverged runs left out")
+    rows = mnist_like.rows(diverged={(10.0, 0)})
+    assert said(draw(mnist_like.read(tmp_path, rows)), "1 diverged run left out")
+
+
+def test_a_table_of_diverged_runs_alone_is_an_error(tmp_path):
+    frame = mnist_like.read(tmp_path, mnist_like.rows((1.0,), 1, diverged={(1.0, 0)}))
+    with pytest.raises(RateDistortionError, match="every run of the split test diverged"):
+        draw(frame)
+
+
+def test_the_exact_curve_is_drawn_where_the_source_is_known(tmp_path, frame):
+    assert not said(draw(frame), "exact R(D)")
+    settings = Settings(dataset="gaussian:4,1,0.25", likelihood="gaussian", likelihood_scale=0.5)
+    distortion, rate = known_curve(settings.as_json())
+    rows = mnist_like.rows((1.0,), 2, rate=2.0, distortion=2.5, dimensions=3)
+    known = mnist_like.read(tmp_path, rows, **settings.as_json())
+    drawn = draw(known, units="bits-per-dim")
+    assert said(drawn, "exact R(D)")
+    (line,) = (line for line in drawn.axes[0].lines if line.get_linestyle() == "--")
+    scale = 3 * np.log(2)
+    np.testing.assert_allclose(line.get_xydata() * scale, np.stack([rate, distortion], 1))
+
+
+def test_several_runs_are_told_apart(frame):
+    drawn = draw({f"run {n}": frame for n in range(12)})
+    assert {f"run {n}" for n in range(12)} <= set(words(drawn))
+    (legend,) = drawn.legends
+    looks = {(line.get_color(), line.get_marker()) for line in legend.get_lines()}
+    assert len(looks) == 13
+    check_layout(drawn)
+
+
+def test_labels_that_are_too_long_keep_their_ends(frame):
+    long = "/a/very/long/path" * 5
+    drawn = draw({f"{long}/one": frame, f"{long}/two": frame})
+    assert said(drawn, "path/one") and said(drawn, "path/two")
+    check_layout(drawn)
+    assert said(draw({"a": frame, "b": frame}, "information"), "b")
+
+
+def test_information_marks_saturated_points_and_the_ceiling(frame):
+    drawn = draw(frame, "information")
+    assert {"rate R", "I(n;z)", "marginal KL", "bounds of I", "log N", "I saturated"} <= set(
+        words(drawn)
+    )
+    axes = drawn.axes[0]
+    (hollow,) = (line for line in axes.lines if line.get_markerfacecolor() == "white")
+    assert len(hollow.get_xdata()) == int(frame["saturated"].sum())
+    (ceiling,) = (line for line in axes.lines if line.get_linestyle() == "--")
+    np.testing.assert_allclose(ceiling.get_ydata(), np.log(10_000))
+
+
+def test_gallery_goes_from_autoencoder_to_autodecoder(frame):
+    drawn = draw(frame, "gallery")
+    labels = [text for text in words(drawn) if text.startswith("β")]
+    assert len(labels) == 6
+    assert labels[0] == "β = 0.01\nR 153.7  D 58.4" and labels[-1] == "β = 10\nR 1.27  D 182.5"
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 3), (4, 20, 1), (20, 4, 1), (64, 64, 1)])
+def test_gallery_takes_images_of_other_shapes(frame, shape):
+    drawn = draw(frame, "gallery", images=mnist_like.images(count=2, shape=shape))
+    check_layout(drawn)
+
+
+def test_gallery_refuses_vectors_and_images_of_other_runs(frame):
+    vectors = mnist_like.images() | {"originals": np.zeros((6, 3))}
+    with pytest.raises(SettingsError, match=r"gallery needs images .* vectors of shape \(3,\)"):
+        draw(frame, "gallery", images=vectors)
+    others = mnist_like.images() | {"seed": np.full(16, 7)}
+    with pytest.raises(SettingsError, match="belong to none of the table's runs"):
+        draw(frame, "gallery", images=others)
+
+
+def test_training_has_a_line_for_every_run_and_a_cross_where_one_diverged(frame):
+    losses = mnist_like.losses()
+    assert len(draw(frame, "training").axes[0].lines) == len(losses)
+    losses[3]["distortion"][10:] = [float("nan")] * 20
+    drawn = draw(frame, "training", losses=losses)
+    assert said(drawn, "diverged")
+    crosses = drawn.axes[0].lines[-1].get_xydata()
+    beta, step = losses[3]["beta"], losses[3]["steps"][9]
+    assert crosses.tolist() == [[step, losses[3]["distortion"][9] + beta * losses[3]["rate"][9]]]
+
+
+def test_training_takes_losses_below_zero_and_runs_that_never_were_finite(frame):
+    losses = mnist_like.losses()
+    losses[0]["distortion"] = [-5.0] * 30
+    losses[1]["distortion"] = [float("nan")] * 30
+    drawn = draw(frame, "training", losses=losses)
+    assert drawn.axes[0].get_yscale() == "linear"
+    check_layout(drawn)
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ({"kind": "pie"}, "kind must be one of rate-distortion, .*: got 'pie'"),
+        ({"units": "bytes"}, "units must be one of nats, bits, bits-per-dim: got 'bytes'"),
+        ({"split": "all"}, "split must be one of train, test: got 'all'"),
+        ({"split": "train"}, "no rows of the split train: it has test"),
+        ({"kind": "gallery", "images": None}, "gallery needs the images"),
+        ({"kind": "training", "losses": None}, "training needs the losses"),
+        ({"kind": "training", "losses": []}, "training needs the losses"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(frame, given, message):
+    with pytest.raises(SettingsError, match=message):
+        draw(frame, **given)
+
+
+@pytest.mark.parametrize("kind", ["gallery", "training"])
+def test_kinds_of_one_run_refuse_several(frame, kind):
+    with pytest.raises(SettingsError, match=f"{kind} draws one run: got 2"):
+        draw({"a": frame, "b": frame}, kind)
+
+
+def test_a_table_is_not_changed_by_drawing_it(frame):
+    before = frame.copy()
+    draw(frame, units="bits")
+    assert frame.equals(before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_the_same_table_gives_the_same_bytes(frame, tmp_path, kind, suffix):
+    path = tmp_path / f"figure.{suffix}"
+    save(draw(frame, kind), path)
+    first = path.read_bytes()
+    # What a user's matplotlibrc says does not matter either.
+    with matplotlib.rc_context({"font.size": 20, "savefig.dpi": 50, "lines.linewidth": 9}):
+        save(draw(frame, kind), path)
+    assert path.read_bytes() == first
+    assert [entry.name for entry in tmp_path.iterdir() if "figure" in entry.name] == [path.name]
+
+
+@pytest.mark.parametrize("name", ["figure.jpg", "figure", "png"])
+def test_other_suffixes_are_refused(frame, tmp_path, name):
+    with pytest.raises(SettingsError, match="suffix must be one of .png, .pdf, .svg"):
+        save(draw(frame), tmp_path / name)
+
+
+def test_a_file_that_cannot_be_written_is_said(frame, tmp_path):
+    with pytest.raises(SettingsError, match="cannot be written: No such file or directory"):
+        save(draw(frame), tmp_path / "none" / "figure.png")
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(SettingsError, match="cannot be written: Is a directory"):
+        save(draw(frame), tmp_path / "folder.png")
+
+
+def test_beta_scale_has_a_place_for_zero():
+    scale = BetaScale([0.0, 0.1, 1.0, 10.0])
+    zero, *others = scale.place([0, 0.1, 1, 10])
+    assert 0 < zero < 0.05 and others == [0.1, 1, 10]
+    assert scale.labels == ["0", "0.1", "1", "10"]
+    assert len(set(scale.colours([0, 0.1, 1, 10]))) == 4
+
+
+@pytest.mark.parametrize(
+    "low, high, ticks",
+    [
+        (0.01, 10.0, [0.01, 0.1, 1, 10]),
+        (0.1, 4.0, [0.1, 0.3, 1, 3]),
+        (50.0, 500.0, [50, 100, 200, 500]),
+        (1.0, 4.0, [1, 2, 3, 4]),
+        (1.0, 1.0, [1]),
+        (1.01, 1.02, [1.01]),
+        (1e-6, 1e6, [1e-6, 1e-3, 1, 1e3, 1e6]),
+    ],
+)
+def test_log_ticks(low, high, ticks):
+    assert log_ticks(low, high) == pytest.approx(ticks)
