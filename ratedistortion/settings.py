@@ -50,7 +50,7 @@ class Settings:
     epochs: int | None = None
     steps: int | None = None
     batch_size: int = 100
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     warmup: int = 0
     codes: int = 10_000
     save_posteriors: bool = False

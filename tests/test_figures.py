@@ -264,10 +264,10 @@ def test_a_file_that_cannot_be_written_is_said(frame, tmp_path):
 
 def test_beta_scale_has_a_place_for_zero():
     scale = BetaScale([0.0, 0.1, 1.0, 10.0])
-    zero, *others = scale.place([0, 0.1, 1, 10])
+    zero, *others = scale.place([0.0, 0.1, 1.0, 10.0])
     assert 0 < zero < 0.05 and others == [0.1, 1, 10]
     assert scale.labels == ["0", "0.1", "1", "10"]
-    assert len(set(scale.colours([0, 0.1, 1, 10]))) == 4
+    assert len(set(scale.colours([0.0, 0.1, 1.0, 10.0]))) == 4
 
 
 @pytest.mark.parametrize(

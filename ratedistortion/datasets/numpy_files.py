@@ -8,8 +8,8 @@ from ratedistortion.datasets.arrays import Splits, pair, reason, split
 from ratedistortion.errors import DatasetError
 
 _PAIRS = (("train", "test"), ("x_train", "x_test"))
-# What such a file begins with; an .npz is a zip file.
-SUFFIXES = {".npz": b"PK", ".npy": b"\x93NUMPY"}
+# What such a file begins with; an .npz is a zip file, the second signature that of an empty one.
+SUFFIXES = {".npz": (b"PK\3\4", b"PK\5\6"), ".npy": (b"\x93NUMPY",)}
 
 
 def read_numpy(path: Path) -> Splits:
@@ -26,19 +26,17 @@ def read_numpy(path: Path) -> Splits:
     Raises:
         DatasetError: If the file is damaged, holds objects or does not hold such arrays.
     """
-    signature = SUFFIXES[path.suffix]
     # What NumPy and zipfile raise on bytes that are not theirs is no closed list: OSError,
     # ValueError, EOFError, BadZipFile, zlib.error, TokenError, MemoryError, RuntimeError.
     try:
         with path.open("rb") as file:
-            if file.read(len(signature)) != signature:
+            if not file.read(6).startswith(SUFFIXES[path.suffix]):
                 raise ValueError(f"it does not begin as an {path.suffix} file does")
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return pair(*split(loaded, str(path)), source=str(path))
-        with loaded:
-            chosen = _choose(loaded.files, path)
-            arrays = [np.asarray(loaded[name]) for name in chosen]
+            file.seek(0)
+            loaded = np.load(file, allow_pickle=False)
+            arrays = [loaded]
+            if not isinstance(loaded, np.ndarray):
+                arrays = [np.asarray(loaded[name]) for name in _choose(loaded.files, path)]
     except DatasetError:
         raise
     except Exception as error:

@@ -91,7 +91,8 @@ def _images(info: Any, folder: Path, name: str, limit: int | None) -> np.ndarray
         )
     feature, channels = _image_feature(info.features, folder)
     paths = [Path(path) for path in info.splits[name].filepaths]
-    count = min(limit or sys.maxsize, info.splits[name].num_examples)
+    total = info.splits[name].num_examples
+    count = min(limit or total, total)
     content = hashlib.sha256()
     for path in (folder / "features.json", *paths):
         with path.open("rb") as file:
@@ -103,12 +104,12 @@ def _images(info: Any, folder: Path, name: str, limit: int | None) -> np.ndarray
 def _image_feature(features: Any, folder: Path) -> tuple[str, int]:
     import tensorflow_datasets as tfds
 
-    images = [name for name in features if isinstance(features[name], tfds.features.Image)]
+    images = [name for name in sorted(features) if isinstance(features[name], tfds.features.Image)]
     chosen = "image" if "image" in images else images[0] if len(images) == 1 else None
     if chosen is None:
         raise DatasetError(
             f"{folder} must have one image in each example: got {', '.join(images) or 'none'} "
-            f"among {', '.join(features)}."
+            f"among {', '.join(sorted(features))}."
         )
     if features[chosen].np_dtype != np.uint8:
         raise DatasetError(

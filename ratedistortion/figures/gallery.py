@@ -25,7 +25,7 @@ def draw(inputs: Inputs) -> Figure:
     shown, runs = _choose(rows, images)
     blocks = [
         np.concatenate([images["originals"][None], images["reconstructions"][runs]]),
-        np.concatenate([np.ones_like(images["samples"][:1, :]), images["samples"][runs]]),
+        np.concatenate([np.ones_like(images["samples"][:1]), images["samples"][runs]]),
     ]
     height, width = blocks[0].shape[2:4]
     count = min(SHOWN_IMAGES, len(images["originals"]))

@@ -15,7 +15,7 @@ def linear(key: Any, latents: int, hidden: tuple[int, ...], dimensions: int) -> 
 
 
 def mlp(key: Any, latents: int, hidden: tuple[int, ...], dimensions: int) -> Any:
-    """A network of `hidden` rectified linear layers, in reverse order."""
+    """A network of `hidden` sigmoid linear layers, in reverse order."""
     from ratedistortion.models.layers import Mlp
 
     return Mlp(key, latents, hidden[::-1], dimensions)

@@ -16,7 +16,7 @@ def linear(key: Any, dimensions: int, hidden: tuple[int, ...], latents: int) -> 
 
 
 def mlp(key: Any, dimensions: int, hidden: tuple[int, ...], latents: int) -> Any:
-    """A network of `hidden` rectified linear layers for the mean and the log scale."""
+    """A network of `hidden` sigmoid linear layers for the mean and the log scale."""
     from ratedistortion.models.layers import MlpEncoder
 
     return MlpEncoder(key, dimensions, hidden, latents)
