@@ -13,6 +13,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from ratedistortion.datasets import Dataset
+from ratedistortion.datasets.cache import cache_folder
 from ratedistortion.errors import RunDirectoryError, SettingsError
 from ratedistortion.measure import Codes, Measurement, make_measure
 from ratedistortion.models.autoencoder import make_functions
@@ -42,7 +43,7 @@ class Measured(NamedTuple):
     codes: Codes
 
 
-def find_devices(settings: Settings) -> list[jax.Device]:
+def find_devices(settings: Settings) -> list[Any]:
     """The devices to sweep on; a CPU counts as one device per core.
 
     Raises:
@@ -52,6 +53,7 @@ def find_devices(settings: Settings) -> list[jax.Device]:
         jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     except RuntimeError:
         pass  # JAX is already running, in somebody's notebook: its devices are as they are.
+    _keep_compiled()
     if settings.deterministic and "xla_gpu_deterministic_ops" not in os.environ.get(
         "XLA_FLAGS", ""
     ):
@@ -69,6 +71,15 @@ def find_devices(settings: Settings) -> list[jax.Device]:
         ) from error
 
 
+def _keep_compiled() -> None:
+    """Compiled programs are kept in the user's cache folder, unless JAX was told of another."""
+    if not jax.config.values["jax_compilation_cache_dir"]:
+        folder = cache_folder() / "compiled"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
 class Engine:
     """The compiled functions of a sweep, each compiled once however many chunks there are.
 
@@ -80,7 +91,7 @@ class Engine:
     """
 
     def __init__(
-        self, settings: Settings, data: Dataset, plan: Plan, devices: Sequence[jax.Device]
+        self, settings: Settings, data: Dataset, plan: Plan, devices: Sequence[Any]
     ) -> None:
         self.settings, self.data, self.plan = settings, data, plan
         self.compile_seconds = 0.0
@@ -200,9 +211,9 @@ class Engine:
     def _arguments(self, runs: Sequence[RunId]) -> Arguments:
         padded = [*runs, *[runs[-1]] * (self.plan.width - len(runs))]
         columns = Arguments(
-            beta=np.array([run.beta for run in padded], np.float32),
-            learning_rate=np.full(len(padded), self.settings.learning_rate, np.float32),
-            seed=np.array([run.seed for run in padded], np.int32),
+            beta=jnp.array([run.beta for run in padded], jnp.float32),
+            learning_rate=jnp.full(len(padded), self.settings.learning_rate, jnp.float32),
+            seed=jnp.array([run.seed for run in padded], jnp.int32),
         )
         return jax.device_put(columns, self._spread)
 
@@ -270,7 +281,7 @@ class Engine:
             }
 
         def local(model, seed, images):
-            return lax.map(lambda pair: one(*pair, images), (model, seed))
+            return lax.map(lambda pair: one(pair[0], pair[1], images), (model, seed))
 
         return self._spread_over_devices(local, P("runs"), P("runs"), P())(
             state.model, arguments.seed, images
@@ -282,10 +293,7 @@ def describe(settings: Settings, data: Dataset):
     examples, dimensions = data.train.shape
     functions = make_functions(settings, dimensions)
     run = make_run(settings, functions, Source(examples, dimensions, data.scale, data.dynamic))
-    scalar = jax.ShapeDtypeStruct((), jnp.float32)
-    state = jax.eval_shape(
-        run.start, Arguments(scalar, scalar, jax.ShapeDtypeStruct((), jnp.int32))
-    )
+    state = jax.eval_shape(run.start, Arguments(jnp.float32(0), jnp.float32(0), jnp.int32(0)))
     state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     # The state, its successor, the gradient, and the activations of a few layers.
     widest = max(dimensions, settings.latents, *settings.hidden, 1)

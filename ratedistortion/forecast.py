@@ -63,7 +63,7 @@ def forecast(settings: Settings, path: Path, manifest: Mapping[str, Any] | None)
     }
 
 
-def _product_speed(devices: list[jax.Device]) -> float:
+def _product_speed(devices: list[Any]) -> float:
     """Operations a second of a large float32 matrix product, best of three."""
     a = jax.device_put(jnp.ones((1024, 1024), jnp.float32), devices[0])
     product = jax.jit(jnp.matmul)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
 
-import jax
 import numpy as np
 import pandas
 import psutil
@@ -98,7 +97,7 @@ def sweep(
     return finished(directory.path, manifest, summary)
 
 
-def choose_plan(settings: Settings, data: Dataset, devices: list[jax.Device]) -> Plan:
+def choose_plan(settings: Settings, data: Dataset, devices: list[Any]) -> Plan:
     """The chunk plan for this machine, before anything is computed."""
     _, _, bytes_per_run = describe(settings, data)
     stored = sum(images.nbytes for images in data.splits.values())
@@ -205,9 +204,7 @@ def _stop(signal: str | None, directory: rundir.RunDirectory) -> None:
         raise kind(f"stopped by {signal} with a checkpoint; `rd-sweep {directory.path}` continues.")
 
 
-def _manifest(
-    settings: Settings, data: Dataset, plan: Plan, devices: list[jax.Device]
-) -> dict[str, Any]:
+def _manifest(settings: Settings, data: Dataset, plan: Plan, devices: list[Any]) -> dict[str, Any]:
     packages = ("ratedistortion", "jax", "jaxlib", "flax", "optax", "numpy")
     return {
         "schema": SCHEMA,
@@ -227,7 +224,7 @@ def _check_surroundings(
     manifest: dict[str, Any],
     data: Dataset,
     plan: Plan,
-    devices: list[jax.Device],
+    devices: list[Any],
     report: Report,
 ) -> None:
     """A sweep is continued on the same data; another machine or library is worth a word."""
@@ -262,7 +259,7 @@ def _all_pictures(
     }
 
 
-def _memory(devices: list[jax.Device], stored: int) -> int:
+def _memory(devices: list[Any], stored: int) -> int:
     """Bytes that runs may take: most of a GPU, half of what a computer has free."""
     stats = devices[0].memory_stats()
     if stats and "bytes_limit" in stats:

@@ -18,7 +18,7 @@ from ratedistortion.estimators import (
     mixture_terms,
     pairwise_kl_upper_bound,
 )
-from ratedistortion.models.autoencoder import Functions, Model
+from ratedistortion.models.autoencoder import Functions, Model, Posterior
 
 _IMAGES = 1000
 _LOWER_ROWS, _UPPER_ROWS = 256, 2048
@@ -94,7 +94,7 @@ def make_measure(
             for part in lax.map(one_block, rows)
         )
         posteriors = Posteriors(_wide(mean), _wide(spread))
-        rates = functions.rate(model, (posteriors.mean, _wide(log_scale)))
+        rates = functions.rate(model, Posterior(posteriors.mean, _wide(log_scale)))
         distortions = -_wide(log_likelihood)
 
         chosen = jax.random.permutation(row_key, count)[: min(codes, count)]

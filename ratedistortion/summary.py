@@ -23,14 +23,14 @@ def finished(
     frame = rundir.read_table(path)
     if frame.attrs["ratedistortion"]["settings"] != manifest["settings"]:
         raise RunDirectoryError(f"{path}: rd.parquet is not the table of this manifest.")
-    diverged = frame.drop_duplicates(["beta", "seed"])["status"].eq("diverged").sum()
-    runs = len(frame.drop_duplicates(["beta", "seed"]))
+    statuses = frame.drop_duplicates(["beta", "seed"])["status"].to_list()
+    diverged = statuses.count("diverged")
     names = ("seconds", "compile_seconds", "train_seconds", "measure_seconds")
     frame.attrs["summary"] = {
         "run_dir": str(path),
-        "runs": runs,
-        "ok": int(runs - diverged),
-        "diverged": int(diverged),
+        "runs": len(statuses),
+        "ok": len(statuses) - diverged,
+        "diverged": diverged,
         **(times or {**dict.fromkeys(names, 0.0), "model_steps_per_second": 0.0}),
         "device": manifest["device"],
         "batching": manifest["plan"]["batching"],

@@ -26,7 +26,7 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
     digits = 4 if units == "bits-per-dim" else 2
     header = ["beta", "seed", *(f"{symbol:>{9 + digits}}" for symbol in _SHOWN.values()), ""]
     lines = [header]
-    for row in frame[frame["split"] == "test"].to_dict("records"):
+    for row in frame.query("split == 'test'").to_dict("records"):
         factor = per_nat(units, row["dimensions"])
         cells = [
             f"{row[name] * factor:.{digits}f} ±{row[f'{name}_se'] * factor:.{digits}f}"
