@@ -61,16 +61,17 @@ class Settings:
     deterministic: bool = False
 
     def __post_init__(self) -> None:
-        # The embedded digits are grey: alone, as the data set of a first try, they are binarised.
+        # Without a data set a first try must work: grey digits, few enough for many epochs, drawn
+        # afresh at every step so that they are not learnt by heart.
         alone = self.dataset is None
         _set(self, "dataset", "digits" if alone else self.dataset)
         if self.binarize is None:
             binary = alone and self.likelihood == "bernoulli"
-            _set(self, "binarize", "static" if binary else "none")
+            _set(self, "binarize", "dynamic" if binary else "none")
         if self.epochs is not None and self.steps is not None:
             raise SettingsError("epochs and steps exclude each other: give one of them.")
         if self.epochs is None and self.steps is None:
-            _set(self, "epochs", 20)
+            _set(self, "epochs", 100 if alone else 20)
         _set(self, "betas", check_betas(self.betas))
         _set(self, "hidden", tuple(self.hidden))
         for name in ("seeds", "latents", "batch_size", "codes"):

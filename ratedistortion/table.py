@@ -74,6 +74,11 @@ SCHEMA = pyarrow.schema(
 )
 
 
+def described() -> list[tuple[str, str, str]]:
+    """Name, unit and meaning of every column, in order."""
+    return [(name, unit, text) for name, _, unit, text in _COLUMNS]
+
+
 def write(rows: list[dict[str, Any]], metadata: dict[str, Any]) -> bytes:
     """The bytes of a table: the same rows and metadata give the same bytes.
 

@@ -51,7 +51,7 @@ def _choice(names: Any) -> click.Choice:
     "--dataset",
     metavar="NAME_OR_PATH",
     help="digits (embedded), a TFDS name, an .npz or .npy file, a folder of idx files,"
-    " gaussian:V1,V2,... or bernoulli:P,DIMENSIONS.  [default: digits, binarised]",
+    " gaussian:V1,V2,... or bernoulli:P,DIMENSIONS.  [default: digits, with --binarize dynamic]",
 )
 @option(
     "Data",
@@ -94,7 +94,7 @@ def _choice(names: Any) -> click.Choice:
 @option("Model", "--latents", type=int, metavar="COUNT", help="Dimensions of z.  [default: 32]")
 @option("Model", "--hidden", metavar="WIDTHS", help="Hidden layers.  [default: 256,256]")
 @option(
-    "Training", "--epochs", type=int, metavar="COUNT", help="Passes over the data.  [default: 20]"
+    "Training", "--epochs", type=int, metavar="COUNT", help="Passes over the data.  [default: 20, digits 100]"
 )
 @option("Training", "--steps", type=int, metavar="COUNT", help="Steps, instead of --epochs.")
 @option(
