@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratedistortion.errors import RunDirectoryError, SettingsError
 from ratedistortion.figures import figure
-from ratedistortion.settings import Settings, differences, from_mapping
+from ratedistortion.settings import Settings, differences, from_mapping, values_sha256
 
 if TYPE_CHECKING:
     import pandas
@@ -40,16 +40,19 @@ def sweep(
     Raises:
         RateDistortionError: One of its subclasses, by what went wrong; the text says what to do.
     """
-    from ratedistortion.rundir import TABLE, RunDirectory
+    from ratedistortion.contents import TABLE, read_manifest
+    from ratedistortion.rundir import RunDirectory
 
-    with RunDirectory(Path(run_dir)) as directory:
-        manifest = directory.read_manifest()
-        settings = _resolve(settings, manifest, directory.path)
-        if manifest is not None:
-            if (directory.path / TABLE).exists():
-                from ratedistortion.summary import finished
+    path = Path(run_dir)
+    manifest = read_manifest(path)
+    if manifest is not None and (path / TABLE).exists():
+        # Needs no lock, nor to be writable: a table is written last, and once.
+        from ratedistortion.summary import finished
 
-                return finished(directory.path, manifest, None)
+        _resolve(settings, manifest, path)
+        return finished(path, manifest, None)
+    with RunDirectory(path) as directory:
+        settings = _resolve(settings, directory.read_manifest(), path)
         from ratedistortion import job
 
         return job.sweep(settings, directory, report, stop_signal)
@@ -62,10 +65,10 @@ def read(run_dir: str | Path) -> "pandas.DataFrame":
         RunDirectoryError: If the sweep is not finished, or the table is damaged.
         SettingsError: If there is no table of ours.
     """
-    from ratedistortion import rundir, table
+    from ratedistortion import contents, table
 
     path = Path(run_dir)
-    return rundir.read_table(path) if path.is_dir() else table.read(path)
+    return contents.read_table(path) if path.is_dir() else table.read(path)
 
 
 def dry_run(settings: Settings | None, run_dir: str | Path) -> dict[str, Any]:
@@ -77,21 +80,31 @@ def dry_run(settings: Settings | None, run_dir: str | Path) -> dict[str, Any]:
         RateDistortionError: Whatever `sweep` would raise before it computes anything.
     """
     from ratedistortion import forecast
-    from ratedistortion.rundir import read_manifest
+    from ratedistortion.contents import read_manifest
+    from ratedistortion.rundir import check_folder
 
     path = Path(run_dir)
     manifest = read_manifest(path)
+    check_folder(path)
     return forecast.forecast(_resolve(settings, manifest, path), path, manifest)
 
 
 def _resolve(settings: Settings | None, manifest: Mapping[str, Any] | None, path: Path) -> Settings:
     """The settings asked for, once they agree with those that the directory was made with."""
+    if settings is not None:
+        _check_families(settings)
     if manifest is None:
         return settings or Settings()
+    file = path / "manifest.json"
     try:
-        stored = from_mapping(manifest["settings"], "manifest.json")
-    except (KeyError, SettingsError) as error:
-        raise RunDirectoryError(f"{path / 'manifest.json'}: damaged: {error}") from error
+        stored = from_mapping(manifest["settings"], "settings")
+        _check_families(stored)
+    except SettingsError as error:
+        raise RunDirectoryError(f"{file}: it is damaged ({error}); restore it.") from error
+    if values_sha256(manifest["settings"]) != manifest["settings_sha256"]:
+        raise RunDirectoryError(
+            f"{file}: it is damaged (the settings' SHA-256 differs); restore it."
+        )
     if settings is None:
         return stored
     if changed := differences(stored, settings):
@@ -101,3 +114,17 @@ def _resolve(settings: Settings | None, manifest: Mapping[str, Any] | None, path
             + ". Use another directory, or the stored values."
         )
     return settings
+
+
+def _check_families(settings: Settings) -> None:
+    """Refuses a name that no family has, before anything is made."""
+    from ratedistortion.models import decoders, encoders, likelihoods, priors
+
+    for name, family in (
+        ("encoder", encoders.ENCODERS),
+        ("decoder", decoders.DECODERS),
+        ("prior", priors.PRIORS),
+        ("likelihood", likelihoods.LIKELIHOODS),
+    ):
+        if (value := getattr(settings, name)) not in family:
+            raise SettingsError(f"{name} must be one of {', '.join(family)}: got {value!r}.")

@@ -75,7 +75,10 @@ def _keep_compiled() -> None:
     """Compiled programs are kept in the user's cache folder, unless JAX was told of another."""
     if not jax.config.values["jax_compilation_cache_dir"]:
         folder = cache_folder() / "compiled"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError:
+            return  # A home that is read-only costs time, not the sweep.
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
@@ -186,22 +189,30 @@ class Engine:
         }
 
     def history(self, runs: Sequence[RunId], state: TrainState) -> list[dict[str, Any]]:
-        """The loss curve of every run: mean D and R in nats per image over shares of the steps."""
+        """The loss curve of every run: mean D and R in nats per image over shares of the steps.
+
+        `steps` is where each share ends; from where a run diverged on, D and R are None.
+        """
         points = state.history.shape[1]
         share = np.arange(self.steps, dtype=np.int64) * points // self.steps
         counts = np.bincount(share, minlength=points)
         used = counts > 0
-        means = np.asarray(state.history)[:, used] / counts[used][None, :, None]
-        return [
-            {
-                "beta": run.beta,
-                "seed": run.seed,
-                "steps": np.cumsum(counts)[used].tolist(),
-                "distortion": means[n, :, 0].astype(float).tolist(),
-                "rate": means[n, :, 1].astype(float).tolist(),
-            }
-            for n, run in enumerate(runs)
-        ]
+        curves = []
+        for run, sums, end in zip(
+            runs, np.asarray(state.history), self.diverged_at(runs, state), strict=False
+        ):
+            good = np.bincount(share[:end], minlength=points)[used]
+            means = sums[used] / np.where(good, good, np.nan)[:, None]
+            # A run that diverged has no loss from then on: None.
+            distortion, rate = (
+                [float(mean) if n else None for mean, n in zip(column, good, strict=True)]
+                for column in means.T
+            )
+            curves.append({
+                "beta": run.beta, "seed": run.seed, "steps": np.cumsum(counts)[used].tolist(),
+                "distortion": distortion, "rate": rate,
+            })  # fmt: skip
+        return curves
 
     def diverged_at(self, runs: Sequence[RunId], state: TrainState) -> list[int | None]:
         """The step at which each run stopped being finite, None where it never did."""
@@ -257,7 +268,11 @@ class Engine:
 
     def _measure(self, state, arguments, images, lane) -> tuple[Measurement, Codes]:
         measure = make_measure(
-            self._functions, self.settings.latents, self.data.scale, self.settings.codes
+            self._functions,
+            self.settings.latents,
+            self.data.scale,
+            self.settings.codes,
+            self.settings.iwae,
         )
 
         def local(model, seed, images, lane):

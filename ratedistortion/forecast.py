@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ratedistortion import datasets, rundir
+from ratedistortion import contents, datasets
 from ratedistortion.engine import describe, find_devices
 from ratedistortion.job import choose_plan
 from ratedistortion.plan import all_runs, stored_plan
@@ -47,7 +47,7 @@ def forecast(settings: Settings, path: Path, manifest: Mapping[str, Any] | None)
     seconds = training / speed / _TRAINING_SHARE + measuring / speed / _MEASURING_SHARE
     return {
         "run_dir": str(path),
-        "table": str(path / rundir.TABLE),
+        "table": str(path / contents.TABLE),
         "dataset": f"{data.name}: {len(data.train):,} train, {len(data.splits['test']):,} test,"
         f" {data.train.shape[1]} dimensions",
         "device": devices[0].device_kind,

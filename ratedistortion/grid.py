@@ -7,6 +7,9 @@ from pathlib import Path
 from ratedistortion.errors import SettingsError
 
 _RANGE = re.compile(r"([^:]*):([^:]*):(log|lin)(\d+)")
+# More would take the machine down before anything could be refused.
+MOST_RUNS = 100_000
+_MOST_BETA = 3e38  # beyond, float32 is infinite
 _EXAMPLES = "write a list such as 0.1,1,4, a range such as 0.01:10:log16 or 0:4:lin5, or @FILE"
 
 
@@ -47,15 +50,20 @@ def check_betas(values) -> tuple[float, ...]:
     Raises:
         SettingsError: Naming the first item at fault and its place.
     """
-    betas = tuple(float(value) for value in values)
+    try:
+        betas = tuple(float(value) for value in values)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SettingsError(f"betas must be numbers: {error}; {_EXAMPLES}.") from None
     if not betas:
         raise SettingsError(f"betas must have at least one value: got none; {_EXAMPLES}.")
+    before: set[float] = set()
     for n, beta in enumerate(betas):
         place = f"(item {n + 1} of {len(betas)})"
-        if not math.isfinite(beta) or beta < 0:
+        if not 0 <= beta <= _MOST_BETA:  # nan is not either
             raise SettingsError(f"betas must be finite and at least 0: got {beta:g} {place}.")
-        if beta in betas[:n]:
+        if beta in before:
             raise SettingsError(f"betas must differ from one another: got {beta:g} twice {place}.")
+        before.add(beta)
     return betas
 
 
@@ -75,6 +83,10 @@ def _parse(item: str, n: int, items: list[str]) -> list[float]:
         )
     if logarithmic and low <= 0:
         raise SettingsError(f"betas: a log range must start above 0: got {item!r} {place}.")
+    if count > MOST_RUNS:
+        raise SettingsError(
+            f"betas: a range has at most {MOST_RUNS:,} points: got {item!r} {place}."
+        )
     fractions = [k / (count - 1) for k in range(count)]
     if logarithmic:
         points = [low ** (1 - fraction) * high**fraction for fraction in fractions]

@@ -1,10 +1,9 @@
 """One sweep, from settings to a table: plan, train, measure, store, chunk by chunk."""
 
 import dataclasses
-import math
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -12,23 +11,24 @@ import numpy as np
 import pandas
 import psutil
 
-from ratedistortion import datasets, rundir, table
+from ratedistortion import contents, datasets, table
 from ratedistortion.datasets import Dataset
-from ratedistortion.engine import PICTURES, Engine, Measured, describe, find_devices, leaves
+from ratedistortion.engine import PICTURES, Block, Engine, describe, find_devices, leaves
 from ratedistortion.errors import Interrupted, RunDirectoryError, Stopped
 from ratedistortion.plan import Plan, RunId, all_runs, make_plan, stored_plan
+from ratedistortion.rows import row, row_names
+from ratedistortion.rundir import RunDirectory
 from ratedistortion.settings import Settings
 from ratedistortion.summary import finished
 
 _CHECKPOINT_SECONDS = 30.0
-SCHEMA = 1
 
 Report = Callable[[Mapping[str, Any]], None]
 
 
 def sweep(
     settings: Settings,
-    directory: rundir.RunDirectory,
+    directory: RunDirectory,
     report: Report,
     stop_signal: Callable[[], str | None],
 ) -> pandas.DataFrame:
@@ -79,6 +79,8 @@ def sweep(
             trained_steps += _one_chunk(engine, directory, chunk, times, report, stop_signal)
             result = directory.read_result(chunk)
         assert result is not None
+        if not _belongs(result, plan.runs(settings, chunk), data):
+            raise directory.foreign_result(chunk)
         results.append(result)
 
     rows = [row for result, _ in results for row in result["rows"]]
@@ -108,7 +110,7 @@ def choose_plan(settings: Settings, data: Dataset, devices: list[Any]) -> Plan:
 
 def _one_chunk(
     engine: Engine,
-    directory: rundir.RunDirectory,
+    directory: RunDirectory,
     chunk: int,
     times: dict[str, float],
     report: Report,
@@ -117,9 +119,9 @@ def _one_chunk(
     """Trains, measures and stores one chunk; returns how many model-steps it trained."""
     runs = engine.plan.runs(engine.settings, chunk)
     saved = directory.read_state(chunk)
-    first, state_leaves = saved or (0, None)
+    first = saved[0] if saved else 0
     saved_at, done, state, chunk_seconds = time.monotonic(), first, None, 0.0
-    for block in engine.train(runs, state_leaves, first):
+    for block in _blocks(engine, directory, chunk, saved):
         done, state = block.steps, block.state
         chunk_seconds += block.seconds
         times["train_seconds"] += block.seconds
@@ -137,7 +139,7 @@ def _one_chunk(
     rows, began, compiled = [], time.perf_counter(), engine.compile_seconds
     diverged = dict(zip(runs, engine.diverged_at(runs, state), strict=True))
     for measured in engine.measure(runs, state):
-        rows.append(_row(engine, measured, diverged[measured.run]))
+        rows.append(row(engine, measured, diverged[measured.run]))
         if engine.settings.save_posteriors:
             name = f"beta={measured.run.beta!r},seed={measured.run.seed},split={measured.split}"
             data = engine.data.splits[measured.split] * np.float32(engine.data.scale)
@@ -146,7 +148,8 @@ def _one_chunk(
         _stop(stop_signal(), directory)
     pictures = engine.pictures(runs, state)
     times["measure_seconds"] += time.perf_counter() - began - (engine.compile_seconds - compiled)
-    rows.sort(key=lambda row: (row["beta"], row["seed"], row["split"] == "test"))
+    order = row_names(runs)
+    rows.sort(key=lambda row: order.index((row["beta"], row["seed"], row["split"])))
     for curve in engine.history(runs, state):
         directory.log({"event": "loss", **curve})
     for run, step in diverged.items():
@@ -161,53 +164,47 @@ def _one_chunk(
     return (done - first) * len(runs)
 
 
-def _row(engine: Engine, measured: Measured, diverged_at: int | None) -> dict[str, Any]:
-    settings, run, m = engine.settings, measured.run, measured.measurement
-    count = len(engine.data.splits[measured.split])
-    values = {
-        "dataset": settings.dataset,
-        "split": measured.split,
-        "beta": run.beta,
-        "seed": run.seed,
-        "encoder": settings.encoder,
-        "decoder": settings.decoder,
-        "prior": settings.prior,
-        "likelihood": settings.likelihood,
-        "latents": settings.latents,
-        "dimensions": math.prod(engine.data.shape),
-        "examples": count,
-        "steps": engine.steps,
-        "status": "ok" if diverged_at is None else "diverged",
-        "diverged_at_step": diverged_at,
-        "log_examples": math.log(count),
-        "saturated": bool(m.mutual_information.value > math.log(count) - 1),
-        "active_units": int(m.active_units),
-        "codes": min(settings.codes, count),
-    }
-    for name, value in m._asdict().items():
-        if isinstance(value, tuple):
-            values[name], values[f"{name}_se"] = value
-        else:
-            values.setdefault(name, value)
-    return {name: _plain(value) for name, value in values.items()}
+def _blocks(
+    engine: Engine,
+    directory: RunDirectory,
+    chunk: int,
+    saved: tuple[int, list[np.ndarray]] | None,
+) -> Iterator[Block]:
+    """The blocks of a chunk's training, from its checkpoint if there is one."""
+    done, state_leaves = saved or (0, None)
+    if not 0 <= done <= engine.steps:
+        raise directory.foreign_state(chunk)
+    try:
+        yield from engine.train(engine.plan.runs(engine.settings, chunk), state_leaves, done)
+    except RunDirectoryError as error:
+        raise directory.foreign_state(chunk) from error
 
 
-def _plain(value: Any) -> Any:
-    """As JSON can hold it: a number that is not finite is a missing one."""
-    value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _belongs(
+    result: tuple[dict[str, Any], dict[str, np.ndarray]], runs: Sequence[RunId], data: Dataset
+) -> bool:
+    """Whether a stored result is that of these runs on data of this shape."""
+    values, pictures = result
+    try:
+        rows = [(row["beta"], row["seed"], row["split"]) for row in values["rows"]]
+        shapes = [pictures[name].shape for name in ("reconstructions", "samples")]
+    except (KeyError, TypeError):
+        return False
+    fits = all(shape[:1] + shape[2:] == (len(runs), *data.shape) for shape in shapes)
+    return rows == row_names(runs) and fits
 
 
-def _stop(signal: str | None, directory: rundir.RunDirectory) -> None:
+def _stop(signal: str | None, directory: RunDirectory) -> None:
     if signal:
         kind = Interrupted if signal == "SIGINT" else Stopped
-        raise kind(f"stopped by {signal} with a checkpoint; `rd-sweep {directory.path}` continues.")
+        continues = contents.command(directory.path)
+        raise kind(f"stopped by {signal} with a checkpoint; `{continues}` continues.")
 
 
 def _manifest(settings: Settings, data: Dataset, plan: Plan, devices: list[Any]) -> dict[str, Any]:
     packages = ("ratedistortion", "jax", "jaxlib", "flax", "optax", "numpy")
     return {
-        "schema": SCHEMA,
+        "schema": contents.SCHEMA,
         "settings": settings.as_json(),
         "settings_sha256": settings.sha256(),
         "plan": dataclasses.asdict(plan),
@@ -238,11 +235,13 @@ def _check_surroundings(
             f"this sweep was begun on {plan.devices} devices and {len(devices)} are at hand:"
             " continue it where it was begun, or use another directory."
         )
-    if manifest["versions"]["jax"] != metadata.version("jax"):
+    now = {f"jax {metadata.version('jax')}", devices[0].device_kind}
+    then = {f"jax {manifest['versions'].get('jax')}", manifest["device"]}
+    if now != then:
         report({
             "event": "warning",
-            "text": f"begun with jax {manifest['versions']['jax']}, continued with"
-            f" {metadata.version('jax')}: the last digits can differ.",
+            "text": f"begun with {', '.join(sorted(then - now))}, continued with"
+            f" {', '.join(sorted(now - then))}: the last digits can differ.",
         })  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from ratedistortion.errors import OutOfMemoryError, RunDirectoryError, SettingsError
-from ratedistortion.settings import Settings
+from ratedistortion.settings import BATCHING, Settings
 
 # More runs than this in a chunk gain nothing, and a chunk is what a crash can cost.
 _MOST_RUNS = 64
@@ -94,10 +94,20 @@ def stored_plan(values: dict[str, Any], settings: Settings) -> Plan:
     Raises:
         RunDirectoryError: If the stored plan is damaged, or `settings` explicitly ask for another.
     """
+    count = len(all_runs(settings))
     try:
         plan = Plan(**values)
-    except TypeError as error:
-        raise RunDirectoryError(f"manifest.json: the chunk plan is damaged: {error}.") from error
+        fits = (
+            plan.batching in BATCHING[1:]
+            and all(type(n) is int and n > 0 for n in (plan.devices, plan.width, plan.chunks))
+            and plan.width % plan.devices == 0
+            and plan.width < count + plan.devices
+            and plan.chunks == math.ceil(count / plan.width)
+        )
+    except TypeError:
+        fits = False
+    if not fits:
+        raise RunDirectoryError("manifest.json: the chunk plan is damaged; restore it.")
     if settings.batching not in ("auto", plan.batching):
         raise RunDirectoryError(
             f"batching: {plan.batching} in the run directory, {settings.batching} asked for:"

@@ -1,30 +1,34 @@
-"""The run directory: lock, manifest, log, checkpoints, results. Nothing in it is ever unpickled."""
+"""The run directory: lock, manifest, log, checkpoints, results."""
 
+import contextlib
 import hashlib
 import io
 import json
-import shutil
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import filelock
 import numpy as np
 
-from ratedistortion.errors import LockedError, RunDirectoryError, SettingsError
-from ratedistortion.files import write_file
+from ratedistortion.checked import damaged, parse_arrays, parse_object, read_file
+from ratedistortion.contents import IMAGES, LOG, MANIFEST, TABLE, read_manifest
+from ratedistortion.errors import (
+    LockedError,
+    RateDistortionError,
+    RunDirectoryError,
+    SettingsError,
+)
+from ratedistortion.files import TEMPORARY, write_file
 
-if TYPE_CHECKING:
-    import pandas
-
-MANIFEST, TABLE, IMAGES, LOG = "manifest.json", "rd.parquet", "images.npz", "log.jsonl"
-_RESULT, _STATE, _SUMS, _DONE = "result.json", "state.npz", "SHA256SUMS", "DONE"
-_DAMAGED = "it is damaged; restore it, or delete it to have it computed again"
+_LOCK, _RESULT, _STATE, _SUMS, _DONE = ".lock", "result.json", "state.npz", "SHA256SUMS", "DONE"
 
 
 class RunDirectory:
     """A run directory that this process holds; to be used in a `with` statement.
+
+    Leaving it before there is a manifest leaves nothing behind.
 
     Args:
         path: Created if it does not exist.
@@ -37,27 +41,34 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.is_dir() and not (path / MANIFEST).exists():
-            if foreign := [p.name for p in path.iterdir() if p.name not in (".lock", LOG)]:
-                raise RunDirectoryError(
-                    f"{path} is not a run directory: it has no {MANIFEST} but holds {foreign[0]!r};"
-                    " choose a new or empty folder."
-                )
-        self._lock = filelock.FileLock(path / ".lock")
+        self._lock = filelock.FileLock(path / _LOCK)
+        self._made: list[Path] = []
+        check_folder(path)
         try:
+            self._made = [folder for folder in (path, *path.parents) if not folder.exists()]
             path.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
+            if isinstance(self._lock, filelock.SoftFileLock):
+                # A soft lock outlives a kill -9, and would keep its owner out.
+                self._lock.release(force=True)
+                raise OSError(0, "its file system has no file locks")
         except filelock.Timeout:
             raise LockedError(
                 f"{path} is in use by another rd-sweep: wait for it, or choose another directory."
             ) from None
         except OSError as error:
-            raise SettingsError(f"{path}: cannot be written: {error.strerror}.") from error
+            self._remove_folders()
+            raise _unwritable(path, error) from error
+        self._remove_temporary_files()
 
     def __enter__(self) -> "RunDirectory":
         return self
 
     def __exit__(self, *_: object) -> None:
+        if not (self.path / MANIFEST).exists():
+            with contextlib.suppress(OSError):
+                (self.path / _LOCK).unlink()
+            self._remove_folders()
         self._lock.release()
 
     def read_manifest(self) -> dict[str, Any] | None:
@@ -70,12 +81,17 @@ class RunDirectory:
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Stores the manifest, from then on the directory's identity."""
-        write_file(self.path / MANIFEST, _json(manifest))
+        self._write(self.path / MANIFEST, _json(manifest))
 
     def log(self, event: Mapping[str, Any]) -> None:
-        """Appends one line to the log; it is for reading, so a lost line loses nothing."""
-        with (self.path / LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
+        """Appends one line to the log, which is for reading: no number comes from it."""
+        path = self.path / LOG
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+        with _writing(path), open(os.open(path, flags, 0o666), "r+b", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            whole = size == 0 or os.pread(file.fileno(), 1, size - 1) == b"\n"
+            # A line that a crash cut short would spoil this one too.
+            file.write((b"" if whole else b"\n") + json.dumps(event).encode() + b"\n")
 
     def read_state(self, chunk: int) -> tuple[int, list[np.ndarray]] | None:
         """The checkpoint of a chunk: steps done and the leaves of its state; None without one.
@@ -83,21 +99,20 @@ class RunDirectory:
         Raises:
             RunDirectoryError: If it cannot be read.
         """
-        path = self._chunk(chunk) / _STATE
+        path = self._chunk(chunk, _STATE)
         if not path.exists():
             return None
-        arrays = read_arrays(path)
+        remedy = _computed_again(path)
+        arrays = parse_arrays(path, read_file(path, remedy), remedy)
         try:
             return int(arrays.pop("steps")), [arrays[f"leaf{n}"] for n in range(len(arrays))]
-        except (KeyError, TypeError) as error:
-            raise RunDirectoryError(f"{path}: {_DAMAGED} ({error}).") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise damaged(path, error, remedy) from error
 
     def write_state(self, chunk: int, steps: int, leaves: Sequence[np.ndarray]) -> None:
         """Checkpoints a chunk."""
         named = {f"leaf{n}": leaf for n, leaf in enumerate(leaves)}
-        folder = self._chunk(chunk)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / _STATE, _npz({"steps": np.int64(steps), **named}))
+        self._write(self._chunk(chunk, _STATE), _npz({"steps": np.int64(steps), **named}))
 
     def read_result(self, chunk: int) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         """The result and the pictures of a chunk that is done, with checksums verified.
@@ -105,140 +120,134 @@ class RunDirectory:
         Raises:
             RunDirectoryError: If a file is missing or does not match its checksum.
         """
-        folder = self._chunk(chunk)
-        if not (folder / _DONE).exists():
+        if not self._chunk(chunk, _DONE).exists():
             return None
-        try:
-            for line in (folder / _SUMS).read_text(encoding="utf-8").splitlines():
-                sha256, name = line.split("  ")
-                if Path(name).name != name or _sha256((folder / name).read_bytes()) != sha256:
-                    raise RunDirectoryError(f"{folder / name}: {_DAMAGED} (SHA-256 differs).")
-        except (OSError, ValueError) as error:
-            raise RunDirectoryError(f"{folder}: {_DAMAGED} ({error}).") from error
-        return _read_json(folder / _RESULT), read_arrays(folder / IMAGES)
+        remedy = _computed_again(self._chunk(chunk))
+        sums = read_file(self._chunk(chunk, _SUMS), remedy).splitlines()
+        result, pictures = self._chunk(chunk, _RESULT), self._chunk(chunk, IMAGES)
+        # The names are ours, never those that the file of checksums has.
+        contents = {path: read_file(path, remedy) for path in (result, pictures)}
+        for path, data in contents.items():
+            if _sum(path, data) not in sums:
+                raise damaged(path, "its SHA-256 differs", remedy)
+        return (
+            parse_object(result, contents[result], remedy),
+            parse_arrays(pictures, contents[pictures], remedy),
+        )
 
     def write_result(
         self, chunk: int, result: Mapping[str, Any], pictures: Mapping[str, np.ndarray]
     ) -> None:
         """Stores what a chunk came to; only its last file makes it count."""
-        folder = self._chunk(chunk)
-        files = {_RESULT: _json(result), IMAGES: _npz(pictures)}
-        for name, data in files.items():
-            write_file(folder / name, data)
-        sums = "".join(f"{_sha256(data)}  {name}\n" for name, data in files.items())
-        write_file(folder / _SUMS, sums.encode())
-        write_file(folder / _DONE, b"")
+        contents = {
+            self._chunk(chunk, _RESULT): _json(result),
+            self._chunk(chunk, IMAGES): _npz(pictures),
+        }
+        for path, data in contents.items():
+            self._write(path, data)
+        sums = b"".join(_sum(path, data) + b"\n" for path, data in contents.items())
+        self._write(self._chunk(chunk, _SUMS), sums)
+        self._write(self._chunk(chunk, _DONE), b"")
+
+    def foreign_state(self, chunk: int) -> RunDirectoryError:
+        """What to raise if the checkpoint of a chunk is not one of this sweep."""
+        path = self._chunk(chunk, _STATE)
+        return damaged(path, "it does not fit the model", _computed_again(path))
+
+    def foreign_result(self, chunk: int) -> RunDirectoryError:
+        """What to raise if the result of a chunk is not one of this sweep."""
+        path = self._chunk(chunk)
+        return damaged(path, "it has not the runs of this chunk", _computed_again(path))
 
     def write_posterior(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Stores the posteriors of one run on one split."""
-        (self.path / "posteriors").mkdir(exist_ok=True)
-        write_file(self.path / "posteriors" / f"{name}.npz", _npz(arrays))
+        self._write(self.path / "posteriors" / f"{name}.npz", _npz(arrays))
 
     def write_images(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Stores the pictures of every run."""
-        write_file(self.path / IMAGES, _npz(arrays))
+        self._write(self.path / IMAGES, _npz(arrays))
 
     def write_table(self, data: bytes) -> None:
         """Stores the table, which makes the sweep finished."""
-        write_file(self.path / TABLE, data)
+        self._write(self.path / TABLE, data)
 
-    def free_bytes(self) -> int:
-        """Bytes free on the directory's disk."""
-        return shutil.disk_usage(self.path).free
+    def _chunk(self, chunk: int, file: str = "") -> Path:
+        return self.path / "chunks" / f"{chunk:04d}" / file
 
-    def _chunk(self, chunk: int) -> Path:
-        return self.path / "chunks" / f"{chunk:04d}"
+    def _write(self, path: Path, data: bytes) -> None:
+        folder = self.path
+        with _writing(path):
+            for part in path.parent.relative_to(self.path).parts:
+                folder = folder / part
+                if folder.is_symlink():
+                    raise RunDirectoryError(f"{folder} is a link, and is not followed: remove it.")
+                folder.mkdir(exist_ok=True)
+            write_file(path, data)
 
+    def _remove_temporary_files(self) -> None:
+        """What a process that was killed has left."""
+        for folder in (self.path, *self.path.glob("chunks/*"), self.path / "posteriors"):
+            if folder != self.path and (folder.is_symlink() or folder.parent.is_symlink()):
+                continue
+            with contextlib.suppress(OSError):
+                for file in folder.glob(TEMPORARY):
+                    file.unlink()
 
-def read_manifest(path: Path) -> dict[str, Any] | None:
-    """The manifest of a run directory, or None where there is none yet.
-
-    Raises:
-        RunDirectoryError: If it cannot be read.
-    """
-    return _read_json(path / MANIFEST) if (path / MANIFEST).exists() else None
-
-
-def read_table(path: Path) -> "pandas.DataFrame":
-    """The table of a finished run directory, in nats.
-
-    Raises:
-        RunDirectoryError: If the sweep is not finished, or the table is damaged.
-        SettingsError: If the folder is no run directory.
-    """
-    from ratedistortion import table
-
-    if (path / TABLE).exists():
-        return table.read(path / TABLE)
-    if (path / MANIFEST).exists():
-        raise RunDirectoryError(
-            f"{path}: the sweep is not finished: run `rd-sweep {path}` to continue it."
-        )
-    raise SettingsError(f"{path}: not a run directory: it has neither {MANIFEST} nor {TABLE}.")
+    def _remove_folders(self) -> None:
+        with contextlib.suppress(OSError):
+            for folder in self._made:
+                folder.rmdir()
 
 
-def read_images(path: Path) -> dict[str, np.ndarray]:
-    """The pictures of every run: `originals`, `reconstructions`, `samples`, `beta`, `seed`.
+def check_folder(path: Path) -> None:
+    """Refuses a folder with other things in it, where there is no run directory yet.
 
     Raises:
-        RunDirectoryError: If they are missing or damaged.
+        RunDirectoryError: If it is one.
+        SettingsError: If it cannot be read.
     """
-    return read_arrays(path / IMAGES)
-
-
-def read_losses(path: Path) -> list[dict[str, Any]]:
-    """The loss curve of every run: `beta`, `seed`, `steps`, `distortion`, `rate`.
-
-    Raises:
-        RunDirectoryError: If the log is missing.
-    """
-    losses: dict[tuple[float, int], dict[str, Any]] = {}
     try:
-        lines = (path / LOG).read_text(encoding="utf-8").splitlines()
+        if not path.is_dir() or (path / MANIFEST).exists():
+            return
+        ours = (_LOCK, f".{MANIFEST}{TEMPORARY[2:]}")
+        foreign = [p.name for p in path.iterdir() if not any(p.match(name) for name in ours)]
     except OSError as error:
-        raise RunDirectoryError(f"{path / LOG}: {_DAMAGED} ({error.strerror}).") from error
-    for line in lines:
-        try:
-            event = json.loads(line)
-            if event["event"] == "loss":
-                losses[event["beta"], event["seed"]] = event
-        except (ValueError, KeyError, TypeError):
-            continue  # A line that was being written when the power went.
-    return [losses[run] for run in sorted(losses)]
+        raise _unwritable(path, error) from error
+    if foreign:
+        raise RunDirectoryError(
+            f"{path} is not a run directory: it has no {MANIFEST} but holds {min(foreign)!r};"
+            " choose a new or empty folder."
+        )
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an npz file, never unpickled.
-
-    Raises:
-        RunDirectoryError: If the file is missing or damaged.
-    """
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise RunDirectoryError(f"{path}: {_DAMAGED} ({error}).") from error
+        yield
+    except OSError as error:
+        raise RateDistortionError(
+            f"{path}: cannot be written: {error.strerror or error}; once it can be, the same"
+            " command continues."
+        ) from error
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunDirectoryError(f"{path}: {_DAMAGED} ({error}).") from error
-    if not isinstance(value, dict):
-        raise RunDirectoryError(f"{path}: {_DAMAGED} (no JSON object).")
-    return value
+def _unwritable(path: Path, error: OSError) -> SettingsError:
+    return SettingsError(f"{path}: cannot be written: {error.strerror or error}.")
+
+
+def _computed_again(path: Path) -> str:
+    return f"restore it, or delete {path} to have it computed again"
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
     return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
 
 
-def _npz(arrays: Mapping[str, Any], save: Callable[..., None] = np.savez) -> bytes:
+def _npz(arrays: Mapping[str, Any]) -> bytes:
     buffer = io.BytesIO()
-    save(buffer, **arrays)
+    np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _sum(path: Path, data: bytes) -> bytes:
+    return f"{hashlib.sha256(data).hexdigest()}  {path.name}".encode()

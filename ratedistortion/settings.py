@@ -3,13 +3,14 @@
 import dataclasses
 import hashlib
 import json
-import math
+import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.grid import check_betas, parse_betas
+from ratedistortion.grid import MOST_RUNS, check_betas, parse_betas
 
 BINARIZE = ("none", "threshold", "static", "dynamic")
 BATCHING = ("auto", "vmap", "map")
@@ -19,6 +20,8 @@ PRECISIONS = ("default", "high", "highest")
 # How a sweep is carried out rather than what it computes: a finished or stopped run directory
 # is continued whatever these say, except that a stored chunk plan wins.
 ENGINE_FIELDS = ("device", "batching", "runs_at_once", "data_dir", "download")
+
+_MOST = 10_000_000  # of anything that is counted, which keeps 200 times a step in 32 bits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Settings:
     learning_rate: float = 2e-3
     warmup: int = 0
     codes: int = 10_000
+    iwae: int = 0
     save_posteriors: bool = False
     device: str = "auto"
     batching: str = "auto"
@@ -73,18 +77,35 @@ class Settings:
         if self.epochs is None and self.steps is None:
             _set(self, "epochs", 100 if alone else 20)
         _set(self, "betas", check_betas(self.betas))
+        if not isinstance(self.hidden, list | tuple):
+            raise SettingsError(f"hidden must be a list of widths: got {self.hidden!r}.")
         _set(self, "hidden", tuple(self.hidden))
+        for name in ("dataset", "data_dir", "encoder", "decoder", "prior", "likelihood"):
+            value = getattr(self, name)
+            if isinstance(value, os.PathLike):
+                _set(self, name, os.fspath(value))
+            elif not (isinstance(value, str) or value is None and name == "data_dir"):
+                raise SettingsError(f"{name} must be text: got {value!r}.")
+        for name in ("download", "save_posteriors", "deterministic"):
+            if not isinstance(getattr(self, name), bool):
+                raise SettingsError(f"{name} must be true or false: got {getattr(self, name)!r}.")
         for name in ("seeds", "latents", "batch_size", "codes"):
             _whole(name, getattr(self, name), at_least=1)
+        if len(self.betas) * self.seeds > MOST_RUNS:
+            raise SettingsError(
+                f"betas and seeds: a sweep has at most {MOST_RUNS:,} runs: got {len(self.betas):,}"
+                f" times {self.seeds:,}."
+            )
         for name in ("epochs", "steps", "max_examples", "runs_at_once"):
             if getattr(self, name) is not None:
                 _whole(name, getattr(self, name), at_least=1)
-        _whole("warmup", self.warmup, at_least=0)
+        for name in ("warmup", "iwae"):
+            _whole(name, getattr(self, name), at_least=0)
         for width in self.hidden:
             _whole("hidden", width, at_least=1)
         for name in ("likelihood_scale", "learning_rate"):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not (math.isfinite(value) and value > 0):
+            if not isinstance(value, int | float) or not 0 < value < 3e38:  # float32's infinity
                 raise SettingsError(f"{name} must be finite and above 0: got {value!r}.")
             _set(self, name, float(value))
         for name, choices in (
@@ -100,12 +121,17 @@ class Settings:
 
     def sha256(self) -> str:
         """Hash of all that decides the numbers; the engine's own fields are left out."""
-        kept = {k: v for k, v in self.as_json().items() if k not in ENGINE_FIELDS}
-        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+        return values_sha256(self.as_json())
 
     def as_json(self) -> dict[str, Any]:
         """The fields as JSON can hold them; `from_mapping` reads them back."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
+
+
+def values_sha256(values: Mapping[str, Any]) -> str:
+    """Hash of settings as they are stored, by the rule of `Settings.sha256`."""
+    kept = {name: value for name, value in values.items() if name not in ENGINE_FIELDS}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 def from_mapping(values: dict[str, Any], source: str) -> Settings:
@@ -139,7 +165,7 @@ def from_mapping(values: dict[str, Any], source: str) -> Settings:
         values["runs_at_once"] = None if text == "auto" else _parse_count("runs_at_once", text)
     try:
         return Settings(**values)
-    except TypeError as error:
+    except (TypeError, OverflowError) as error:
         raise SettingsError(
             f"{source}: a setting has a value of the wrong type: {error}."
         ) from error
@@ -190,6 +216,8 @@ def differences(stored: Settings, asked: Settings) -> list[str]:
 def _whole(name: str, value: object, at_least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
         raise SettingsError(f"{name} must be a whole number of at least {at_least}: got {value!r}.")
+    if value > _MOST:
+        raise SettingsError(f"{name} must be at most {_MOST:,}: got {value:,}.")
 
 
 def _set(settings: Settings, name: str, value: object) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas
 
-from ratedistortion import rundir
+from ratedistortion import contents
 from ratedistortion.errors import RunDirectoryError
 
 
@@ -20,9 +20,12 @@ def finished(
         manifest: Its manifest.
         times: What was timed, None if nothing had to be computed.
     """
-    frame = rundir.read_table(path)
-    if frame.attrs["ratedistortion"]["settings"] != manifest["settings"]:
-        raise RunDirectoryError(f"{path}: rd.parquet is not the table of this manifest.")
+    frame = contents.read_table(path)
+    if frame.attrs["ratedistortion"].get("settings") != manifest["settings"]:
+        raise RunDirectoryError(
+            f"{path / contents.TABLE}: it is not the table of this run directory; restore it, or"
+            " delete it to have it made again."
+        )
     statuses = frame.drop_duplicates(["beta", "seed"])["status"].to_list()
     diverged = statuses.count("diverged")
     names = ("seconds", "compile_seconds", "train_seconds", "measure_seconds")
@@ -33,7 +36,7 @@ def finished(
         "diverged": diverged,
         **(times or {**dict.fromkeys(names, 0.0), "model_steps_per_second": 0.0}),
         "device": manifest["device"],
-        "batching": manifest["plan"]["batching"],
-        "table": str(path / rundir.TABLE),
+        "batching": manifest["plan"].get("batching"),
+        "table": str(path / contents.TABLE),
     }
     return frame

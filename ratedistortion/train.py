@@ -121,7 +121,8 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
         # Freezing through the gradient and the learning rate reads less memory than choosing
         # between the old and the new parameters.
         gradient = jax.tree.map(lambda g: jnp.where(good, g, 0.0), gradient)
-        updates, optimizer = adam.update(gradient, state.optimizer)
+        with jax.numpy_dtype_promotion("standard"):  # Optax raises a float to the power of a count.
+            updates, optimizer = adam.update(gradient, state.optimizer)
         rate = jnp.where(good, rate, 0.0)
         model = jax.tree.map(lambda p, u: p - rate * u, state.model, updates)
         first_bad = ~good & (state.diverged_at < 0)

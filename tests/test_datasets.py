@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as hnp
 from ratedistortion.datasets import DATASETS, Dataset, load
 from ratedistortion.errors import DatasetError
 from ratedistortion.settings import Settings
+from ratedistortion.theory import patterns
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 needs_shared = pytest.mark.skipif(
@@ -27,6 +28,7 @@ SPECIFICATIONS = {
     "digits": "digits",
     "gaussian": "gaussian:4,1,0.25",
     "bernoulli": "bernoulli:.3,9",
+    "patterns": "patterns:4,9,.1",
 }
 
 
@@ -112,11 +114,29 @@ def test_bernoulli_has_its_probability() -> None:
     assert np.all(np.abs(data.train.mean(0) - 0.3) < 4 * np.sqrt(0.3 * 0.7 / 200_000))
 
 
+def test_patterns_are_patterns_with_flips() -> None:
+    data = get("patterns:16,64,0.05", likelihood="bernoulli")
+    assert data.train.shape == (200_000, 64) and data.splits["test"].shape == (200_000, 64)
+    assert data.train.dtype == np.uint8 and data.scale == 1
+    templates = patterns.templates(patterns.parse("16,64,0.05"))
+    for images in data.splits.values():
+        flips = (images[:20_000, None] != templates).sum(-1)
+        nearest = flips.argmin(1)
+        # 16 equal shares, and 64 x 20,000 pixels: 5 standard errors.
+        shares = np.bincount(nearest, minlength=16) / 20_000
+        assert np.all(np.abs(shares - 1 / 16) < 5 * np.sqrt(1 / 16 * 15 / 16 / 20_000))
+        error = np.sqrt(0.05 * 0.95 / (64 * 20_000))
+        assert abs(flips.min(1).mean() / 64 - 0.05) < 5 * error
+    assert not np.array_equal(data.train[:100], data.splits["test"][:100])
+
+
 @pytest.mark.parametrize(
     "specification",
     ["gaussian", "gaussian:", "gaussian:0,-1", "gaussian:nan", "gaussian:inf", "gaussian:1,,2"]
     + ["bernoulli", "bernoulli:2,10", "bernoulli:.5", "bernoulli:.5,0", "bernoulli:.5,2.5"]
-    + ["bernoulli:nan,3", "bernoulli:.5,inf", "bernoulli:.5,1e9", "digits:3"],
+    + ["bernoulli:nan,3", "bernoulli:.5,inf", "bernoulli:.5,1e9", "digits:3"]
+    + ["patterns", "patterns:4,8", "patterns:0,8,.1", "patterns:4,2.5,.1", "patterns:4,8,.5"]
+    + ["patterns:4,8,0", "patterns:nan,8,.1", "patterns:1e9,8,.1", "patterns:4,1e9,.1"],
 )
 def test_bad_specifications(specification: str) -> None:
     text = refusal(specification)
@@ -434,6 +454,7 @@ def test_streams_are_those_of_the_first_release() -> None:
     """Runs are compared by the hash of their data: it must not change with a release."""
     assert get("digits", binarize="static").sha256.startswith("3fcaac17c073")
     assert get("bernoulli:.3,9").sha256.startswith("c679ef38f862")
+    assert get("patterns:4,9,.1").sha256.startswith("16cfde2bdeb7")
     assert np.allclose(
         get("gaussian:4,1,0.25").train[19_999], [-3.773242, 0.25598642, 0.15342559], rtol=1e-6
     )

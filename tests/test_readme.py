@@ -26,9 +26,7 @@ def shown(kind: str, name: str) -> str:
 
 
 def rendered(text: str) -> str:
-    return BLOCK.sub(
-        lambda m: f"<!-- {m[1]}: {m[2]} -->\n{shown(m[1], m[2])}<!-- end -->\n", text
-    )
+    return BLOCK.sub(lambda m: f"<!-- {m[1]}: {m[2]} -->\n{shown(m[1], m[2])}<!-- end -->\n", text)
 
 
 def test_help_and_columns_are_the_real_ones() -> None:

@@ -1,14 +1,25 @@
+import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from ratedistortion.settings import Settings
 from ratedistortion.theory import (
     bernoulli_entropy,
+    bernoulli_rate,
+    gaussian_entropy,
     gaussian_rate,
     known_curve,
+    known_entropy,
+    laplace_rate,
     linear_gaussian_optimum,
+    patterns,
+    semantic_rate,
+    symbol_rate,
 )
 
 VARIANCES = np.array([4, 1, 0.25])
@@ -78,6 +89,120 @@ def test_bernoulli_frontier_is_the_line_of_the_entropy():
 
 
 @pytest.mark.parametrize(
+    "probability, distortion, rate",
+    [
+        (0.5, 0.1, 0.368064),
+        (0.3, 0.1, 0.285781),
+        (0.3, 0.3, 0),
+        (0.3, 0.9, 0),
+        (0.5, 0.0, 0.693147),
+    ],
+)
+def test_bernoulli_rate_under_hamming_distortion(probability, distortion, rate):
+    """h(p) - h(D) by hand, to six figures."""
+    for p in (probability, 1 - probability):
+        assert bernoulli_rate(np.array([distortion]), p) == pytest.approx(rate, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "symbols, distortion, rate",
+    [(4, 0.1, 0.951350), (4, 0.75, 0), (4, 1.0, 0), (4, 0.0, 1.386294), (2, 0.1, 0.368064)],
+)
+def test_symbol_rate_under_hamming_distortion(symbols, distortion, rate):
+    """ln m - h(D) - D ln(m - 1) by hand, to six figures; m = 2 is a fair coin."""
+    assert symbol_rate(np.array([distortion]), symbols) == pytest.approx(rate, abs=1e-6)
+
+
+def test_laplace_rate():
+    """ln(b / D): ln 2, 0 and 0 by hand."""
+    rate = laplace_rate(np.array([1.5, 3.0, 4.0]), 3.0)
+    np.testing.assert_allclose(rate, [math.log(2), 0, 0], atol=1e-15)
+
+
+def test_numbers_that_are_none_of_a_source_are_refused():
+    half = np.array([0.5])
+    for rate in (lambda d: bernoulli_rate(d, 0.5), lambda d: symbol_rate(d, 3)):
+        for bad in (-0.1, 1.1, math.nan):
+            with pytest.raises(ValueError, match="lies in"):
+                rate(np.array([bad]))
+    with pytest.raises(ValueError, match="probability"):
+        bernoulli_rate(half, -0.1)
+    with pytest.raises(ValueError, match="at least 2 symbols"):
+        symbol_rate(half, 1)
+    for distortion, scale in ((0.0, 1.0), (0.5, 0.0), (math.nan, 1.0)):
+        with pytest.raises(ValueError, match="above 0"):
+            laplace_rate(np.array([distortion]), scale)
+    with pytest.raises(ValueError, match="minus infinity"):
+        gaussian_entropy(np.array([1.0, 0.0]))
+
+
+def test_gaussian_entropy_is_that_of_scipy():
+    expected = scipy.stats.multivariate_normal(cov=np.diag(VARIANCES)).entropy()
+    assert gaussian_entropy(VARIANCES) == pytest.approx(expected)
+    assert gaussian_entropy(np.array([1e-4])) < 0
+
+
+@pytest.mark.parametrize("beta", [0.1, 0.5, 1.0])
+def test_entropy_minus_distortion_is_the_rate_of_a_gaussian_where_the_decoder_is_exact(beta):
+    """At beta 1 the model is the source itself, and H - D = R; elsewhere H - D is below R."""
+    optimum = linear_gaussian_optimum(VARIANCES, 0.2**0.5, beta)
+    bound = gaussian_entropy(VARIANCES) - optimum.distortion
+    assert bound == pytest.approx(optimum.rate) if beta == 1 else bound < optimum.rate
+
+
+@pytest.mark.parametrize("text", ["1,6,0.2", "3,6,0.1", "8,5,0.05", "40,4,0.3"])
+def test_patterns_entropy_is_that_of_all_images_one_by_one(text):
+    """The sum of -p log p over all 2^DIMENSIONS images; within 4 standard errors."""
+    source = patterns.parse(text)
+    images = np.array(list(itertools.product([0, 1], repeat=source.dimensions)))
+    flips = (images[:, None] != patterns.templates(source)).sum(-1)
+    p = scipy.stats.binom.pmf(flips, source.dimensions, source.flip)
+    p = (p / scipy.special.comb(source.dimensions, flips)).mean(1)
+    entropy, error = patterns.entropy(source)
+    assert p.sum() == pytest.approx(1)
+    assert abs(entropy + (p * np.log(p)).sum()) <= 4 * error + 1e-12
+    assert error < 0.01
+
+
+def test_patterns_that_lie_far_apart_have_an_exact_entropy():
+    settings = {"dataset": "patterns:16,64,0.05", "likelihood": "bernoulli"}
+    entropy, error = known_entropy(settings)
+    noise = 64 * bernoulli_entropy(0.05)
+    assert entropy == pytest.approx(noise + math.log(16), abs=1e-3) and error < 1e-4
+    assert semantic_rate(settings) == pytest.approx(2.772589, abs=1e-6)
+    distortion, rate = known_curve(settings)
+    np.testing.assert_allclose(distortion + rate, entropy)
+    np.testing.assert_allclose([distortion[0], rate[0]], [noise, math.log(16)], atol=1e-3)
+    assert rate[-1] == 0
+
+
+def test_the_patterns_and_their_images_do_not_depend_on_how_many_are_asked_for():
+    few, many = patterns.parse("4,9,.1"), patterns.parse("8,9,.1")
+    assert np.array_equal(patterns.templates(few), patterns.templates(many)[:4])
+    assert np.array_equal(patterns.draw(few, "test", 5), patterns.draw(few, "test", 50)[:5])
+
+
+def test_known_entropies():
+    def entropy(dataset, likelihood="bernoulli", **others):
+        return known_entropy({"dataset": dataset, "likelihood": likelihood} | others)
+
+    assert entropy("bernoulli:0.3,10") == pytest.approx((6.10864, 0), abs=1e-5)
+    assert entropy("bernoulli:0.3,10", binarize="static") == entropy("bernoulli:0.3,10")
+    assert entropy("gaussian:4,1,0.25", "gaussian") == (gaussian_entropy(VARIANCES), 0)
+    # A density of zeros and ones, another source, a real data set, a slip of the pen.
+    assert entropy("bernoulli:0.3,10", "gaussian") is None
+    assert entropy("gaussian:4,1", "gaussian", binarize="threshold") is None
+    assert entropy("digits") is entropy("patterns:4,8") is entropy("gaussian:1,x") is None
+    assert known_entropy({}) is semantic_rate({"dataset": "bernoulli:0.3,10"}) is None
+
+
+def test_what_is_known_of_a_source_needs_no_jax():
+    code = "import ratedistortion.theory, sys; print('jax' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
     "settings",
     [
         {},
@@ -87,6 +212,8 @@ def test_bernoulli_frontier_is_the_line_of_the_entropy():
         {"dataset": "gaussian:4,1", "likelihood": "gaussian"},
         {"dataset": "gaussian:four", "likelihood": "gaussian", "likelihood_scale": 1.0},
         {"dataset": "bernoulli:0.5", "likelihood": "bernoulli"},
+        {"dataset": "patterns:4,8", "likelihood": "bernoulli"},
+        {"dataset": "patterns:4,8,.1", "likelihood": "gaussian", "likelihood_scale": 1.0},
         {
             "dataset": "gaussian:4,1",
             "likelihood": "gaussian",

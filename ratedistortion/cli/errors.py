@@ -26,7 +26,7 @@ class Command(click.Command):
             # of `Context.exit`.
             code = super().main(*args, standalone_mode=False, **extra)
         except RateDistortionError as error:
-            _fail(str(error), error.exit_code)
+            _fail(_one_line(str(error)), error.exit_code)
         except click.ClickException as error:
             _fail(_one_line(error.format_message()), error.exit_code)
         except (click.Abort, KeyboardInterrupt):

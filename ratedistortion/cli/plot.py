@@ -53,12 +53,12 @@ def main(runs: tuple[Path, ...], output: Path, kind: str, units: str, split: str
         if others or not first.is_dir():
             raise SettingsError(f"--kind {kind} needs one run directory: not a table, not several.")
         # Imports NumPy, which takes a good part of the time that --help may take.
-        from ratedistortion import rundir
+        from ratedistortion import contents
 
         if kind == "gallery":
-            images = rundir.read_images(first)
+            images = contents.read_images(first)
         else:
-            losses = rundir.read_losses(first)
+            losses = contents.read_losses(first)
     save(figure(tables, kind, units, split, images, losses), output)
     click.echo(output)
 

@@ -21,7 +21,7 @@ class Progress:
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._bar: Any = None
-        self._animated = sys.stderr.isatty() and "NO_COLOR" not in os.environ and not quiet
+        self._animated = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and not quiet
         self._plan: Mapping[str, Any] = {}
         self._shown = time.monotonic()
         self._steps_before: dict[int, int] = {}

@@ -1,11 +1,15 @@
 """The table as the terminal shows it."""
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ratedistortion.units import per_nat
 
 if TYPE_CHECKING:
     import pandas
+
+    from ratedistortion.verify import Check
 
 _SHOWN = {
     "rate": "R",
@@ -28,13 +32,26 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
     lines = [header]
     for row in frame.query("split == 'test'").to_dict("records"):
         factor = per_nat(units, row["dimensions"])
+        pairs = [(row[name] * factor, row[f"{name}_se"] * factor) for name in _SHOWN]
         cells = [
-            f"{row[name] * factor:.{digits}f} ±{row[f'{name}_se'] * factor:.{digits}f}"
-            for name in _SHOWN
+            "-" if math.isnan(value) else f"{value:.{digits}f} ±{error:.{digits}f}"
+            for value, error in pairs
         ]
-        saturated = "saturated" if row["saturated"] else ""
+        saturated = "saturated" if row["saturated"] is True else ""
         note = "diverged" if row["status"] == "diverged" else saturated
         lines.append([f"{row['beta']:g}", f"{row['seed']}", *cells, note])
     widths = [max(len(line[n]) for line in lines) for n in range(len(header))]
     rows = [[cell.rjust(w) for cell, w in zip(line, widths, strict=True)] for line in lines]
     return "\n".join([f"test split, {units} per image", *("  ".join(row).rstrip() for row in rows)])
+
+
+def checks(done: "Sequence[Check]") -> str:
+    """One line per check: truth, measured, error, tolerance and verdict; then the count."""
+    lines = [f"{'quantity':44} {'truth':>9} {'measured':>9} {'error':>9} {'allowed':>8}"]
+    for check in done:
+        numbers = f"{check.truth:9.5f} {check.measured:9.5f} {check.measured - check.truth:+9.5f}"
+        verdict = "ok" if check.passed else "FAILED"
+        lines.append(f"{check.quantity:44} {numbers} {check.tolerance:8.5f}  {verdict}")
+    failed = [check.quantity for check in done if not check.passed]
+    summary = f"{len(done) - len(failed)} of {len(done)} checks passed"
+    return "\n".join([*lines, summary + (f"; failed: {', '.join(failed)}" if failed else "")])

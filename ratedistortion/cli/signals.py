@@ -16,6 +16,8 @@ def listen() -> Iterator[Callable[[], str | None]]:
     """
     caught: list[str] = []
     before = {number: signal.getsignal(number) for number in _SIGNALS}
+    # What was ignored stays so: SIGHUP under nohup, SIGINT of a script's background job.
+    before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
 
     def restore() -> None:
         for number, handler in before.items():
@@ -25,7 +27,7 @@ def listen() -> Iterator[Callable[[], str | None]]:
         caught.append(signal.Signals(number).name)
         restore()
 
-    for number in _SIGNALS:
+    for number in before:
         signal.signal(number, catch)
     try:
         yield lambda: caught[0] if caught else None

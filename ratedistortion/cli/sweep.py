@@ -25,6 +25,7 @@ from ratedistortion.units import UNITS
 
 _EPILOG = """\b
 Examples:
+  rd-sweep --verify
   rd-sweep runs/digits
   rd-sweep runs/mnist --dataset binarized_mnist --betas 0.01:10:log32 --seeds 3
   rd-plot  runs/mnist -o mnist.pdf --units bits
@@ -34,6 +35,20 @@ Exit codes: 0 done; 2 usage; 3 finished, but some runs diverged; 4 run directory
 damaged or from another configuration; 5 locked by another process; 6 not even
 one run fits in memory; 7 data set; 75 stopped by a signal with a checkpoint,
 run again to continue; 130 Ctrl-C; 1 anything else."""
+
+
+def _verify(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    """Like --version: does its own work and exits, whatever else is given."""
+    if not asked:
+        return
+    from ratedistortion.cli.progress import Progress
+    from ratedistortion.cli.results import checks
+    from ratedistortion.verify import verify
+
+    with Progress(quiet=False) as progress:
+        done = verify(progress.report)
+    click.echo(checks(done))
+    context.exit(0 if all(check.passed for check in done) else 1)
 
 
 def _choice(names: Any) -> click.Choice:
@@ -94,7 +109,11 @@ def _choice(names: Any) -> click.Choice:
 @option("Model", "--latents", type=int, metavar="COUNT", help="Dimensions of z.  [default: 32]")
 @option("Model", "--hidden", metavar="WIDTHS", help="Hidden layers.  [default: 256,256]")
 @option(
-    "Training", "--epochs", type=int, metavar="COUNT", help="Passes over the data.  [default: 20, digits 100]"
+    "Training",
+    "--epochs",
+    type=int,
+    metavar="COUNT",
+    help="Passes over the data.  [default: 20, digits 100]",
 )
 @option("Training", "--steps", type=int, metavar="COUNT", help="Steps, instead of --epochs.")
 @option(
@@ -123,11 +142,18 @@ def _choice(names: Any) -> click.Choice:
 )
 @option(
     "Measuring",
+    "--iwae",
+    type=int,
+    metavar="K",
+    help="Also bound -log p(x) with K importance samples of as many images.  [default: 0, off]",
+)
+@option(
+    "Measuring",
     "--save-posteriors",
     is_flag=True,
     help="Keep mean, scale and code of every image, and the data, in RUN_DIR/posteriors.",
 )
-@option("Engine", "--device", type=_choice(DEVICES), help="[default: auto]")
+@option("Engine", "--device", type=_choice(DEVICES), help="Where to compute.  [default: auto]")
 @option(
     "Engine",
     "--batching",
@@ -153,6 +179,15 @@ def _choice(names: Any) -> click.Choice:
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.toml",
     help="Settings by the names of the options, which override them.",
+)
+@option(
+    "Other",
+    "--verify",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_verify,
+    help="Check this machine against known truths, in about a minute; needs no RUN_DIR.",
 )
 @option("Other", "--dry-run", is_flag=True, help="Print the plan and compute nothing.")
 @option(

@@ -10,6 +10,7 @@ import numpy as np
 
 from ratedistortion.datasets.arrays import Splits, pair, split, stream
 from ratedistortion.errors import DatasetError
+from ratedistortion.theory import patterns as pattern_source
 
 # N samples of a Gaussian leave KL(q(z) || p(z)) of order 1/N where the optimum has none.
 _EXAMPLES = {"train": 200_000, "test": 200_000}
@@ -72,6 +73,26 @@ def bernoulli(specification: str) -> Splits:
     return pair(*(draw(*item) for item in _EXAMPLES.items()), source="bernoulli")
 
 
+def patterns(specification: str) -> Splits:
+    r"""One of K fixed random patterns, its pixels flipped by chance: `patterns:K,DIMENSIONS,FLIP`.
+
+    200,000 train and 200,000 test vectors of zeros and ones, always the same ones, and the same
+    patterns in both: DIMENSIONS bytes a vector, so at most 2 GB. What there is to know of a vector
+    is its pattern, log K nats; the flips are noise. Its entropy is known.
+    """
+    try:
+        source = pattern_source.parse(specification)
+    except ValueError as error:
+        raise DatasetError(
+            "patterns must be given a number of patterns up to "
+            f"{pattern_source.MOST_PATTERNS}, of dimensions up to "
+            f"{pattern_source.MOST_DIMENSIONS}, and a probability above 0 and below 0.5 that a "
+            f"pixel flips, such as patterns:16,64,0.05: got 'patterns:{specification}'."
+        ) from error
+    drawn = (pattern_source.draw(source, *item) for item in _EXAMPLES.items())
+    return pair(*drawn, source="patterns")
+
+
 def _digit_images() -> np.ndarray:
     spec = importlib.util.find_spec("sklearn")
     bundled = Path(spec.origin if spec and spec.origin else "").parent
@@ -97,4 +118,5 @@ DATASETS: dict[str, Callable[[str], Splits]] = {
     "digits": digits,
     "gaussian": gaussian,
     "bernoulli": bernoulli,
+    "patterns": patterns,
 }

@@ -9,7 +9,8 @@ from ratedistortion.estimators.bounds import (
     marginal_kl_gaussian,
     pairwise_kl_upper_bound,
 )
-from ratedistortion.estimators.estimate import Estimate, estimate
+from ratedistortion.estimators.estimate import Estimate, estimate, estimate_over_draws
+from ratedistortion.estimators.importance import importance_weighted_nll
 from ratedistortion.estimators.mixture import MixtureTerms, Posteriors, mixture_terms
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "Posteriors",
     "bhattacharyya_lower_bound",
     "estimate",
+    "estimate_over_draws",
+    "importance_weighted_nll",
     "marginal_kl_gaussian",
     "mixture_terms",
     "pairwise_kl_upper_bound",

@@ -42,7 +42,6 @@ def mixture_terms(
     variance: Float[Array, "codes latents"] | None,
     own: Int[Array, "codes"],
     posteriors: Posteriors,
-    block: int = _CODES,
 ) -> MixtureTerms:
     r"""Log density of every code under the whole mixture, and what the code says of its image.
 
@@ -59,11 +58,11 @@ def mixture_terms(
         own: The posterior that each row belongs to, in [0, N).
         posteriors: All N of them, never a subsample: fewer would estimate another, smaller
             quantity. They are centred here, which costs nothing and saves digits.
-        block: Rows in a block; no result depends on it.
 
     Returns:
         The terms. Over codes the mean of `information` is an unbiased estimate of I(n;z) given
-        the posteriors, exactly 0 where all posteriors are equal.
+        the posteriors, exactly 0 where all posteriors are equal. The terms of a code do not
+        depend on which other codes it is taken with.
 
     Source: Hoffman and Johnson, "ELBO surgery", NIPS workshop, 2016; the running maximum is
         Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018.
@@ -129,12 +128,13 @@ def mixture_terms(
             information=jnp.clip(limit - entropy, 0.0, limit),
         )
 
-    block = min(block, rows)
-    blocks = -(-rows // block)
-    chosen = jnp.minimum(jnp.arange(blocks * block), rows - 1)
+    # Blocks of one width, and always some padding: XLA then compiles the same loop body for any
+    # number of rows, and a code's terms are the same bits whatever codes it is taken with.
+    blocks = rows // _CODES + 1
+    chosen = jnp.minimum(jnp.arange(blocks * _CODES), rows - 1)
     terms = lax.map(
         one_block,
-        (features[chosen].reshape(blocks, block, -1), own[chosen].reshape(blocks, block)),
+        (features[chosen].reshape(blocks, _CODES, -1), own[chosen].reshape(blocks, _CODES)),
     )
     return MixtureTerms(*(term.reshape(-1)[:rows] for term in terms))
 

@@ -1,4 +1,4 @@
-"""The curve that a set of (rate, distortion) points draws."""
+"""Which of a set of (rate, distortion) points are best at some beta."""
 
 import numpy as np
 from jaxtyping import Float, Int

@@ -1,7 +1,7 @@
-r"""Sources whose rate-distortion function is known, in nats."""
+r"""Gaussian sources: reverse water-filling, and where a linear-Gaussian model ends."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -74,61 +74,37 @@ def linear_gaussian_optimum(
     level = beta * scale**2
     mse = float(np.minimum(variances, level).sum())
     rate = float(_rate_at(np.array([level]), variances)[0])
-    return Optimum(rate, mse, _gaussian_distortion(mse, len(variances), scale))
+    return Optimum(rate, mse, gaussian_distortion(mse, len(variances), scale))
 
 
-def bernoulli_entropy(probability: float) -> float:
-    """Entropy of one Bernoulli variable, in nats: its log-loss frontier is R = max(0, H - D).
+def gaussian_entropy(variances: Float[np.ndarray, " dimensions"]) -> float:
+    r"""Differential entropy of a Gaussian source.
 
-    Raises:
-        ValueError: If the probability lies outside [0, 1].
-
-    Source: Courtade and Weissman, "Multiterminal source coding under logarithmic loss", 2014.
-    """
-    if not 0 <= probability <= 1:
-        raise ValueError(f"a probability must lie in [0, 1]: got {probability:g}.")
-    return -sum(p * math.log(p) for p in (probability, 1 - probability) if p > 0)
-
-
-def known_curve(
-    settings: dict[str, Any],
-) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, " points"]] | None:
-    """The exact frontier of a synthetic source, in the units of the table.
+    $$h = \tfrac12 \sum_i \ln(2 \pi e\, l_i).$$
 
     Args:
-        settings: The fields of `Settings`, as the table's metadata hold them. Known are
-            `gaussian:VARIANCES` under the Gaussian likelihood and `bernoulli:P,DIMENSIONS` under
-            the Bernoulli likelihood, where D = -log p(x|z).
+        variances: The eigenvalues l of the source's covariance, above 0.
 
     Returns:
-        Distortion and rate along the curve, in nats per image; None where it is not known.
+        Nats per image. It is not the entropy of a discrete source: it may be negative, and it
+        moves with the unit of x. A difference h - D with D = E[-log p(x|z)], a log density too,
+        does not move, and is at most I(X; Z).
+
+    Raises:
+        ValueError: If a variance is not above 0, where h is minus infinity.
+
+    Source: Cover and Thomas, "Elements of information theory", theorem 8.4.1.
     """
-    source, _, text = str(settings.get("dataset", "")).partition(":")
-    pair = (source, settings.get("likelihood"))
-    try:
-        numbers = [float(item) for item in text.split(",")]
-        if pair == ("bernoulli", "bernoulli"):
-            probability, dimensions = numbers
-            entropy = bernoulli_entropy(probability) * dimensions
-            return np.array([0.0, entropy]), np.array([entropy, 0.0])
-        # Binarised, it is another source.
-        if pair != ("gaussian", "gaussian") or settings.get("binarize", "none") != "none":
-            return None
-        variances = np.array(numbers)
-        scale = float(settings["likelihood_scale"])
-        # Down to a millionth of the largest variance: 7 nats in each dimension.
-        mse = np.geomspace(1e-6 * variances.max(), variances.sum(), 400)
-        rate = gaussian_rate(mse, variances)
-        return _gaussian_distortion(mse, len(variances), scale), rate
-    except (KeyError, TypeError, ValueError):
-        return None
+    if not np.all(variances > 0):
+        raise ValueError("variances must be above 0: the entropy is minus infinity without.")
+    return float(0.5 * np.log(2 * math.pi * math.e * variances).sum())
+
+
+def gaussian_distortion(mse, dimensions: int, scale: float):
+    """The mean of -log N(x; mean, scale^2) at a squared error."""
+    return dimensions / 2 * math.log(2 * math.pi * scale**2) + mse / (2 * scale**2)
 
 
 def _rate_at(level: np.ndarray, variances: np.ndarray) -> np.ndarray:
     """The rate at each water level."""
     return 0.5 * np.log(np.maximum(variances / level[:, None], 1)).sum(1)
-
-
-def _gaussian_distortion(mse, dimensions: int, scale: float):
-    """The mean of -log N(x; mean, scale^2) at a squared error."""
-    return dimensions / 2 * math.log(2 * math.pi * scale**2) + mse / (2 * scale**2)

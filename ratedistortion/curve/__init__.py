@@ -1,0 +1,30 @@
+"""What a set of (rate, distortion) points says, as a curve."""
+
+from ratedistortion.curve.comparison import Comparison, compare
+from ratedistortion.curve.hull import lower_convex_hull
+from ratedistortion.curve.interpolation import Place, at_distortion, at_rate
+from ratedistortion.curve.points import Points, collapsed, points_of
+from ratedistortion.curve.reading import Best, Reading, read_curve
+from ratedistortion.curve.regimes import REGIMES, Regimes, regimes
+from ratedistortion.curve.slopes import VERDICTS, Slopes, slopes
+
+__all__ = [
+    "REGIMES",
+    "VERDICTS",
+    "Best",
+    "Comparison",
+    "Place",
+    "Points",
+    "Reading",
+    "Regimes",
+    "Slopes",
+    "at_distortion",
+    "at_rate",
+    "collapsed",
+    "compare",
+    "lower_convex_hull",
+    "points_of",
+    "read_curve",
+    "regimes",
+    "slopes",
+]

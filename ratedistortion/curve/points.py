@@ -1,0 +1,80 @@
+"""From the rows of a table to one point a beta."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+if TYPE_CHECKING:
+    import pandas
+
+_COLLAPSED = 1e-3
+
+
+class Points(NamedTuple):
+    """One point for each beta, in increasing order of beta; any one unit for all but beta."""
+
+    beta: Float[np.ndarray, " betas"]
+    rate: Float[np.ndarray, " betas"]
+    rate_se: Float[np.ndarray, " betas"]
+    distortion: Float[np.ndarray, " betas"]
+    distortion_se: Float[np.ndarray, " betas"]
+    covariance: Float[np.ndarray, " betas"]
+    """Of the errors of rate and distortion, which are measured on the same images."""
+    seeds: Int[np.ndarray, " betas"]
+    """How many runs the point is the mean of."""
+
+    def variance(
+        self, rate_weight: Float[np.ndarray, "..."], distortion_weight: Float[np.ndarray, "..."]
+    ) -> Float[np.ndarray, "..."]:
+        """Of rate_weight R + distortion_weight D, at each point."""
+        return (
+            rate_weight**2 * self.rate_se**2
+            + distortion_weight**2 * self.distortion_se**2
+            + 2 * rate_weight * distortion_weight * self.covariance
+        )
+
+
+def points_of(rows: "pandas.DataFrame") -> Points:
+    r"""Means over the seeds of each beta, of the runs that did not diverge.
+
+    The standard error of a mean over n seeds has two parts,
+    $$se^2 = \overline{se_{run}^2} + s^2 / n,$$
+    where s is the spread between the seeds. The first does not shrink with n: all seeds are
+    measured on the same images. With one seed nothing is known of the spread, and the error is
+    that of measuring alone.
+
+    Args:
+        rows: Rows of one split, with `status`, `beta`, `rate`, `distortion`, `negative_elbo_se`
+            and the two standard errors. A missing standard error counts as 0.
+
+    Returns:
+        One point a beta, empty if every run diverged.
+    """
+    rows = rows.loc[rows["status"] == "ok"]
+    found = []
+    for beta, group in rows.groupby("beta", sort=True):
+        n = len(group)
+        rate, distortion = (group[name].to_numpy(float) for name in ("rate", "distortion"))
+        errors = group[["rate_se", "distortion_se", "negative_elbo_se"]].to_numpy(float)
+        rate_variance, distortion_variance, sum_variance = (np.nan_to_num(errors) ** 2).mean(0)
+        bound = np.sqrt(rate_variance * distortion_variance)
+        # Var(R + D) = Var R + Var D + 2 Cov.
+        together = (sum_variance - rate_variance - distortion_variance) / 2
+        together = np.clip(together, -bound, bound)
+        if n > 1:
+            spread = np.cov(rate, distortion) / n
+            rate_variance += spread[0, 0]
+            distortion_variance += spread[1, 1]
+            together += spread[0, 1]
+        found.append(
+            (beta, rate.mean(), rate_variance**0.5, distortion.mean(), distortion_variance**0.5)
+            + (together, n)
+        )
+    columns = np.array(found, float).reshape(-1, 7).T
+    return Points(*columns[:6], seeds=columns[6].astype(int))
+
+
+def collapsed(points: Points) -> Bool[np.ndarray, " betas"]:
+    """Which points have given up their code: R at most a thousandth of the largest R."""
+    return points.rate <= _COLLAPSED * np.max(points.rate, initial=0.0)

@@ -1,0 +1,87 @@
+r"""Autoencoder, semantic encoder, semantic decoder, autodecoder: where along the curve."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ratedistortion.curve.points import Points
+
+REGIMES = ("autoencoder", "semantic encoder", "semantic decoder", "autodecoder")
+_EIGHTH = math.pi / 8
+
+
+class Regimes(NamedTuple):
+    """Where the regimes meet, and which one each point belongs to."""
+
+    knee: float
+    """The beta at which, in normalised coordinates, R and D change equally fast."""
+    semantic: tuple[float, float]
+    """The betas of both semantic regimes: they meet at the knee."""
+    both_fast: tuple[float, float] | None
+    """The betas between which R and D both change fast with log beta; None if nowhere."""
+    regime: list[str]
+    """One of `REGIMES` for each point."""
+
+
+def regimes(points: Points) -> Regimes | None:
+    r"""The regimes of a sweep, from how its curve turns in normalised coordinates.
+
+    With R and D of the sweep scaled to [0, 1], a convex curve turns from flat (D hardly moves as R
+    falls: the autoencoder end) to upright (R hardly falls as D moves: the autodecoder end). Its
+    angle at an optimum of beta is
+    $$\phi(\beta) = \arctan(\beta / \beta^*), \qquad
+      \beta^* = (D_{max} - D_{min}) / (R_{max} - R_{min}),$$
+    and its curvature, integrated along the curve, is the change of that angle. The quarter turn
+    is cut into four equal parts: up to 22.5 degrees `autoencoder`, up to 45 `semantic encoder`,
+    up to 67.5 `semantic decoder`, then `autodecoder`. Where the curve has a corner, it turns
+    there, so the corner carries the semantic regimes, as it should: at a corner one code is the
+    best for a whole range of betas.
+
+    R and D both `change fast` from one beta to the next where each moves, per unit of log beta, at
+    least half as fast as it does on average over the sweep; the longest run of such steps is
+    given.
+
+    Means nothing if the sweep does not go from one end to the other: R_max and D_min are those of
+    its smallest beta, and R_max grows for ever as beta falls for data that are not discrete.
+    Sweeps over different betas have different knees. On an under-trained sweep the regimes are
+    those of an optimum with the same ends.
+
+    Args:
+        points: Of one sweep.
+
+    Returns:
+        None if R or D is the same at every beta, or there are fewer than three of them.
+
+    Source: the names of the two ends and the range between are those of Alemi et al., "Fixing a
+    Broken ELBO", 2018, section 3; the cuts are ours.
+    """
+    if len(points.beta) < 3:
+        return None
+    height, width = (float(np.ptp(values)) for values in (points.distortion, points.rate))
+    if not (height > 0 and width > 0):
+        return None
+    knee = height / width
+    angle = np.arctan(points.beta / knee)
+    places = np.minimum((angle / _EIGHTH).astype(int), len(REGIMES) - 1)
+    semantic = (knee * math.tan(_EIGHTH), knee * math.tan(3 * _EIGHTH))
+    return Regimes(knee, semantic, _both_fast(points), [REGIMES[n] for n in places])
+
+
+def _both_fast(points: Points) -> tuple[float, float] | None:
+    positive = points.beta > 0
+    beta = points.beta[positive]
+    if len(beta) < 3:
+        return None
+    steps = np.diff(np.log(beta))
+    fast = np.ones(len(steps), bool)
+    for values in (-points.rate[positive], points.distortion[positive]):
+        mean = (values[-1] - values[0]) / steps.sum()
+        fast &= np.diff(values) / steps >= mean / 2
+        fast &= mean > 0
+    best, length, start = None, 0.0, 0
+    for n, each in enumerate(fast):
+        start = start if each else n + 1
+        if each and (found := float(steps[start : n + 1].sum())) > length:
+            best, length = (float(beta[start]), float(beta[n + 1])), found
+    return best
