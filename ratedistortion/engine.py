@@ -1,6 +1,5 @@
 """Many runs as one compiled job; the only place that knows there are many."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -13,8 +12,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from ratedistortion.datasets import Dataset
-from ratedistortion.datasets.cache import cache_folder
-from ratedistortion.errors import RunDirectoryError, SettingsError
+from ratedistortion.errors import RunDirectoryError
 from ratedistortion.measure import Codes, Measurement, make_measure
 from ratedistortion.models.autoencoder import make_functions
 from ratedistortion.plan import Plan, RunId
@@ -41,46 +39,6 @@ class Measured(NamedTuple):
     split: str
     measurement: Measurement
     codes: Codes
-
-
-def find_devices(settings: Settings) -> list[Any]:
-    """The devices to sweep on; a CPU counts as one device per core.
-
-    Raises:
-        SettingsError: If a GPU is asked for and JAX sees none.
-    """
-    try:
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
-    except RuntimeError:
-        pass  # JAX is already running, in somebody's notebook: its devices are as they are.
-    _keep_compiled()
-    if settings.deterministic and "xla_gpu_deterministic_ops" not in os.environ.get(
-        "XLA_FLAGS", ""
-    ):
-        os.environ["XLA_FLAGS"] = (
-            os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
-        )
-    if settings.device == "auto":
-        return jax.local_devices()
-    try:
-        return jax.local_devices(backend=settings.device)
-    except RuntimeError as error:
-        raise SettingsError(
-            f"device: JAX sees no {settings.device}: leave --device out to use what there is"
-            " (for NVIDIA GPUs install ratedistortion[cuda])."
-        ) from error
-
-
-def _keep_compiled() -> None:
-    """Compiled programs are kept in the user's cache folder, unless JAX was told of another."""
-    if not jax.config.values["jax_compilation_cache_dir"]:
-        folder = cache_folder() / "compiled"
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError:
-            return  # A home that is read-only costs time, not the sweep.
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
 class Engine:

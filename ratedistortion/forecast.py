@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from ratedistortion import contents, datasets
-from ratedistortion.engine import describe, find_devices
+from ratedistortion.devices import find_devices
+from ratedistortion.engine import describe
 from ratedistortion.job import choose_plan
 from ratedistortion.plan import all_runs, stored_plan
 from ratedistortion.settings import Settings

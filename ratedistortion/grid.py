@@ -31,9 +31,9 @@ def parse_betas(text: str) -> tuple[float, ...]:
     if text.startswith("@"):
         try:
             lines = Path(text[1:]).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:  # not UTF-8, or a name with a null byte
             raise SettingsError(f"betas: cannot read the file {text[1:]}: {error}.") from error
-        text = ",".join(part for line in lines if (part := line.split("#")[0].strip()))
+        text = ",".join(part for line in lines if (part := line.split("#")[0].strip(", \t")))
     items = [item.strip() for item in text.split(",")] if text.strip() else []
     return check_betas(value for n, item in enumerate(items) for value in _parse(item, n, items))
 
@@ -51,7 +51,7 @@ def check_betas(values) -> tuple[float, ...]:
         SettingsError: Naming the first item at fault and its place.
     """
     try:
-        betas = tuple(float(value) for value in values)
+        betas = tuple(float(value) + 0.0 for value in values)  # -0 becomes 0
     except (TypeError, ValueError, OverflowError) as error:
         raise SettingsError(f"betas must be numbers: {error}; {_EXAMPLES}.") from None
     if not betas:

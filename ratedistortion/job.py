@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas
-import psutil
 
 from ratedistortion import contents, datasets, table
 from ratedistortion.datasets import Dataset
-from ratedistortion.engine import PICTURES, Block, Engine, describe, find_devices, leaves
+from ratedistortion.devices import find_devices, free_memory
+from ratedistortion.engine import PICTURES, Block, Engine, describe, leaves
 from ratedistortion.errors import Interrupted, RunDirectoryError, Stopped
 from ratedistortion.plan import Plan, RunId, all_runs, make_plan, stored_plan
 from ratedistortion.rows import row, row_names
@@ -104,7 +104,11 @@ def choose_plan(settings: Settings, data: Dataset, devices: list[Any]) -> Plan:
     _, _, bytes_per_run = describe(settings, data)
     stored = sum(images.nbytes for images in data.splits.values())
     return make_plan(
-        settings, devices[0].platform, len(devices), bytes_per_run, _memory(devices, stored)
+        settings,
+        devices[0].platform,
+        len(devices),
+        bytes_per_run,
+        free_memory(devices) - len(devices) * stored,
     )
 
 
@@ -256,11 +260,3 @@ def _all_pictures(
         "beta": np.array([run.beta for run in runs]),
         "seed": np.array([run.seed for run in runs]),
     }
-
-
-def _memory(devices: list[Any], stored: int) -> int:
-    """Bytes that runs may take: most of a GPU, half of what a computer has free."""
-    stats = devices[0].memory_stats()
-    if stats and "bytes_limit" in stats:
-        return int(len(devices) * 0.8 * stats["bytes_limit"]) - len(devices) * stored
-    return psutil.virtual_memory().available // 2 - len(devices) * stored

@@ -77,9 +77,11 @@ def make_plan(
             f"runs_at_once: {asked} runs need about {asked * bytes_per_run / 2**20:,.0f} MiB and"
             f" {memory / 2**20:,.0f} MiB are free: at most {fitting} fit."
         )
-    most = min(asked or _MOST_RUNS, fitting, count)
-    devices = min(devices, most)
-    most -= most % devices
+    most = min(asked or _MOST_RUNS, fitting)
+    devices = min(devices, most, count)
+    # One lane of padding is cheaper than a second chunk of an odd number of runs.
+    padded = math.ceil(count / devices) * devices
+    most = padded if count <= most and padded <= fitting else most - most % devices
     chunks = math.ceil(count / most)
     width = math.ceil(math.ceil(count / chunks) / devices) * devices
     batching = settings.batching

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -82,9 +81,7 @@ class Settings:
         _set(self, "hidden", tuple(self.hidden))
         for name in ("dataset", "data_dir", "encoder", "decoder", "prior", "likelihood"):
             value = getattr(self, name)
-            if isinstance(value, os.PathLike):
-                _set(self, name, os.fspath(value))
-            elif not (isinstance(value, str) or value is None and name == "data_dir"):
+            if not (isinstance(value, str) or value is None and name == "data_dir"):
                 raise SettingsError(f"{name} must be text: got {value!r}.")
         for name in ("download", "save_posteriors", "deterministic"):
             if not isinstance(getattr(self, name), bool):
@@ -105,7 +102,8 @@ class Settings:
             _whole("hidden", width, at_least=1)
         for name in ("likelihood_scale", "learning_rate"):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 < value < 3e38:  # float32's infinity
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not 0 < value < 3e38:  # float32's infinity
                 raise SettingsError(f"{name} must be finite and above 0: got {value!r}.")
             _set(self, name, float(value))
         for name, choices in (
@@ -159,8 +157,15 @@ def from_mapping(values: dict[str, Any], source: str) -> Settings:
             raise SettingsError(f"{source}: no setting is called {name!r}{hint}")
     if isinstance(values.get("betas"), str):
         values["betas"] = parse_betas(values["betas"])
+    elif "betas" in values:
+        values["betas"] = check_betas(values["betas"])
     if isinstance(values.get("hidden"), str):
         values["hidden"] = parse_widths(values["hidden"])
+    elif isinstance(values.get("hidden"), list):
+        values["hidden"] = tuple(values["hidden"])
+    for name in ("likelihood_scale", "learning_rate"):
+        if type(values.get(name)) is int:
+            values[name] = float(values[name])
     if isinstance(text := values.get("runs_at_once"), str):
         values["runs_at_once"] = None if text == "auto" else _parse_count("runs_at_once", text)
     try:

@@ -70,7 +70,7 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
     The loss is D + beta R. Adam; the learning rate falls to zero along a cosine; beta rises
     linearly from zero over `settings.warmup` steps. Minibatches and noise depend on (seed, step)
     alone: every beta of a seed sees the same. A run whose loss or gradient stops being finite
-    is frozen at the last good parameters.
+    takes no step from then on: it keeps the finite parameters that it had.
 
     Args:
         settings: The sweep's settings; beta, seeds and learning rate are not read.
@@ -151,7 +151,9 @@ def minibatch(
     Every epoch visits examples // batch_size * batch_size images once each, in an order of its
     own. The order is a mixed-radix Feistel network on (step in epoch, place in batch), whose
     round functions are tables drawn afresh for every epoch, then a random rotation that decides
-    which few images an epoch leaves out.
+    which few images an epoch leaves out. With fewer than about ten images in a batch, neighbours
+    in the data set tend to come in neighbouring steps; with one, the order is that of the data
+    set, from a random start.
 
     Args:
         key: The same for all steps of a run.

@@ -115,7 +115,7 @@ def _sweep(report: Callable[[Mapping[str, Any]], None]) -> list[Check]:
     )
     with tempfile.TemporaryDirectory() as folder:
         table = api.sweep(settings, Path(folder) / "verify", report)
-    rows = table[table["split"] == "train"].to_dict("records")
+    rows = table.query("split == 'train'").to_dict("records")
     optima = [linear_gaussian_optimum(np.array(_VARIANCES), _SCALE, beta) for beta in _BETAS]
     checks = []
     for row, best in zip(rows, optima, strict=True):

@@ -1,5 +1,6 @@
-"""`rd-plot`: tables of sweeps in, a figure out."""
+"""`rd-plot`: tables of sweeps in, a figure or a summary out."""
 
+import json
 from pathlib import Path
 
 import click
@@ -18,9 +19,8 @@ from ratedistortion.units import UNITS
     "-o",
     "--output",
     metavar="FILE",
-    required=True,
     type=click.Path(path_type=Path),
-    help="The figure: a name that ends in .png, .pdf or .svg.",
+    help="The figure: a name that ends in .png, .pdf or .svg.  [required without --summary]",
 )
 @click.option(
     "--kind",
@@ -39,16 +39,59 @@ from ratedistortion.units import UNITS
     show_default=True,
     help="The images that the numbers are measured on.",
 )
+@click.option(
+    "--summary",
+    is_flag=True,
+    help="Print what each curve says: slopes against -beta, regimes, the best -ELBO; of two RUNs, "
+    "how the second compares with the first.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@click.option(
+    "--target-rate",
+    metavar="R",
+    type=float,
+    help="In the summary: beta and D where a curve passes this R, in --units.",
+)
+@click.option(
+    "--target-distortion",
+    metavar="D",
+    type=float,
+    help="In the summary: beta and R where a curve passes this D, in --units.",
+)
 @click.version_option(__version__)
-def main(runs: tuple[Path, ...], output: Path, kind: str, units: str, split: str) -> None:
-    """Draw the table of each RUN, several on one plot.
+def main(
+    runs: tuple[Path, ...],
+    output: Path | None,
+    kind: str,
+    units: str,
+    split: str,
+    summary: bool,
+    as_json: bool,
+    target_rate: float | None,
+    target_distortion: float | None,
+) -> None:
+    """Draw the table of each RUN, several on one plot, or print what it says.
 
     RUN is a run directory of rd-sweep or a Parquet table. The same tables give the same bytes.
     """
-    check_suffix(output)
+    summary = summary or as_json
+    if output is None and not summary:
+        raise click.UsageError("Missing option '-o' / '--output'.")
+    if not summary and not (target_rate is None and target_distortion is None):
+        raise click.UsageError("--target-rate and --target-distortion need --summary.")
+    if output is not None:
+        check_suffix(output)
     images = losses = None
     first, *others = runs
     tables = dict(zip(_labels(runs), map(read, runs), strict=True))
+    if summary:
+        # Imports NumPy and pandas.
+        from ratedistortion.cli.summary import as_text, summarise
+
+        found = summarise(tables, units, split, target_rate, target_distortion)
+        click.echo(json.dumps(found, allow_nan=False) if as_json else as_text(found))
+    if output is None:
+        return
     if kind in ("gallery", "training"):
         if others or not first.is_dir():
             raise SettingsError(f"--kind {kind} needs one run directory: not a table, not several.")
@@ -60,7 +103,7 @@ def main(runs: tuple[Path, ...], output: Path, kind: str, units: str, split: str
         else:
             losses = contents.read_losses(first)
     save(figure(tables, kind, units, split, images, losses), output)
-    click.echo(output)
+    click.echo(output, err=summary)
 
 
 def _labels(runs: tuple[Path, ...]) -> list[str]:

@@ -59,9 +59,7 @@ def compare(first: Points, second: Points) -> Comparison:
     ]
     low, high = np.exp(log_rates)
     percent = 100 * np.expm1(longer[1] - longer[0])
-    return Comparison(
-        float(percent), higher[1] - higher[0], (float(low), float(high)), distortions
-    )
+    return Comparison(float(percent), higher[1] - higher[0], (float(low), float(high)), distortions)
 
 
 def _curve(points: Points) -> tuple[np.ndarray, np.ndarray]:

@@ -76,5 +76,5 @@ def points_of(rows: "pandas.DataFrame") -> Points:
 
 
 def collapsed(points: Points) -> Bool[np.ndarray, " betas"]:
-    """Which points have given up their code: R at most a thousandth of the largest R."""
-    return points.rate <= _COLLAPSED * np.max(points.rate, initial=0.0)
+    """Which points have given up their code: R at most a thousandth of the largest R, or 1e-9."""
+    return points.rate <= max(_COLLAPSED * np.max(points.rate, initial=0.0), 1e-9)

@@ -10,6 +10,8 @@ from ratedistortion.curve.points import Points, collapsed
 VERDICTS = ("converged", "under-trained", "unclear")
 TOLERANCE = 0.05
 SIGMAS = 2.0
+REGRET_SIGMAS = 3.0  # the largest of many differences: chance has more ways to make it
+RUN = 5
 WIDEST = 0.25  # relative error, SIGMAS of it, beyond which a slope says nothing
 
 
@@ -45,16 +47,18 @@ def slopes(points: Points) -> Slopes:
     $$\mathrm{ratio}_i = \frac{\sum \Delta D}{-\sum L\, \Delta R}, \qquad
       \mathrm{slope}_i = -\beta_i\, \mathrm{ratio}_i.$$
     An interval counts by the rate that is lost over it, so uneven spacing needs no other weight.
-    If R bends between the betas, a ratio of an optimum may differ from 1 by about
-    $$\mathrm{bend}_i = \frac{h}{4}\,\frac{|r' - r''|}{|r'| + |r''|},$$
-    h the mean width of the intervals in ln beta, r' and r'' the slopes of R in ln beta at both
-    sides.
+    If R is not linear in log beta inside an interval, an optimum may have another ratio. `bend`
+    bounds by how much, if -dR/d log beta there lies between its means over the intervals at both
+    sides: with r the range of these three means and m = L / beta_i, Delta D is off by at most
+    $$r\, \beta_i\, (m \ln m - m + 1) \approx r\, \beta_i\, (\ln \beta_{i+1} / \beta_i)^2 / 8.$$
 
     A point is `under-trained` if one of these holds, se being a standard error:
 
     - |ratio - 1| > 0.05 + bend + 2 se;
-    - its regret is above 0 by 2 se: another point of the sweep has a lower loss at this very beta.
-      An optimum of whatever family of models has no regret: this test knows no bend.
+    - its regret is above 0 by 3 se: another point of the sweep has a lower loss at this very beta.
+      An optimum of whatever family of models has no regret: this test knows no bend;
+    - it is one of five neighbours or more whose ratios all are off by more than 0.05 + bend, to
+      the same side. Error bars that are too wide leave ratios on both sides of 1.
 
     Else it is `converged`, unless nothing can be said, which is `unclear`: 2 se of the ratio is
     above 0.25, or there is no ratio. A collapsed point, R = 0, has no slope; it is `converged` if
@@ -62,11 +66,12 @@ def slopes(points: Points) -> Slopes:
     has no logarithm, if no other point has a lower distortion; the interval beside it is left out
     of the slope at the next beta.
 
-    Beware: errors of different betas are taken as independent. They are measured on the same
-    images, so differences are surer than this says, and a doubtful point passes. A ratio of 1 is
-    necessary for an optimum, not sufficient: a model that is too small, or a sweep that is stopped
-    early everywhere alike, may have it. And where seeds differ in what they found (one more
-    latent collapsed) the mean over seeds lies above the curve.
+    Beware: standard errors take different betas as independent. They are measured on the same
+    images, so differences are surer than that, which is why the third test is there. A ratio of 1
+    is necessary for an optimum, not sufficient: a model that is too small has it too, and a sweep
+    that was stopped early everywhere alike may. It is the loss on the images trained on that has
+    an optimum: on others, overfitting moves the ratio as well. And where seeds differ in what they
+    found (one more latent collapsed) the mean over seeds lies above the curve.
 
     Args:
         points: Of one sweep.
@@ -83,61 +88,68 @@ def slopes(points: Points) -> Slopes:
     for i in range(count):
         ratio[i], ratio_se[i], bend[i] = _ratio(points, flat, i)
     regret, regret_se = _regret(points)
+    together = _run_of_ratios(ratio, bend)
     verdict = []
     for i in range(count):
-        if regret[i] > SIGMAS * regret_se[i] + _rounding(points, i):
+        doubt = SIGMAS * ratio_se[i]
+        worse = regret[i] > REGRET_SIGMAS * regret_se[i] + _rounding(points, i)
+        if worse or together[i] or abs(ratio[i] - 1) > TOLERANCE + bend[i] + doubt:
             verdict.append("under-trained")
         elif flat[i] or points.beta[i] == 0:
             verdict.append("converged" if np.any(~flat & (np.arange(count) != i)) else "unclear")
-        elif not np.isfinite(ratio[i]) or SIGMAS * ratio_se[i] > WIDEST:
-            far = abs(ratio[i] - 1) > TOLERANCE + bend[i] + SIGMAS * ratio_se[i]
-            verdict.append("under-trained" if far else "unclear")
         else:
-            far = abs(ratio[i] - 1) > TOLERANCE + bend[i] + SIGMAS * ratio_se[i]
-            verdict.append("under-trained" if far else "converged")
+            verdict.append("converged" if doubt <= WIDEST else "unclear")
     scale = points.beta
     return Slopes(-scale * ratio, scale * ratio_se, ratio, bend, regret, regret_se, verdict)
 
 
 def _ratio(points: Points, flat: np.ndarray, i: int) -> tuple[float, float, float]:
     """Ratio, its standard error and its bend at one point."""
-    beta, rate, distortion = points.beta, points.rate, points.distortion
-    sides = [
-        (low, low + 1)
-        for low in (i - 1, i)
-        if low >= 0 and low + 1 < len(beta) and beta[low] > 0 and not flat[i]
-    ]
-    if not sides:
-        return (np.nan,) * 3
-    gain, lost = np.zeros(len(beta)), np.zeros(len(beta))  # weights of D and of R
-    widths, speeds = [], []
-    for low, high in sides:
-        width = float(np.log(beta[high] / beta[low]))
-        mean = (beta[high] - beta[low]) / width
-        gain[high] += 1
-        gain[low] -= 1
-        lost[low] += mean
-        lost[high] -= mean
-        widths.append(width)
-        speeds.append(abs(rate[low] - rate[high]) / width)
-    fall = float(lost @ rate)
+    beta, count = points.beta, len(points.beta)
+    gain, lost, bend = np.zeros(count), np.zeros(count), 0.0  # weights of D and of R
+    for low in (i - 1, i):
+        if low < 0 or low + 1 >= count or beta[low] == 0 or flat[i]:
+            continue
+        mean = (beta[low + 1] - beta[low]) / np.log(beta[low + 1] / beta[low])
+        gain += np.eye(count)[low + 1] - np.eye(count)[low]
+        lost += mean * (np.eye(count)[low] - np.eye(count)[low + 1])
+        bend += _bend(points, low, mean)
+    fall = float(lost @ points.rate)
     if not fall > 0:
-        return (np.nan,) * 3
-    ratio = float(gain @ distortion) / fall
+        return np.nan, np.nan, np.nan
+    ratio = float(gain @ points.distortion) / fall
     error = float(np.sqrt(np.sum(points.variance(-ratio * lost, gain)))) / fall
-    if len(sides) == 1:
-        speeds.append(_next_speed(points, sides[0]))
-    bend = np.mean(widths) / 4 * abs(speeds[0] - speeds[1]) / (speeds[0] + speeds[1])
-    return ratio, error, float(bend)
+    return ratio, error, bend / fall
 
 
-def _next_speed(points: Points, side: tuple[int, int]) -> float:
-    """At an end: how fast R falls in the interval after the only one; without one, not at all."""
+def _bend(points: Points, low: int, mean: float) -> float:
+    """How far D can move over one interval, against what a straight R would make of it."""
     beta, rate = points.beta, points.rate
-    for low, high in ((side[0] - 1, side[0]), (side[1], side[1] + 1)):
-        if low >= 0 and high < len(beta) and beta[low] > 0:
-            return float(abs(rate[low] - rate[high]) / np.log(beta[high] / beta[low]))
-    return 0.0
+    ends = [n for n in range(max(low - 1, 0), min(low + 3, len(beta))) if beta[n] > 0]
+    steps = np.diff(np.log(beta[ends]))
+    speeds = -np.diff(rate[ends]) / steps
+    here = ends.index(low)
+    largest = abs(rate[low] - rate[low + 1])  # all of the fall at one of the two betas
+    if len(steps) == 3:
+        m = mean / beta[low]
+        return min(
+            float(np.ptp(speeds) * beta[low] * (m * np.log(m) - m + 1)),
+            float(largest * (beta[low + 1] - mean)),
+        )
+    if len(steps) == 2:  # what R does beyond is not known: what the other side leaves unexplained
+        largest = min(largest, float(np.ptp(speeds) * steps[here]))
+    return float(largest * (beta[low + 1] - mean))
+
+
+def _run_of_ratios(ratio: np.ndarray, bend: np.ndarray) -> np.ndarray:
+    """Which points are in a long run of ratios that are off to one side."""
+    off = np.where(np.abs(ratio - 1) > TOLERANCE + bend, np.sign(ratio - 1), 0.0)
+    found = np.zeros(len(off), bool)
+    for start in range(len(off) - RUN + 1):
+        window = off[start : start + RUN]
+        if abs(window.sum()) == RUN:
+            found[start : start + RUN] = True
+    return found
 
 
 def _regret(points: Points) -> tuple[np.ndarray, np.ndarray]:

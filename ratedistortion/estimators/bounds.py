@@ -1,5 +1,7 @@
 """Bounds of I(n;z) and of the marginal KL that draw no codes."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -28,7 +30,8 @@ def pairwise_kl_upper_bound(rows: Int[Array, "rows"], posteriors: Posteriors) ->
     mean, scale = posteriors.mean[rows], posteriors.scale[rows]
     # E_{q_n} log q_m is the log density of a code whose moments are those of q_n.
     terms = mixture_terms(mean, scale**2, rows, posteriors)
-    return estimate(jnp.clip(terms.log_own - terms.log_mixture, 0.0, None))
+    limit = math.log(posteriors.mean.shape[0])
+    return estimate(jnp.clip(terms.log_own - terms.log_mixture, 0.0, limit))
 
 
 def bhattacharyya_lower_bound(rows: Int[Array, "rows"], posteriors: Posteriors) -> Estimate:
@@ -75,7 +78,8 @@ def bhattacharyya_lower_bound(rows: Int[Array, "rows"], posteriors: Posteriors) 
         return jnp.sum(lax.map(one_tile, (means, scales)))
 
     overlaps = lax.map(one_row, rows)
-    return estimate(jnp.clip(jnp.log(float(count)) - jnp.log(overlaps), 0.0, None))
+    limit = math.log(count)
+    return estimate(jnp.clip(limit - jnp.log(overlaps), 0.0, limit))
 
 
 def marginal_kl_gaussian(posteriors: Posteriors) -> Float[Array, ""]:

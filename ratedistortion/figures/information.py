@@ -1,6 +1,5 @@
 """Rate, index-code information and marginal KL against beta."""
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -81,15 +80,5 @@ def _panel(axes: Axes, rows: pandas.DataFrame, scale: style.BetaScale) -> dict[s
             zorder=3,
         )
     lowest = np.min(rows["marginal_kl"] - rows["marginal_kl_se"].fillna(0))
-    _symmetric_log(axes, min(float(lowest), 0.0), max(float(np.max(rows["rate"])), ceiling))
+    style.symmetric_log(axes, min(float(lowest), 0.0), max(float(np.max(rows["rate"])), ceiling))
     return handles
-
-
-def _symmetric_log(axes: Axes, low: float, high: float) -> None:
-    """Logarithmic over the last decades, linear below: estimates near 0 may be negative."""
-    linear = 10.0 ** math.floor(math.log10(high / 20))
-    axes.set_yscale("symlog", linthresh=linear, linscale=0.5)
-    ticks = [tick for tick in (0.0, *(linear * 10.0 ** np.arange(4))) if tick <= 1.4 * high]
-    axes.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
-    axes.minorticks_off()
-    axes.set_ylim(low - 0.15 * linear, 1.4 * high)

@@ -57,6 +57,7 @@ def _late(module: str) -> "Callable[[Inputs], Figure]":
 FIGURES = {
     "rate-distortion": _late("rate_distortion"),
     "information": _late("information"),
+    "bounds": _late("bounds"),
     "gallery": _late("gallery"),
     "training": _late("training"),
 }

@@ -82,6 +82,16 @@ def log_ticks(low: float, high: float) -> list[float]:
     return ticks[:: math.ceil(len(ticks) / 6)] if ticks else [low]
 
 
+def symmetric_log(axes: Axes, low: float, high: float) -> None:
+    """Logarithmic over the last decades, linear below: estimates near 0 may be negative."""
+    linear = 10.0 ** math.floor(math.log10(high / 20))
+    axes.set_yscale("symlog", linthresh=linear, linscale=0.5)
+    ticks = [tick for tick in (0.0, *(linear * 10.0 ** np.arange(4))) if tick <= 1.4 * high]
+    axes.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_ylim(low - 0.15 * linear, 1.4 * high)
+
+
 class BetaScale:
     """Where each beta lies on a logarithmic axis or colour bar; 0 lies left of the others."""
 

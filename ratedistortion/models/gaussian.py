@@ -11,8 +11,6 @@ from jaxtyping import Array, Float, PRNGKeyArray
 class StandardNormal(nnx.Module):
     """p(z) = N(0, I)."""
 
-    gaussian = True  # the moments of q(z) then bound KL(q(z) || p(z)) from below
-
     def __init__(self, latents: int) -> None:
         self.latents = latents
 

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ratedistortion.datasets.dataset import Dataset
-from ratedistortion.engine import Engine, find_devices
+from ratedistortion.devices import find_devices
+from ratedistortion.engine import Engine
 from ratedistortion.estimators import Posteriors, mixture_terms
 from ratedistortion.models.autoencoder import make_functions
 from ratedistortion.plan import Plan, RunId

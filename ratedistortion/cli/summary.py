@@ -1,0 +1,271 @@
+"""What `rd-plot --summary` prints: the curves of some tables, read."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pandas
+
+from ratedistortion import curve
+from ratedistortion.errors import RateDistortionError, SettingsError
+from ratedistortion.figures.inputs import gather
+from ratedistortion.theory import known_entropy, semantic_rate
+
+
+def summarise(
+    tables: Mapping[str, pandas.DataFrame],
+    units: str,
+    split: str,
+    target_rate: float | None = None,
+    target_distortion: float | None = None,
+) -> dict[str, Any]:
+    """Everything that the curves say, as JSON can hold it: None stands for what has no value.
+
+    Args:
+        tables: Label -> table, in nats.
+        units: Of all that is returned and of the targets: nats, bits or bits-per-dim. Betas,
+            slopes and regimes are the same in all of them.
+        split: train or test.
+        target_rate: R at which to look up beta and D.
+        target_distortion: D at which to look up beta and R.
+
+    Returns:
+        `units`, `split`, `runs` (one object a table: `points` and what was found) and
+        `comparison`, the second table against the first where there are two.
+
+    Raises:
+        SettingsError: If a table has no rows of the split, or a target lies outside of a curve.
+        RateDistortionError: If every run of a table diverged.
+    """
+    inputs = gather(tables, units, split, None, None)
+    readings, runs = [], []
+    for label, rows in inputs.tables.items():
+        if rows.empty:
+            raise RateDistortionError(f"{label}: every run of the split {split} diverged.")
+        reading = curve.read_curve(rows)
+        settings = tables[label].attrs.get("ratedistortion", {}).get("settings", {})
+        asked = tables[label].loc[tables[label]["split"] == split]
+        try:
+            places = _places(reading.points, target_rate, target_distortion)
+        except SettingsError as error:
+            raise SettingsError(f"{label}: {error}" if len(tables) > 1 else str(error)) from error
+        known = _known(settings, inputs.factors[label])
+        head = {
+            "run": label,
+            "dataset": str(rows["dataset"].iloc[0]),
+            "images": int(rows["examples"].iloc[0]),
+            "diverged": len(asked) - len(rows),
+        }
+        runs.append(head | _found(reading) | known | places)
+        readings.append(reading)
+    return _plain(
+        {
+            "units": inputs.units,
+            "split": split,
+            "runs": runs,
+            "comparison": _comparison(list(inputs.tables.values()), readings),
+        }
+    )
+
+
+def as_text(summary: Mapping[str, Any]) -> str:
+    """The summary as a terminal shows it: a table a run, and findings in words."""
+    parts = []
+    digits = 4 if summary["units"] == "bits per dimension" else 2
+    for run in summary["runs"]:
+        title = f"{run['run']}: {run['dataset']}, {run['images']:,} {summary['split']} images"
+        parts.append("\n".join([f"{title}, {summary['units']}", *_table(run, digits)]))
+        parts.append("\n".join(_findings(run, digits)))
+    if comparison := summary["comparison"]:
+        parts.append("\n".join(_compared(comparison, summary, digits)))
+    return "\n\n".join(parts)
+
+
+def _found(reading: curve.Reading) -> dict[str, Any]:
+    points, slopes, regimes = reading.points, reading.slopes, reading.regimes
+    corners = set(reading.hull.tolist())
+    rows = [
+        {
+            "beta": points.beta[n],
+            "seeds": points.seeds[n],
+            "rate": points.rate[n],
+            "rate_se": points.rate_se[n],
+            "distortion": points.distortion[n],
+            "distortion_se": points.distortion_se[n],
+            "on_hull": n in corners,
+            "slope": slopes.slope[n],
+            "slope_se": slopes.slope_se[n],
+            "slope_over_minus_beta": slopes.ratio[n],
+            "bend": slopes.bend[n],
+            "regret": slopes.regret[n],
+            "regret_se": slopes.regret_se[n],
+            "verdict": slopes.verdict[n],
+            "regime": regimes.regime[n] if regimes else None,
+        }
+        for n in range(len(points.beta))
+    ]
+    counts = Counter(slopes.verdict)
+    return {
+        "points": rows,
+        "verdicts": {verdict: counts[verdict] for verdict in curve.VERDICTS},
+        "best": reading.best._asdict(),
+        "knee_beta": regimes and regimes.knee,
+        "semantic_betas": regimes and list(regimes.semantic),
+        "both_fast_betas": regimes and regimes.both_fast and list(regimes.both_fast),
+    }
+
+
+def _known(settings: dict[str, Any], factor: float) -> dict[str, Any]:
+    entropy = known_entropy(settings)
+    rate = semantic_rate(settings)
+    return {
+        "entropy": entropy and factor * entropy[0],
+        "entropy_se": entropy and factor * entropy[1],
+        "semantic_rate": rate and factor * rate,
+    }
+
+
+def _places(
+    points: curve.Points, rate: float | None, distortion: float | None
+) -> dict[str, dict[str, float] | None]:
+    return {
+        "at_rate": None if rate is None else curve.at_rate(points, rate)._asdict(),
+        "at_distortion": (
+            None if distortion is None else curve.at_distortion(points, distortion)._asdict()
+        ),
+    }
+
+
+def _comparison(
+    tables: list[pandas.DataFrame], readings: list[curve.Reading]
+) -> dict[str, Any] | None:
+    """Of two tables; `undefined` says why there is none."""
+    if len(tables) != 2:
+        return None
+    sources = [_source(table) for table in tables]
+    if sources[0] != sources[1]:
+        return {"undefined": "they have different data, likelihoods or scales: D is not the same."}
+    try:
+        found = curve.compare(readings[0].points, readings[1].points)
+    except SettingsError as error:
+        return {"undefined": str(error)}
+    return {
+        "undefined": None,
+        "bd_rate_percent": found.rate_percent,
+        "bd_distortion": found.distortion,
+        "rates": list(found.rates),
+        "distortions": list(found.distortions),
+    }
+
+
+def _source(table: pandas.DataFrame) -> list[Any]:
+    """What D is a mean of."""
+    metadata = table.attrs.get("ratedistortion", {})
+    settings = metadata.get("settings", {})
+    names = ("likelihood", "dimensions", "examples")
+    stored = [settings.get(name) for name in ("likelihood_scale", "binarize")]
+    return [metadata.get("data_sha256"), *(table[name].iloc[0] for name in names), *stored]
+
+
+def _table(run: Mapping[str, Any], digits: int) -> list[str]:
+    header = ["beta", "seeds", "R", "D", "R + D", "dD/dR", "/ -beta", "verdict", "regime"]
+    lines = [header]
+    for point in run["points"]:
+        lines.append(
+            [
+                f"{point['beta']:.4g}",
+                str(point["seeds"]),
+                f"{point['rate']:.{digits}f} ±{point['rate_se']:.{digits}f}",
+                f"{point['distortion']:.{digits}f} ±{point['distortion_se']:.{digits}f}",
+                f"{point['rate'] + point['distortion']:.{digits}f}",
+                "-" if point["slope"] is None else f"{point['slope']:.3g} ±{point['slope_se']:.2g}",
+                _ratio(point["slope_over_minus_beta"]),
+                point["verdict"],
+                point["regime"] or "-",
+            ]
+        )
+    widths = [max(len(line[n]) for line in lines) for n in range(len(header))]
+    words = len(header) - 2  # the last two columns are words, on the left of their column
+    return [
+        "  ".join(
+            cell.rjust(width) if n < words else cell.ljust(width)
+            for n, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _findings(run: Mapping[str, Any], digits: int) -> list[str]:
+    best = run["best"]
+    lines = [
+        f"Best -ELBO: {best['negative_elbo']:.{digits}f} ±{best['negative_elbo_se']:.{digits}f} at "
+        f"beta {best['beta']:.4g}, seed {best['seed']}."
+    ]
+    if run["entropy"] is not None:
+        excess = best["negative_elbo"] - run["entropy"]
+        error = math.hypot(best["negative_elbo_se"], run["entropy_se"])
+        lines.append(
+            f"Entropy H of the source: {run['entropy']:.{digits}f}; the best R + D is "
+            f"{excess:+.{digits}f} ±{error:.{digits}f} from it."
+        )
+    if run["semantic_rate"] is not None:
+        lines.append(f"Semantic rate of the source, log K: {run['semantic_rate']:.{digits}f}.")
+    lines.append(_verdicts(run))
+    if run["semantic_betas"] is None:
+        lines.append("Regimes: none; they need three betas at which R and D differ.")
+    else:
+        low, high = run["semantic_betas"]
+        knee, both = run["knee_beta"], run["both_fast_betas"]
+        lines.append(
+            f"Regimes: semantic encoder for beta {low:.3g} to {knee:.3g}, semantic decoder for "
+            f"{knee:.3g} to {high:.3g}."
+        )
+        span = f"for beta {both[0]:.4g} to {both[1]:.4g}" if both else "nowhere"
+        lines.append(f"R and D both change fast {span}.")
+    for name, symbol in (("at_rate", "R"), ("at_distortion", "D")):
+        if place := run[name]:
+            beta = "beta -" if place["beta"] is None else f"beta {place['beta']:.4g}"
+            given = place["rate" if symbol == "R" else "distortion"]
+            other = f"R {place['rate']:.{digits}f}, D {place['distortion']:.{digits}f}"
+            lines.append(f"At {symbol} = {given:g}: {beta}, {other} (interpolated).")
+    if run["diverged"]:
+        lines.append(f"Left out, because they diverged: {run['diverged']}.")
+    return lines
+
+
+def _verdicts(run: Mapping[str, Any]) -> str:
+    counts, total = run["verdicts"], len(run["points"])
+    text = ", ".join(f"{counts[name]} {name}" for name in curve.VERDICTS if counts[name])
+    text = f"Slopes against -beta: {text}, of {total} points."
+    return f"{text} Train longer." if counts["under-trained"] else text
+
+
+def _compared(comparison: Mapping[str, Any], summary: Mapping[str, Any], digits: int) -> list[str]:
+    first, second = (run["run"] for run in summary["runs"])
+    title = f"{second} against {first}"
+    if comparison["undefined"]:
+        return [f"{title}: no BD-rate: {comparison['undefined']}"]
+    rates, distortions = (
+        f"{comparison[name][0]:.{digits}f} to {comparison[name][1]:.{digits}f}"
+        for name in ("rates", "distortions")
+    )
+    return [
+        f"{title}, {summary['units']}; below 0, it is better:",
+        f"BD-rate {comparison['bd_rate_percent']:+.2f}%, over D {distortions}.",
+        f"BD-distortion {comparison['bd_distortion']:+.{digits}f}, over R {rates}.",
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's, and NaN as None."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    value = getattr(value, "item", lambda: value)()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

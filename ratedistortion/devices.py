@@ -1,0 +1,59 @@
+"""The devices of this machine, and what they have free."""
+
+import os
+from typing import Any
+
+import jax
+import psutil
+
+from ratedistortion.datasets.cache import cache_folder
+from ratedistortion.errors import SettingsError
+from ratedistortion.settings import Settings
+
+
+def find_devices(settings: Settings) -> list[Any]:
+    """The devices to sweep on; a CPU counts as one device per core.
+
+    Raises:
+        SettingsError: If a GPU is asked for and JAX sees none.
+    """
+    try:
+        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    except RuntimeError:
+        pass  # JAX is already running, in somebody's notebook: its devices are as they are.
+    _keep_compiled()
+    if settings.deterministic and "xla_gpu_deterministic_ops" not in os.environ.get(
+        "XLA_FLAGS", ""
+    ):
+        os.environ["XLA_FLAGS"] = (
+            os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
+        )
+    if settings.device == "auto":
+        return jax.local_devices()
+    try:
+        return jax.local_devices(backend=settings.device)
+    except RuntimeError as error:
+        raise SettingsError(
+            f"device: JAX sees no {settings.device}: leave --device out to use what there is"
+            " (for NVIDIA GPUs install ratedistortion[cuda])."
+        ) from error
+
+
+def _keep_compiled() -> None:
+    """Compiled programs are kept in the user's cache folder, unless JAX was told of another."""
+    if not jax.config.values["jax_compilation_cache_dir"]:
+        folder = cache_folder() / "compiled"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError:
+            return  # A home that is read-only costs time, not the sweep.
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+def free_memory(devices: list[Any]) -> int:
+    """Bytes that a sweep may take: most of every GPU, half of what a computer has free."""
+    stats = devices[0].memory_stats()
+    if stats and "bytes_limit" in stats:
+        return int(len(devices) * 0.8 * stats["bytes_limit"])
+    return psutil.virtual_memory().available // 2

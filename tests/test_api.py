@@ -1,0 +1,137 @@
+"""What Python programs call: ratedistortion.sweep, read and figure, as documented."""
+
+import jax
+import pandas
+import pandas.testing
+import pytest
+from matplotlib.figure import Figure
+
+import ratedistortion
+from ratedistortion import Settings, api
+from ratedistortion.errors import (
+    Interrupted,
+    RateDistortionError,
+    RunDirectoryError,
+    SettingsError,
+    Stopped,
+)
+
+SETTINGS = Settings(
+    max_examples=200,
+    hidden=(8,),
+    latents=2,
+    steps=3000,
+    learning_rate=0.01,
+    betas=(0.1, 2.0),
+    runs_at_once=2,
+)
+
+
+@pytest.fixture(autouse=True)
+def promotion():
+    """Adam, in Optax, raises a Python number to the power of an integer array."""
+    with jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A run directory, the table that `sweep` returned, and the events that it reported."""
+    path, events = tmp_path_factory.mktemp("api") / "run", []
+    with jax.numpy_dtype_promotion("standard"):
+        frame = ratedistortion.sweep(SETTINGS, str(path), events.append)
+    return path, frame, events
+
+
+def test_sweep_returns_the_table(swept):
+    path, frame, _ = swept
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame[["beta", "seed", "split"]].itertuples(index=False, name=None)) == [
+        (beta, 0, split) for beta in (0.1, 2.0) for split in ("train", "test")
+    ]
+    assert frame.attrs["ratedistortion"]["settings"] == SETTINGS.as_json()
+    summary = frame.attrs["summary"]
+    assert summary["run_dir"] == str(path) and summary["runs"] == summary["ok"] == 2
+
+
+def test_sweep_reports_what_happens(swept):
+    _, _, events = swept
+    kinds = [event["event"] for event in events]
+    assert (kinds[0], kinds[-1], kinds.count("measured")) == ("plan", "chunk done", 4)
+    steps = [event["steps_done"] for event in events if event["event"] == "block"]
+    assert steps[0] == 0 and steps[-1] == 3000 and steps == sorted(steps)
+
+
+def test_read_gives_the_same_table(swept):
+    path, frame, _ = swept
+    for source in (path, str(path), path / "rd.parquet"):
+        pandas.testing.assert_frame_equal(ratedistortion.read(source), frame, check_exact=True)
+
+
+def test_a_finished_sweep_is_not_computed_again(swept):
+    path, frame, _ = swept
+    for settings in (SETTINGS, None):
+        events = []
+        again = ratedistortion.sweep(settings, path, events.append)
+        pandas.testing.assert_frame_equal(again, frame, check_exact=True)
+        assert events == [] and again.attrs["summary"]["train_seconds"] == 0
+
+
+def test_a_finished_sweep_is_read_while_another_process_would_hold_it(swept):
+    from ratedistortion.rundir import RunDirectory
+
+    with RunDirectory(swept[0]):
+        assert len(ratedistortion.sweep(SETTINGS, swept[0])) == 4
+
+
+def test_other_settings_are_refused(swept):
+    other = Settings(**(SETTINGS.__dict__ | {"latents": 3}))
+    for call in (ratedistortion.sweep, api.dry_run):
+        with pytest.raises(RunDirectoryError, match="latents: 2 stored, 3 asked for"):
+            call(other, swept[0])
+
+
+def test_a_stop_is_an_exception_and_the_next_call_continues(swept, tmp_path):
+    asked = iter([None] * 8 + ["SIGINT"])
+    with pytest.raises(Interrupted) as caught:
+        ratedistortion.sweep(SETTINGS, tmp_path / "run", stop_signal=lambda: next(asked))
+    assert isinstance(caught.value, Stopped) and caught.value.exit_code == 130
+    with pytest.raises(RunDirectoryError, match="not finished"):
+        ratedistortion.read(tmp_path / "run")
+    events = []
+    frame = ratedistortion.sweep(None, tmp_path / "run", events.append)
+    first = next(event for event in events if event["event"] == "block")
+    assert 0 < first["steps_done"] < 3000
+    pandas.testing.assert_frame_equal(frame, swept[1], check_exact=True)
+
+
+def test_a_failure_leaves_nothing(tmp_path):
+    for settings in (
+        Settings(dataset="digits"),
+        Settings(dataset=str(tmp_path / "none.npz")),
+        Settings(encoder="cnn"),
+        Settings(max_examples=200, latents=5_000_000),
+    ):
+        with pytest.raises(RateDistortionError):
+            ratedistortion.sweep(settings, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_table_cannot_be_read(tmp_path):
+    (tmp_path / "a.parquet").write_text("beta,rate\n")
+    for path in (tmp_path, tmp_path / "a.parquet", tmp_path / "none"):
+        with pytest.raises(SettingsError):
+            ratedistortion.read(path)
+
+
+def test_a_dry_run_needs_no_directory(tmp_path):
+    plan = api.dry_run(SETTINGS, tmp_path / "run")
+    assert (plan["runs"], plan["chunks"], plan["steps"]) == (2, 1, 3000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_are_drawn_from_tables(swept):
+    path, frame, _ = swept
+    for tables in (frame, {"mine": ratedistortion.read(path), "yours": frame}):
+        drawn = ratedistortion.figure(tables, kind="rate-distortion", units="bits")
+        assert isinstance(drawn, Figure)

@@ -1,0 +1,240 @@
+"""Many runs at once are each of them alone, and nothing is compiled twice."""
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from jax import monitoring
+
+from ratedistortion import datasets
+from ratedistortion.datasets import Dataset
+from ratedistortion.engine import Block, Engine, Measured, describe, leaves
+from ratedistortion.errors import RunDirectoryError
+from ratedistortion.plan import Plan, RunId, all_runs
+from ratedistortion.settings import Settings
+
+STEPS, BETAS = 24, (0.1, 1.0, 4.0)
+
+
+def settings_of(**values: Any) -> Settings:
+    return Settings(
+        **{
+            "dataset": "digits",
+            "binarize": "static",
+            "max_examples": 200,
+            "hidden": (8,),
+            "latents": 2,
+            "batch_size": 20,
+            "steps": STEPS,
+            "betas": BETAS,
+            "learning_rate": 0.01,
+            "codes": 100,
+        }
+        | values
+    )
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return datasets.load(settings_of())
+
+
+def engine_of(data: Dataset, plan: Plan, **values: Any) -> Engine:
+    return Engine(settings_of(**values), data, plan, jax.devices())
+
+
+def trained(engine: Engine, runs: tuple[RunId, ...]) -> Block:
+    *_, last = engine.train(runs)
+    assert last.steps == engine.steps
+    return last
+
+
+class Swept:
+    """The three runs under one plan: two devices, four lanes, the last one padding."""
+
+    def __init__(self, data: Dataset, batching: str) -> None:
+        self.engine = engine_of(data, Plan(batching, 2, 4, 1))
+        self.runs = all_runs(self.engine.settings)
+        self.state = trained(self.engine, self.runs).state
+
+    @functools.cached_property
+    def measured(self) -> list[Measured]:
+        return list(self.engine.measure(self.runs, self.state))
+
+    def of(self, beta: float, split: str) -> Measured:
+        (one,) = (m for m in self.measured if (m.run.beta, m.split) == (beta, split))
+        return one
+
+
+@pytest.fixture(scope="module")
+def mapped(data: Dataset) -> Swept:
+    return Swept(data, "map")
+
+
+@pytest.fixture(scope="module")
+def vmapped(data: Dataset) -> Swept:
+    return Swept(data, "vmap")
+
+
+@pytest.fixture(scope="module")
+def single(data: Dataset) -> tuple[Engine, Block, list[Measured]]:
+    """A grid of one, on one device."""
+    engine = engine_of(data, Plan("map", 1, 1, 1), betas=BETAS[1:2])
+    block = trained(engine, (RunId(1.0, 0),))
+    return engine, block, list(engine.measure((RunId(1.0, 0),), block.state))
+
+
+def lane(state: Any, n: int) -> list[np.ndarray]:
+    return [np.asarray(leaf[n]) for leaf in jax.tree.leaves(state)]
+
+
+def assert_close(one: Any, two: Any, tolerance: float) -> None:
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def test_a_run_in_a_crowd_is_the_run_alone_bit_for_bit(mapped, single):
+    for crowd, alone in zip(lane(mapped.state, 1), lane(single[1].state, 0), strict=True):
+        np.testing.assert_array_equal(crowd, alone)
+    for one in single[2]:
+        other = mapped.of(1.0, one.split)
+        for crowd, alone in zip(jax.tree.leaves(other), jax.tree.leaves(one), strict=True):
+            np.testing.assert_array_equal(crowd, alone)
+
+
+def test_vmapped_is_mapped(vmapped, mapped):
+    """float32 parameters after 24 steps of Adam: rounding grows to some 1e-4 of a parameter."""
+    assert_close(vmapped.state.model, mapped.state.model, 1e-3)
+    # How runs are batched in training is not how they are measured: one compiled function will do.
+    for one in mapped.engine.measure(mapped.runs, vmapped.state):
+        other = mapped.of(one.run.beta, one.split)
+        for name in ("rate", "distortion", "mutual_information", "marginal_kl"):
+            a, b = getattr(one.measurement, name), getattr(other.measurement, name)
+            assert_close(a, b, 1e-3)
+
+
+def test_runs_differ_by_beta_as_they_should(mapped):
+    rates = [mapped.of(beta, "train").measurement.rate.value for beta in BETAS]
+    assert rates[0] > rates[1] > rates[2]
+
+
+def test_every_run_is_measured_once_on_every_split(mapped, data):
+    assert sorted((m.run.beta, m.split) for m in mapped.measured) == sorted(
+        (beta, split) for beta in BETAS for split in ("train", "test")
+    )
+    for m in mapped.measured:
+        assert m.codes.mean.shape == (len(data.splits[m.split]), 2)
+
+
+def test_padding_is_a_copy_that_leaks_nowhere(mapped):
+    for padding, last in zip(lane(mapped.state, 3), lane(mapped.state, 2), strict=True):
+        np.testing.assert_array_equal(padding, last)
+    engine, runs, state = mapped.engine, mapped.runs, mapped.state
+    assert len(engine.diverged_at(runs, state)) == 3
+    assert [curve["beta"] for curve in engine.history(runs, state)] == list(BETAS)
+    assert engine.pictures(runs, state)["samples"].shape[0] == 3
+
+
+@pytest.fixture
+def compilations() -> Iterator[list[str]]:
+    names: list[str] = []
+
+    def listen(name: str, duration: float, **_: Any) -> None:
+        if name == "/jax/core/compile/backend_compile_duration":
+            names.append(name)
+
+    monitoring.register_event_duration_secs_listener(listen)
+    yield names
+    monitoring.unregister_event_duration_listener(listen)
+
+
+def test_nothing_is_compiled_twice(mapped, compilations):
+    """Another chunk, of other betas and seeds and with more padding, finds everything compiled."""
+    jax.jit(lambda x: x + 1)(np.float32(len(compilations)))
+    assert len(compilations) == 1  # the listener hears
+
+    engine = mapped.engine
+    engine.pictures(mapped.runs, mapped.state)
+    before, spent = len(compilations), engine.compile_seconds
+    for runs in ((RunId(0.7, 3), RunId(1e-3, 4), RunId(9.0, 5), RunId(0.0, 6)), (RunId(2.0, 7),)):
+        state = trained(engine, runs).state
+        assert len(list(engine.measure(runs, state))) == 2 * len(runs)
+        engine.pictures(runs, state)
+        engine.history(runs, state)
+    assert len(compilations) == before
+    assert engine.compile_seconds == spent
+
+
+def test_a_checkpoint_continues_to_the_same_bits(mapped):
+    engine, runs = mapped.engine, mapped.runs
+    saved = next((b.steps, leaves(b.state)) for b in engine.train(runs) if b.steps >= 3)
+    assert 3 <= saved[0] < STEPS
+    *_, last = engine.train(runs, saved[1], saved[0])
+    for continued, whole in zip(leaves(last.state), leaves(mapped.state), strict=True):
+        np.testing.assert_array_equal(continued, whole)
+
+
+def test_blocks_tell_of_the_start_and_of_every_dispatch(mapped):
+    steps = [block.steps for block in mapped.engine.train(mapped.runs)]
+    assert steps[0] == 0 and steps[-1] == STEPS
+    assert all(a < b for a, b in zip(steps, steps[1:], strict=False))
+
+
+def test_a_finished_checkpoint_trains_no_more(mapped):
+    saved = leaves(mapped.state)
+    blocks = list(mapped.engine.train(mapped.runs, saved, STEPS))
+    assert [block.steps for block in blocks] == [STEPS]
+    for a, b in zip(leaves(blocks[0].state), saved, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda saved: saved[:-1], lambda saved: [saved[0][:2], *saved[1:]], lambda saved: []],
+)
+def test_a_checkpoint_of_another_model_is_refused(mapped, damage):
+    saved = damage(leaves(mapped.state))
+    with pytest.raises(RunDirectoryError):
+        next(mapped.engine.train(mapped.runs, saved, 3))
+
+
+def test_the_history_is_the_mean_loss_of_shares_of_the_steps(mapped):
+    for curve in mapped.engine.history(mapped.runs, mapped.state):
+        assert curve["steps"] == list(range(1, STEPS + 1))
+        assert len(curve["rate"]) == len(curve["distortion"]) == STEPS
+        # Before it has learnt anything a model of 64 binary pixels costs about 64 ln 2 nats.
+        assert curve["distortion"][0] == pytest.approx(64 * np.log(2), rel=0.3)
+        assert curve["distortion"][-1] < curve["distortion"][0]
+        assert all(rate >= 0 for rate in curve["rate"])
+
+
+def test_pictures_are_expected_images(mapped, data):
+    pictures = mapped.engine.pictures(mapped.runs, mapped.state)
+    for name in ("reconstructions", "samples"):
+        picture = pictures[name]
+        assert picture.shape == (3, 10, *data.shape) and picture.dtype == np.float32
+        assert picture.min() > 0 and picture.max() < 1
+
+
+def test_a_run_that_diverges_has_no_loss_from_then_on(data, mapped):
+    engine = engine_of(data, Plan("map", 2, 4, 1), learning_rate=1e30)
+    engine._compiled = dict(mapped.engine._compiled)  # the learning rate is an argument
+    state = trained(engine, mapped.runs).state
+    assert engine.diverged_at(mapped.runs, state) == [1, 1, 1]
+    for curve in engine.history(mapped.runs, state):
+        assert curve["rate"][0] is not None and curve["rate"][1:] == [None] * (STEPS - 1)
+    for m in engine.measure(mapped.runs, state):
+        assert m.codes.mean.shape[1] == 2
+
+
+def test_describe_knows_the_size_of_a_run_without_computing(data):
+    """4 bytes for a parameter; state, two moments, and as much again for what follows from it."""
+    parameters = 64 * 8 + 8 + 8 * 4 + 4 + 2 * 8 + 8 + 8 * 64 + 64
+    _, run, needed = describe(settings_of(), data)
+    assert run.steps == STEPS
+    assert needed > 3 * 3 * 4 * parameters
+    wider = describe(settings_of(hidden=(80,)), data)[2]
+    assert wider > 3 * needed

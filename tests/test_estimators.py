@@ -1,0 +1,337 @@
+"""Estimators against quadrature, closed forms and a dense float64 oracle in NumPy and SciPy."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from scipy.special import logsumexp
+
+from ratedistortion import estimators
+from ratedistortion.estimators import Estimate, MixtureTerms, Posteriors
+
+mixture_terms = jax.jit(estimators.mixture_terms)
+upper_bound = jax.jit(estimators.pairwise_kl_upper_bound)
+lower_bound = jax.jit(estimators.bhattacharyya_lower_bound)
+marginal_kl_gaussian = jax.jit(estimators.marginal_kl_gaussian)
+estimate = jax.jit(estimators.estimate)
+
+SIGMAS = 4.0  # one false alarm in 16,000 for each comparison, and the draws are fixed
+
+
+@pytest.fixture(autouse=True, scope="module")
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def posteriors_of(mean: np.ndarray, scale: np.ndarray) -> Posteriors:
+    return Posteriors(jnp.asarray(mean), jnp.asarray(scale))
+
+
+def terms_of(codes: np.ndarray, own: np.ndarray, mean: np.ndarray, scale: np.ndarray):
+    """The estimator's terms, as NumPy arrays."""
+    terms = mixture_terms(jnp.asarray(codes), None, jnp.asarray(own), posteriors_of(mean, scale))
+    assert all(term.dtype == jnp.float64 for term in terms)
+    return MixtureTerms(*map(np.asarray, terms))
+
+
+def draw(random: np.random.Generator, count: int, mean: np.ndarray, scale: np.ndarray):
+    own = random.integers(0, len(mean), count)
+    return mean[own] + scale[own] * random.normal(size=(count, mean.shape[1])), own
+
+
+# --- One latent: truths by quadrature ---------------------------------------------------------
+
+# Means, common scale; I(n;z), R, KL(q(z) || p(z)) and the KL of the matched Gaussian, in nats.
+MIXTURES = {
+    "two, scale 1": ((-1.0, 1.0), 1.0, 0.336831, 0.500000, 0.163169, 0.153426),
+    "two, scale .5": ((-1.0, 1.0), 0.5, 0.632720, 0.818147, 0.185427, 0.013428),
+    "four": ((-1.5, -0.5, 0.5, 1.5), 0.5, 0.845233, 0.943147, 0.097914, 0.047267),
+    "sixteen": (tuple(np.linspace(-2, 2, 16)), 0.2, 1.719509, 1.884993, 0.165484, 0.056070),
+}
+mixtures = pytest.mark.parametrize("name", MIXTURES)
+
+
+def columns(name: str) -> tuple[np.ndarray, np.ndarray]:
+    means, scale = np.array(MIXTURES[name][0])[:, None], MIXTURES[name][1]
+    return means, np.full(means.shape, scale)
+
+
+def log_normal(x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return -0.5 * ((x - mean) / scale) ** 2 - np.log(scale) - 0.5 * math.log(2 * math.pi)
+
+
+@mixtures
+def test_the_truths_are_those_of_quadrature(name):
+    """A trapezoid rule, which on analytic functions that vanish at both ends is exact."""
+    mean, scale = columns(name)
+    _, _, information, rate, marginal, matched = MIXTURES[name]
+    z = np.linspace(-7, 7, 20_001)
+    log_q = log_normal(z, mean, scale)
+    q = np.exp(log_q).mean(0)
+    ratio = np.log(q) - log_normal(z, np.array(0.0), np.array(1.0))
+    assert np.trapezoid(q * ratio, z) == pytest.approx(marginal, abs=1e-6)
+    terms = np.trapezoid(np.exp(log_q) * (log_q - np.log(q)), z, axis=1)
+    assert terms.mean() == pytest.approx(information, abs=1e-6)
+    assert 0.5 * np.mean(mean**2 + scale**2 - 1 - 2 * np.log(scale)) == pytest.approx(
+        rate, abs=1e-6
+    )
+    variance = np.mean(mean**2 + scale**2)
+    assert 0.5 * (variance - 1 - math.log(variance)) == pytest.approx(matched, abs=1e-6)
+
+
+@mixtures
+def test_information_and_marginal_kl_are_those_of_quadrature(name):
+    mean, scale = columns(name)
+    _, _, information, rate, marginal, _ = MIXTURES[name]
+    codes, own = draw(np.random.default_rng(1), 20_000, mean, scale)
+    terms = terms_of(codes, own, mean, scale)
+    log_prior = log_normal(codes[:, 0], np.array(0.0), np.array(1.0))
+    for measured, truth in (
+        (estimate(jnp.asarray(terms.information)), information),
+        (estimate(jnp.asarray(terms.log_mixture - log_prior)), marginal),
+        # The same information from the difference of log densities, and R from both.
+        (estimate(jnp.asarray(terms.log_own - terms.log_mixture)), information),
+        (estimate(jnp.asarray(terms.information + terms.log_mixture - log_prior)), rate),
+    ):
+        assert abs(measured.value - truth) < SIGMAS * measured.standard_error
+        assert measured.standard_error < 0.02
+
+
+@mixtures
+def test_the_entropy_form_is_the_less_noisy(name):
+    mean, scale = columns(name)
+    codes, own = draw(np.random.default_rng(1), 20_000, mean, scale)
+    terms = terms_of(codes, own, mean, scale)
+    assert np.std(terms.information) < np.std(terms.log_own - terms.log_mixture)
+
+
+@mixtures
+def test_the_moments_bound_the_marginal_kl(name):
+    *_, marginal, matched = MIXTURES[name]
+    measured = marginal_kl_gaussian(posteriors_of(*columns(name)))
+    assert float(measured) == pytest.approx(matched, abs=1e-6)
+    assert measured <= marginal
+
+
+@mixtures
+def test_the_pairwise_bounds_bracket_the_truth(name):
+    mean, scale = columns(name)
+    rows = jnp.arange(len(mean))
+    lower = lower_bound(rows, posteriors_of(mean, scale))
+    upper = upper_bound(rows, posteriors_of(mean, scale))
+    # Over all rows neither has a sampling error.
+    assert 0 < lower.value <= MIXTURES[name][2] <= upper.value < math.log(len(mean))
+
+
+# --- Exact cases ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count, latents", [(2, 1), (2049, 3), (100, 64)])
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 10.0])
+def test_equal_posteriors_say_exactly_nothing(count, latents, scale):
+    random = np.random.default_rng(2)
+    mean = np.tile(100 + random.normal(size=(1, latents)), (count, 1))
+    scales = np.tile(scale * np.exp(0.1 * random.normal(size=(1, latents))), (count, 1))
+    codes, own = draw(random, 50, mean, scales)
+    terms = terms_of(codes, own, mean, scales)
+    assert tuple(map(float, estimate(jnp.asarray(terms.information)))) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("count, latents", [(2, 1), (2049, 3), (100, 64)])
+def test_posteriors_that_do_not_overlap_say_exactly_log_n(count, latents):
+    mean = np.tile(100.0 * np.arange(count)[:, None], (1, latents))
+    scale = np.full(mean.shape, 0.5)
+    codes, own = draw(np.random.default_rng(3), 50, mean, scale)
+    terms = terms_of(codes, own, mean, scale)
+    assert set(terms.information.tolist()) == {math.log(count)}
+    for bound in (lower_bound, upper_bound):
+        value = bound(jnp.arange(2), posteriors_of(mean, scale)).value
+        assert float(value) == pytest.approx(math.log(count), abs=1e-6)
+        assert value <= math.log(count)
+
+
+def test_equal_posteriors_have_bounds_of_zero():
+    mean, scale = np.full((100, 5), 3.0), np.full((100, 5), 0.7)
+    for bound in (lower_bound, upper_bound):
+        value, error = bound(jnp.arange(50), posteriors_of(mean, scale))
+        assert abs(float(value)) < 1e-6 and abs(float(error)) < 1e-6
+
+
+@pytest.mark.parametrize("count, latents", [(300, 1), (2049, 16)])
+def test_a_code_has_the_same_bits_whatever_codes_it_is_taken_with(count, latents):
+    random = np.random.default_rng(4)
+    mean = random.normal(size=(count, latents))
+    scale = np.exp(random.normal(size=mean.shape) - 1)
+    codes, own = draw(random, 300, mean, scale)
+    whole = terms_of(codes, own, mean, scale)
+    for size in (1, 256):
+        for start in (0, 300 - size):
+            part = slice(start, start + size)
+            for some, all_terms in zip(
+                terms_of(codes[part], own[part], mean, scale), whole, strict=True
+            ):
+                np.testing.assert_array_equal(some, all_terms[part])
+
+
+# --- A dense oracle ---------------------------------------------------------------------------
+
+
+def oracle(codes: np.ndarray, own: np.ndarray, mean: np.ndarray, scale: np.ndarray):
+    """All log densities at once, each from (z - mean) / scale, and SciPy's logsumexp."""
+    constant = np.log(scale).sum(1) + mean.shape[1] / 2 * math.log(2 * math.pi)
+    log_q = np.stack([-0.5 * (((z - mean) / scale) ** 2).sum(1) - constant for z in codes])
+    count, rows = len(mean), np.arange(len(codes))
+    log_total = logsumexp(log_q, axis=1, keepdims=True)
+    share = np.exp(log_q - log_total)
+    entropy = -np.where(share > 0, share * (log_q - log_total), 0).sum(1)
+    others = log_q.copy()
+    others[rows, own] = -np.inf
+    return MixtureTerms(
+        log_own=log_q[rows, own],
+        log_mixture=log_total[:, 0] - math.log(count),
+        log_others=logsumexp(others, axis=1) - math.log(count - 1),
+        information=math.log(count) - entropy,
+    )
+
+
+def scales_of(kind: str, random: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    if kind == "sharp and wide":  # in one mixture
+        return np.where(random.random((shape[0], 1)) < 0.5, 1e-4, 10.0) * np.ones(shape)
+    if kind == "any":
+        return 10 ** random.uniform(-4, 1, shape)
+    return np.full(shape, float(kind))
+
+
+def check_against_oracle(count, latents, kind, spread, offset, copies, seed):
+    random = np.random.default_rng(seed)
+    mean = offset + spread * random.normal(size=(count, latents))
+    if copies:  # pairs of images whose posteriors overlap, however sharp they are
+        mean[1::2] = mean[: count - 1 : 2]
+    scale = scales_of(kind, random, mean.shape)
+    codes, own = draw(random, 40, mean, scale)
+    expected = oracle(codes, own, mean, scale)
+    measured = terms_of(codes, own, mean, scale)
+    for name in MixtureTerms._fields:
+        # 1e-4 nats, and float64's own rounding of log densities as low as -1e12.
+        np.testing.assert_allclose(
+            getattr(measured, name), getattr(expected, name), rtol=1e-14, atol=1e-4, err_msg=name
+        )
+    assert measured.information.min() >= 0
+    assert measured.information.max() <= math.log(count)
+
+
+@settings(derandomize=True, deadline=None, database=None, max_examples=7)
+@given(
+    count=st.sampled_from([2, 3, 10, 100, 1000, 2000]),
+    latents=st.sampled_from([1, 2, 8, 64]),
+    kind=st.sampled_from(["1e-4", "1e-2", "1", "10", "any", "sharp and wide"]),
+    spread=st.sampled_from([0.1, 1.0, 3.0]),
+    offset=st.sampled_from([0.0, 100.0]),
+    copies=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+@example(count=2000, latents=64, kind="1e-4", spread=1.0, offset=100.0, copies=True, seed=0)
+@example(count=2, latents=64, kind="sharp and wide", spread=3.0, offset=0.0, copies=False, seed=0)
+@example(count=1000, latents=8, kind="sharp and wide", spread=1.0, offset=0.0, copies=True, seed=1)
+def test_every_term_is_the_dense_oracle_s(count, latents, kind, spread, offset, copies, seed):
+    check_against_oracle(count, latents, kind, spread, offset, copies, seed)
+
+
+@pytest.mark.parametrize("count", [2048, 2049, 4097])
+def test_tiles_leave_nobody_out(count):
+    """Own posteriors at both ends of every tile, and numbers of them that tiles do not divide."""
+    random = np.random.default_rng(5)
+    mean, scale = random.normal(size=(count, 3)), np.full((count, 3), 0.3)
+    own = np.array([0, 1, 1023, 1024, 1025, 2047, count - 2, count - 1, *range(100, 142)])
+    codes = mean[own] + scale[own] * random.normal(size=(len(own), 3))
+    expected = oracle(codes, own, mean, scale)
+    for measured, truth in zip(terms_of(codes, own, mean, scale), expected, strict=True):
+        np.testing.assert_allclose(measured, truth, atol=2e-6)
+
+
+def test_the_posterior_that_is_left_out_is_the_own_one():
+    """Two posteriors: the mean over the others is the density of the other one."""
+    mean, scale = np.array([[0.0], [1.0]]), np.array([[1.0], [2.0]])
+    terms = terms_of(np.array([[0.5], [0.5]]), np.array([0, 1]), mean, scale)
+    densities = log_normal(np.array(0.5), mean[:, 0], scale[:, 0])
+    np.testing.assert_allclose(terms.log_own, densities, rtol=1e-14)
+    np.testing.assert_allclose(terms.log_others, densities[::-1], rtol=1e-14)
+
+
+# --- Bounds -----------------------------------------------------------------------------------
+
+
+def pairwise(mean: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """KL and Bhattacharyya distance between all pairs, from their textbook formulas."""
+    gap = (mean[:, None] - mean[None]) ** 2
+    own, other = scale[:, None] ** 2, scale[None] ** 2
+    kl = 0.5 * (own / other + gap / other - 1 + np.log(other / own)).sum(-1)
+    middle = (own + other) / 2
+    bhattacharyya = (gap / (8 * middle) + 0.5 * np.log(middle / np.sqrt(own * other))).sum(-1)
+    return kl, bhattacharyya
+
+
+@pytest.mark.parametrize("kind", ["1e-2", "0.3", "1", "sharp and wide", "any"])
+@pytest.mark.parametrize("offset", [0.0, 100.0])
+def test_pairwise_bounds_are_the_dense_oracle_s(kind, offset):
+    random = np.random.default_rng(6)
+    mean = offset + random.normal(size=(300, 4))
+    mean[1::2] = mean[::2] + 0.01 * random.normal(size=(150, 4))
+    scale = scales_of(kind, random, mean.shape)
+    rows = random.permutation(300)[:40]
+    for bound, distance in zip((upper_bound, lower_bound), pairwise(mean, scale), strict=True):
+        terms = -logsumexp(-distance[rows], axis=1) + math.log(300)
+        value, error = bound(jnp.asarray(rows), posteriors_of(mean, scale))
+        # The lower bound keeps its means in float32.
+        assert float(value) == pytest.approx(terms.mean(), abs=2e-5)
+        assert float(error) == pytest.approx(terms.std(ddof=1) / math.sqrt(40), abs=2e-5)
+
+
+def test_bounds_do_not_depend_on_the_tiles():
+    random = np.random.default_rng(7)
+    mean, scale = random.normal(size=(2049, 2)), np.full((2049, 2), 0.3)
+    rows = np.array([0, 1024, 1025, 2048])
+    for bound, distance in zip((upper_bound, lower_bound), pairwise(mean, scale), strict=True):
+        terms = -logsumexp(-distance[rows], axis=1) + math.log(2049)
+        value = bound(jnp.asarray(rows), posteriors_of(mean, scale)).value
+        assert float(value) == pytest.approx(terms.mean(), abs=2e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 0.5, 1.0])
+def test_the_matched_gaussian_is_that_of_the_direct_formula(scale):
+    """With NumPy's covariance, trace and log determinant."""
+    random = np.random.default_rng(8)
+    mean = random.normal(size=(500, 6)) @ random.normal(size=(6, 6)) + random.normal(size=6)
+    scales = scale * np.exp(random.normal(size=mean.shape))
+    covariance = np.cov(mean.T, bias=True) + np.diag(np.mean(scales**2, axis=0))
+    middle = mean.mean(0)
+    direct = 0.5 * (
+        np.trace(covariance) + middle @ middle - 6 - np.linalg.slogdet(covariance).logabsdet
+    )
+    measured = float(marginal_kl_gaussian(posteriors_of(mean, scales)))
+    assert measured == pytest.approx(direct, rel=1e-10)
+
+
+def test_the_prior_itself_has_no_marginal_kl():
+    value = marginal_kl_gaussian(posteriors_of(np.zeros((50, 3)), np.ones((50, 3))))
+    assert float(value) == 0
+
+
+# --- Means and their errors -------------------------------------------------------------------
+
+
+def test_an_estimate_is_a_mean_and_its_standard_error():
+    terms = np.array([1.0, 2.0, 4.0, 9.0])
+    value, error = estimate(jnp.asarray(terms))
+    assert float(value) == 4.0
+    assert float(error) == pytest.approx(np.std(terms, ddof=1) / 2, rel=1e-15)
+
+
+def test_one_term_has_no_standard_error():
+    value, error = Estimate(*map(float, estimate(jnp.array([3.0]))))
+    assert value == 3.0 and math.isnan(error)

@@ -1,0 +1,259 @@
+"""The shape of the house: imports go down only, heavy ones wait, files have one idea."""
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ratedistortion
+from ratedistortion.datasets import DATASETS
+from ratedistortion.figures import FIGURES
+from ratedistortion.models.decoders import DECODERS
+from ratedistortion.models.encoders import ENCODERS
+from ratedistortion.models.likelihoods import LIKELIHOODS
+from ratedistortion.models.priors import PRIORS
+
+NAME = "ratedistortion"
+HOUSE = Path(ratedistortion.__file__).parent
+FILES = sorted(HOUSE.rglob("*.py"))
+
+# From the roof down. A module imports from lower storeys, a folder's files also from each other.
+STOREYS = (
+    "cli",
+    "verify",
+    "__init__",
+    "api",
+    "forecast",
+    "job",
+    "rows",
+    "engine",
+    "train measure",
+    "models estimators",
+    "summary rundir",
+    "contents figures devices",
+    "checked curve table datasets",
+    "theory plan files",
+    "settings",
+    "grid units",
+    "errors",
+)
+LEVELS = {room: -n for n, storey in enumerate(STOREYS) for room in storey.split()}
+
+
+def imported(source: str, rooms: set[str]) -> Iterator[tuple[int, str]]:
+    """Line and room of every import from the package, at the top of a file or inside a function."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == NAME:
+                    yield node.lineno, (alias.name.split(".") + ["__init__"])[1]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: relative imports hide where they go"
+            package, *inside = (node.module or "").split(".")
+            if package == NAME and inside:
+                yield node.lineno, inside[0]
+            elif package == NAME:
+                for alias in node.names:
+                    yield node.lineno, alias.name if alias.name in rooms else "__init__"
+
+
+def upward(files: dict[str, str], levels: dict[str, int]) -> list[str]:
+    """What is wrong with the imports of files, by their paths inside the package."""
+    rooms = {path.split("/")[0].removesuffix(".py") for path in files}
+    faults = [f"{room} is on no storey" for room in sorted(rooms - levels.keys())]
+    for path, source in files.items():
+        own = path.split("/")[0].removesuffix(".py")
+        for line, room in imported(source, rooms):
+            if room not in levels:
+                faults.append(f"{path}:{line} imports {room}, which is on no storey")
+            elif room != own and levels[room] >= levels.get(own, 0):
+                faults.append(f"{path}:{line} imports {room}, which is not below {own}")
+    return faults
+
+
+def test_imports_go_down_only():
+    files = {str(path.relative_to(HOUSE)): path.read_text() for path in FILES}
+    assert upward(files, LEVELS) == []
+
+
+def test_no_room_is_planned_that_is_not_built():
+    assert {path.relative_to(HOUSE).parts[0].removesuffix(".py") for path in FILES} == set(LEVELS)
+
+
+@pytest.mark.parametrize(
+    "source, faults",
+    [
+        ("from ratedistortion.errors import X", []),
+        ("from ratedistortion.train.parts import X", []),
+        ("import numpy\nfrom pathlib import Path", []),
+        ("from ratedistortion import errors", []),
+        (
+            "from ratedistortion.api import X",
+            ["train/a.py:1 imports api, which is not below train"],
+        ),
+        ("import ratedistortion.api", ["train/a.py:1 imports api, which is not below train"]),
+        ("from ratedistortion import api", ["train/a.py:1 imports api, which is not below train"]),
+        ("import ratedistortion", ["train/a.py:1 imports __init__, which is not below train"]),
+        (
+            "from ratedistortion import Settings",
+            ["train/a.py:1 imports __init__, which is not below train"],
+        ),
+        (
+            "from ratedistortion.measure import X",
+            ["train/a.py:1 imports measure, which is not below"],
+        ),
+        (
+            "from ratedistortion.attic import X",
+            ["train/a.py:1 imports attic, which is on no storey"],
+        ),
+        (
+            "def lazy():\n    from ratedistortion.api import X",
+            ["train/a.py:2 imports api, which is not below train"],
+        ),
+        (
+            "if TYPE_CHECKING:\n    from ratedistortion.api import X",
+            ["train/a.py:2 imports api, which is not below train"],
+        ),
+    ],
+)
+def test_the_walk_finds_what_goes_up(source, faults):
+    files = {
+        "train/a.py": source,
+        "api.py": "",
+        "errors.py": "",
+        "measure.py": "",
+        "__init__.py": "",
+    }
+    levels = {"__init__": 0, "api": -1, "train": -2, "measure": -2, "errors": -3}
+    found = upward(files, levels)
+    assert len(found) == len(faults)
+    assert all(one.startswith(start) for one, start in zip(found, faults, strict=True))
+
+
+def test_the_walk_finds_a_room_without_a_storey():
+    assert upward({"attic.py": ""}, {}) == ["attic is on no storey"]
+
+
+def names_imported(source: str) -> set[str]:
+    """The top-level packages that a file imports anywhere."""
+    modules = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            modules.add(node.module or "")
+    return {module.split(".")[0] for module in modules}
+
+
+@pytest.mark.parametrize(
+    "package, rooms",
+    [
+        ("flax", {"models"}),
+        ("optax", {"train"}),
+        ("click", {"cli"}),
+        ("rich", {"cli"}),
+        ("filelock", {"rundir"}),
+        ("matplotlib", {"figures"}),
+        ("tensorflow_datasets", {"datasets"}),
+        ("sklearn", {"datasets"}),
+    ],
+)
+def test_a_library_lives_in_its_own_room(package, rooms):
+    found = {
+        path.relative_to(HOUSE).parts[0].removesuffix(".py")
+        for path in FILES
+        if package in names_imported(path.read_text())
+    }
+    assert found <= rooms
+
+
+@pytest.mark.parametrize("package", ["equinox", "distrax", "tensorflow", "torch", "seaborn"])
+def test_these_are_not_needed(package):
+    assert [path.name for path in FILES if package in names_imported(path.read_text())] == []
+
+
+def test_figures_are_made_without_pyplot():
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = {alias.name for alias in node.names} | {getattr(node, "module", "")}
+                assert not names & {"pyplot", "matplotlib.pyplot"}, path
+
+
+def after(program: str, *modules: str) -> str:
+    """Which of some modules a fresh interpreter has loaded after a program."""
+    program += f"\nimport sys\nprint([m for m in {modules!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().splitlines()[-1]
+
+
+HEAVY = ("jax", "flax", "optax", "numpy", "pandas", "pyarrow", "matplotlib", "sklearn", "rich")
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["import ratedistortion", "import ratedistortion.cli.sweep", "import ratedistortion.cli.plot"],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(program):
+    assert after(program, *HEAVY) == "[]"
+
+
+FAMILIES = {
+    "encoders": ENCODERS,
+    "decoders": DECODERS,
+    "priors": PRIORS,
+    "likelihoods": LIKELIHOODS,
+    "datasets": DATASETS,
+    "figures": FIGURES,
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_families_are_plain_dicts_of_documented_functions(family):
+    members = FAMILIES[family]
+    assert type(members) is dict and members
+    for name, member in members.items():
+        assert name == name.lower() and callable(member)
+        if family == "figures":  # imported when it draws
+            member = importlib.import_module(f"{NAME}.figures.{name.replace('-', '_')}").draw
+        assert inspect.getdoc(member), f"{family}: {name} has no docstring"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOUSE)))
+def test_a_file_has_one_idea(path):
+    source = path.read_text()
+    tree = ast.parse(source)
+    assert ast.get_docstring(tree), "a file says what it is for"
+    assert len(source.splitlines()) <= 300
+    if path.name == "__init__.py":
+        for node in tree.body:
+            assert isinstance(node, ast.Expr | ast.Import | ast.ImportFrom | ast.Assign)
+            if isinstance(node, ast.Assign):
+                assert ast.literal_eval(node.value), "only __all__ and __version__"
+
+
+def public(tree: ast.Module) -> Iterator[ast.ClassDef | ast.FunctionDef]:
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            yield node
+            # What a base class has documented need not be said again.
+            own = isinstance(node, ast.ClassDef) and not node.bases
+            for inner in node.body if own else []:
+                if isinstance(inner, ast.FunctionDef) and not inner.name.startswith("_"):
+                    yield inner
+
+
+def test_everything_public_has_a_docstring():
+    missing = [
+        f"{path.relative_to(HOUSE)}: {node.name}"
+        for path in FILES
+        for node in public(ast.parse(path.read_text()))
+        if not ast.get_docstring(node)
+    ]
+    assert missing == []

@@ -1,0 +1,234 @@
+"""One contract for every model that the families can make, and their densities against SciPy."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from ratedistortion.models.autoencoder import Functions, make_functions
+from ratedistortion.models.decoders import DECODERS
+from ratedistortion.models.encoders import ENCODERS
+from ratedistortion.models.likelihoods import LIKELIHOODS
+from ratedistortion.models.priors import PRIORS
+from ratedistortion.settings import Settings
+
+# Hidden layers as wide as x and as two codes: few shapes, so that little is compiled.
+DIMENSIONS, LATENTS, IMAGES = 6, 3, 4
+MODELS = list(itertools.product(ENCODERS, DECODERS, PRIORS, LIKELIHOODS))
+
+
+def functions_of(encoder="mlp", decoder="mlp", prior="standard", likelihood="bernoulli", **values):
+    settings = Settings(
+        dataset="made",
+        encoder=encoder,
+        decoder=decoder,
+        prior=prior,
+        likelihood=likelihood,
+        latents=LATENTS,
+        **{"hidden": (6,)} | values,
+    )
+    return make_functions(settings, DIMENSIONS)
+
+
+def key_of(number: int) -> jax.Array:
+    return jax.random.key(number, impl="threefry2x32")
+
+
+def pixels() -> jax.Array:
+    return jax.random.bernoulli(key_of(1), 0.4, (IMAGES, DIMENSIONS)).astype(jnp.float32)
+
+
+def everything(functions: Functions, model, x, noise):
+    """All that a model can do, and the gradient of its loss."""
+
+    def loss(model):
+        posterior = functions.encode(model, x)
+        z = posterior.mean + jnp.exp(posterior.log_scale) * noise
+        rate = functions.rate(model, posterior)
+        likelihood = functions.log_likelihood(model, x, z)
+        outputs = {
+            "mean": posterior.mean,
+            "log_scale": posterior.log_scale,
+            "rate": rate,
+            "log_likelihood": likelihood,
+            "decoded": functions.decode(model, z),
+            "log_prior": functions.log_prior(model, z),
+            "samples": functions.sample_prior(model, key_of(2), 7),
+        }
+        return jnp.mean(rate - likelihood), outputs
+
+    gradient, outputs = jax.grad(loss, has_aux=True)(model)
+    return outputs, gradient
+
+
+@pytest.mark.parametrize("names", MODELS, ids="-".join)
+def test_the_contract_of_every_model(names):
+    functions = functions_of(*names)
+    x, noise = pixels(), jax.random.normal(key_of(3), (IMAGES, LATENTS), jnp.float32)
+    model = functions.build(key_of(4))
+    outputs, gradient = jax.jit(lambda m, x, e: everything(functions, m, x, e))(model, x, noise)
+
+    assert {name: value.shape for name, value in outputs.items()} == {
+        "mean": (IMAGES, LATENTS),
+        "log_scale": (IMAGES, LATENTS),
+        "rate": (IMAGES,),
+        "log_likelihood": (IMAGES,),
+        "decoded": (IMAGES, DIMENSIONS),
+        "log_prior": (IMAGES,),
+        "samples": (7, LATENTS),
+    }
+    for leaf in jax.tree.leaves((model, outputs, gradient)):
+        assert leaf.dtype == jnp.float32
+        assert np.isfinite(leaf).all()
+    assert jax.tree.structure(gradient) == jax.tree.structure(model)
+    assert (np.asarray(outputs["rate"]) >= 0).all()
+    # Everything that is learnt has a say in the loss.
+    assert all(np.any(leaf) for leaf in jax.tree.leaves(gradient))
+
+    # Many at once are each of them alone: same key, same parameters, same outputs.
+    keys = jax.vmap(key_of)(jnp.array([4, 5]))
+    models = jax.vmap(functions.build)(keys)
+    for one, two in zip(jax.tree.leaves(model), jax.tree.leaves(models), strict=True):
+        np.testing.assert_allclose(two[0], one, rtol=1e-6)
+    kernels = [leaf for leaf in jax.tree.leaves(models) if leaf.ndim == 3]
+    assert kernels and all(np.any(leaf[0] != leaf[1]) for leaf in kernels)
+    many, _ = jax.jit(jax.vmap(lambda m: everything(functions, m, x, noise)))(models)
+    for name, value in outputs.items():
+        np.testing.assert_allclose(many[name][0], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("names", MODELS, ids="-".join)
+def test_every_model_is_made_without_computing(names):
+    shapes = jax.eval_shape(functions_of(*names).build, key_of(0))
+    assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(shapes))
+
+
+@pytest.mark.parametrize("family", [ENCODERS, DECODERS])
+def test_mlp_without_hidden_layers_is_affine(family):
+    """f(a) + f(b) = f(a + b) + f(0)."""
+    network = family["mlp"](key_of(1), DIMENSIONS, (), LATENTS)
+    a, b = jax.random.normal(key_of(2), (2, 3, DIMENSIONS), jnp.float32)
+    values = [np.concatenate(jax.tree.leaves(network(x)), -1) for x in (a, b, a + b, 0 * a)]
+    np.testing.assert_allclose(values[0] + values[1], values[2] + values[3], atol=1e-5)
+
+
+def test_hidden_layers_are_mirrored_in_the_decoder():
+    model = jax.eval_shape(functions_of(hidden=(5, 4)).build, key_of(0))
+    encoder = [leaf.shape for leaf in jax.tree.leaves(model.encoder) if leaf.ndim == 2]
+    decoder = [leaf.shape for leaf in jax.tree.leaves(model.decoder) if leaf.ndim == 2]
+    assert encoder == [(6, 5), (5, 4), (4, 6)]
+    assert decoder == [(3, 4), (4, 5), (5, 6)]
+
+
+def test_a_linear_encoder_has_one_log_scale_and_an_affine_mean():
+    functions = functions_of("linear")
+    model = functions.build(key_of(0))
+    scales = [leaf for leaf in jax.tree.leaves(model.encoder) if leaf.shape == (LATENTS,)]
+    assert len(scales) == 2  # the bias of the mean, and the log scale
+    x = jax.random.normal(key_of(1), (5, DIMENSIONS), jnp.float32)
+    mean, log_scale = functions.encode(model, x)
+    assert (np.asarray(log_scale) == np.asarray(log_scale)[:1]).all()
+    kernel, bias = np.asarray(mean)[:3] - np.asarray(mean)[3], np.asarray(mean)[3]
+    assert np.linalg.matrix_rank(kernel) == 3 and bias.shape == (LATENTS,)
+    both, zero = functions.encode(model, x[:1] + x[1:2]).mean, functions.encode(model, 0 * x).mean
+    np.testing.assert_allclose(both + zero[:1], mean[:1] + mean[1:2], atol=1e-5)
+
+
+def test_bernoulli_is_scipy_s():
+    likelihood = LIKELIHOODS["bernoulli"](1.0)
+    logits = np.linspace(-30, 30, 24, dtype=np.float32).reshape(4, 6)
+    x = np.asarray(pixels())
+    probabilities = 1 / (1 + np.exp(-logits.astype(float)))
+    np.testing.assert_allclose(likelihood.mean(jnp.asarray(logits)), probabilities, rtol=1e-5)
+    moderate = logits / 5  # where the probability is not rounded to 1
+    expected = stats.bernoulli(1 / (1 + np.exp(-moderate.astype(float)))).logpmf(x).sum(1)
+    measured = likelihood.log_density(jnp.asarray(x), jnp.asarray(moderate))
+    np.testing.assert_allclose(measured, expected, rtol=1e-6)
+
+
+def test_bernoulli_with_sure_logits_neither_overflows_nor_rounds_to_zero():
+    likelihood = LIKELIHOODS["bernoulli"](1.0)
+    logits = jnp.array([[1e4], [-1e4], [90.0]], jnp.float32)
+    x = jnp.array([[0.0], [1.0], [1.0]], jnp.float32)
+    # log sigmoid(90) = -e^-90, from its Taylor series; 1e4 nats for the two that are wrong.
+    measured = np.asarray(likelihood.log_density(x, logits))
+    np.testing.assert_allclose(measured, [-1e4, -1e4, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [0.05, 1.0, 3.0])
+def test_gaussian_is_scipy_s(scale):
+    likelihood = LIKELIHOODS["gaussian"](scale)
+    x, mean = np.random.default_rng(0).normal(size=(2, 5, 6)).astype(np.float32)
+    expected = stats.norm(mean.astype(float), scale).logpdf(x).sum(1)
+    measured = likelihood.log_density(jnp.asarray(x), jnp.asarray(mean))
+    np.testing.assert_allclose(measured, expected, rtol=1e-5)
+    np.testing.assert_array_equal(likelihood.mean(jnp.asarray(mean)), mean)
+
+
+def test_the_scale_of_the_settings_reaches_the_likelihood():
+    values = []
+    for scale in (0.5, 1.0):
+        functions = functions_of(likelihood="gaussian", likelihood_scale=scale)
+        model, z = functions.build(key_of(0)), jnp.zeros((IMAGES, LATENTS), jnp.float32)
+        error = ((pixels() - functions.decode(model, z)) ** 2).sum(1)
+        expected = -error / (2 * scale**2) - DIMENSIONS * math.log(scale * math.sqrt(2 * math.pi))
+        measured = functions.log_likelihood(model, pixels(), z)
+        np.testing.assert_allclose(measured, expected, rtol=1e-5)
+        values.append(measured)
+    assert np.all(values[0] != values[1])
+
+
+@pytest.mark.parametrize("mean, scale", [(0.0, 1.0), (1.5, 0.3), (-4.0, 2.0), (0.01, 0.999)])
+def test_the_rate_is_that_of_quadrature(mean, scale):
+    prior, q, p = PRIORS["standard"](key_of(0), 2), stats.norm(mean, scale), stats.norm()
+    truth, _ = integrate.quad(
+        lambda z: q.pdf(z) * (q.logpdf(z) - p.logpdf(z)),
+        mean - 10 * scale,
+        mean + 10 * scale,
+        epsabs=1e-12,
+    )
+    pair = jnp.full((1, 2), mean, jnp.float32), jnp.full((1, 2), math.log(scale), jnp.float32)
+    assert float(prior.rate(*pair)[0]) == pytest.approx(2 * truth, rel=2e-6, abs=1e-7)
+
+
+def test_the_rate_is_that_of_monte_carlo_over_the_prior_s_own_density():
+    """Within 4 standard errors; log q from SciPy, log p from the prior."""
+    prior, random = PRIORS["standard"](key_of(0), LATENTS), np.random.default_rng(0)
+    mean, log_scale = random.normal(size=(2, 1, LATENTS)).astype(np.float32)
+    z = mean + np.exp(log_scale) * random.normal(size=(20_000, LATENTS)).astype(np.float32)
+    log_q = stats.norm(mean, np.exp(log_scale)).logpdf(z).sum(1)
+    terms = log_q - np.asarray(prior.log_density(jnp.asarray(z)))
+    rate = float(prior.rate(jnp.asarray(mean), jnp.asarray(log_scale))[0])
+    assert abs(terms.mean() - rate) < 4 * terms.std() / math.sqrt(len(terms))
+
+
+def test_a_collapsed_posterior_has_a_rate_of_exactly_zero():
+    zeros = jnp.zeros((5, LATENTS), jnp.float32)
+    assert np.all(np.asarray(PRIORS["standard"](key_of(0), LATENTS).rate(zeros, zeros)) == 0)
+
+
+def test_the_rate_keeps_its_digits_near_collapse():
+    """KL ~ mean^2 / 2 + log_scale^2 to second order; s^2 - 1 - log s^2 would cancel to noise."""
+    small = jnp.full((1, 1), 1e-3, jnp.float32)
+    rate = PRIORS["standard"](key_of(0), 1).rate(small, small)
+    assert float(rate[0]) == pytest.approx(1.5e-6, rel=0.02)
+
+
+def test_the_prior_s_density_and_draws():
+    prior = PRIORS["standard"](key_of(0), LATENTS)
+    z = np.random.default_rng(0).normal(size=(9, LATENTS)).astype(np.float32)
+    expected = stats.multivariate_normal(np.zeros(LATENTS)).logpdf(z)
+    np.testing.assert_allclose(prior.log_density(jnp.asarray(z)), expected, rtol=1e-6)
+    draws = np.asarray(prior.sample(key_of(1), 5000))
+    # Kolmogorov and Smirnov: a p-value below 1e-4 would be a 4-sigma event.
+    assert all(stats.kstest(column, stats.norm().cdf).pvalue > 1e-4 for column in draws.T)
+    assert np.abs(np.corrcoef(draws.T) - np.eye(LATENTS)).max() < 4 / math.sqrt(5000)
+
+
+def test_every_model_says_whether_moments_bound_its_marginal_kl():
+    for prior in PRIORS:
+        assert functions_of(prior=prior).gaussian_prior == (prior == "standard")
