@@ -21,6 +21,7 @@ def rows(betas=BETAS, seeds=2, diverged=(), split="test", **columns):
                 "dataset": "binarized_mnist", "split": split, "beta": beta, "seed": seed,
                 "encoder": "mlp", "decoder": "mlp", "prior": "standard", "likelihood": "bernoulli",
                 "latents": 32, "dimensions": 784, "examples": 10_000, "steps": 3000,
+                "information_kind": "exact",
                 "log_examples": np.log(10_000),
             }  # fmt: skip
             if (beta, seed) in diverged:
