@@ -149,17 +149,15 @@ def test_posteriors_that_do_not_overlap_say_exactly_log_n(count, latents):
     codes, own = draw(np.random.default_rng(3), 50, mean, scale)
     terms = terms_of(codes, own, mean, scale)
     assert set(terms.information.tolist()) == {math.log(count)}
-    for bound in (lower_bound, upper_bound):
-        value = bound(jnp.arange(2), posteriors_of(mean, scale)).value
-        assert float(value) == pytest.approx(math.log(count), abs=1e-6)
-        assert value <= math.log(count)
 
 
-def test_equal_posteriors_have_bounds_of_zero():
-    mean, scale = np.full((100, 5), 3.0), np.full((100, 5), 0.7)
+@pytest.mark.parametrize("gap, information", [(0.0, 0.0), (100.0, math.log(300))])
+def test_bounds_of_equal_and_of_disjoint_posteriors(gap, information):
+    mean = 3 + np.tile(gap * np.arange(300)[:, None], (1, 4))
     for bound in (lower_bound, upper_bound):
-        value, error = bound(jnp.arange(50), posteriors_of(mean, scale))
-        assert abs(float(value)) < 1e-6 and abs(float(error)) < 1e-6
+        value, error = bound(jnp.arange(40), posteriors_of(mean, np.full(mean.shape, 0.7)))
+        assert float(value) == pytest.approx(information, abs=1e-6)
+        assert 0 <= value <= math.log(300) and 0 <= error < 1e-6
 
 
 @pytest.mark.parametrize("count, latents", [(300, 1), (2049, 16)])

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ratedistortion.estimators import estimate_over_draws
 from ratedistortion.measure import make_measure
 from ratedistortion.models.autoencoder import Functions, Model, make_functions
 from ratedistortion.settings import Settings
@@ -71,22 +70,3 @@ def test_the_bound_falls_to_the_exact_likelihood(linear) -> None:
 
 def test_it_is_missing_unless_asked_for(linear) -> None:
     assert np.isnan(measured(linear, 0).nll_iwae.value)
-
-
-def test_standard_error_over_draws_is_that_of_repeated_draws() -> None:
-    """Terms are a_n + noise: the spread over 2,000 repetitions is the truth, to 5 sigmas of it."""
-    random = np.random.default_rng(0)
-    means = random.normal(size=50) * 3
-    for drawn in (10, 50):
-        values, errors = [], []
-        with jax.enable_x64(True):
-            error = jax.jit(lambda a, b: estimate_over_draws(a, b, 50))
-            for _ in range(2000):
-                rows = random.permutation(50)[:drawn]
-                terms = means[rows] + random.normal(size=drawn)
-                again = means[rows] + random.normal(size=drawn)
-                value, standard_error = error(jnp.asarray(terms), jnp.asarray(again))
-                values.append(float(value))
-                errors.append(float(standard_error) ** 2)
-        spread = np.std(values)
-        assert abs(np.sqrt(np.mean(errors)) / spread - 1) < 5 / np.sqrt(2 * 2000)

@@ -66,7 +66,8 @@ def _choice(names: Any) -> click.Choice:
     "--dataset",
     metavar="NAME_OR_PATH",
     help="digits (embedded), a TFDS name, an .npz or .npy file, a folder of idx files,"
-    " gaussian:V1,V2,... or bernoulli:P,DIMENSIONS.  [default: digits, with --binarize dynamic]",
+    " gaussian:V1,V2,..., bernoulli:P,DIMENSIONS or patterns:K,DIMENSIONS,FLIP."
+    "  [default: digits, with --binarize dynamic]",
 )
 @option(
     "Data",

@@ -9,7 +9,7 @@ from ratedistortion.estimators.bounds import (
     marginal_kl_gaussian,
     pairwise_kl_upper_bound,
 )
-from ratedistortion.estimators.estimate import Estimate, estimate, estimate_over_draws
+from ratedistortion.estimators.estimate import Estimate, estimate
 from ratedistortion.estimators.importance import importance_weighted_nll
 from ratedistortion.estimators.mixture import MixtureTerms, Posteriors, mixture_terms
 
@@ -19,7 +19,6 @@ __all__ = [
     "Posteriors",
     "bhattacharyya_lower_bound",
     "estimate",
-    "estimate_over_draws",
     "importance_weighted_nll",
     "marginal_kl_gaussian",
     "mixture_terms",

@@ -30,8 +30,7 @@ def pairwise_kl_upper_bound(rows: Int[Array, "rows"], posteriors: Posteriors) ->
     mean, scale = posteriors.mean[rows], posteriors.scale[rows]
     # E_{q_n} log q_m is the log density of a code whose moments are those of q_n.
     terms = mixture_terms(mean, scale**2, rows, posteriors)
-    limit = math.log(posteriors.mean.shape[0])
-    return estimate(jnp.clip(terms.log_own - terms.log_mixture, 0.0, limit))
+    return _capped(terms.log_own - terms.log_mixture, posteriors.mean.shape[0])
 
 
 def bhattacharyya_lower_bound(rows: Int[Array, "rows"], posteriors: Posteriors) -> Estimate:
@@ -78,8 +77,14 @@ def bhattacharyya_lower_bound(rows: Int[Array, "rows"], posteriors: Posteriors) 
         return jnp.sum(lax.map(one_tile, (means, scales)))
 
     overlaps = lax.map(one_row, rows)
+    return _capped(math.log(count) - jnp.log(overlaps), count)
+
+
+def _capped(terms: Float[Array, "rows"], count: int) -> Estimate:
+    """The mean of terms that lie in [0, log N] but for their rounding, as does their mean."""
     limit = math.log(count)
-    return estimate(jnp.clip(limit - jnp.log(overlaps), 0.0, limit))
+    mean, error = estimate(jnp.clip(terms, 0.0, limit))
+    return Estimate(jnp.minimum(mean, limit), error)
 
 
 def marginal_kl_gaussian(posteriors: Posteriors) -> Float[Array, ""]:

@@ -43,11 +43,11 @@ def _panel(
 ) -> dict[str, Artist]:
     """Lines through the means over seeds, and the band that they leave to I."""
     handles: dict[str, Artist] = {}
-    means = rows.groupby("beta")[list(_READ)].mean()
+    means = pandas.DataFrame(rows.groupby("beta")[list(_READ)].mean())
     places = scale.place(means.index)
     information = means["mutual_information"].to_numpy(float)
     upper = means[["rate", "population_information_upper"]].min(axis=1).to_numpy(float)
-    best = float(rows["negative_elbo"].min())
+    best = float(rows["negative_elbo"].to_numpy(float).min())
     less = (best if entropy is None else entropy) - means["distortion"].to_numpy(float)
     lower = np.maximum(information, 0.0)
     if entropy is not None:
@@ -67,7 +67,7 @@ def _panel(
         places, information, "o-", color=style.ORANGE, markersize=3, linewidth=0.8
     )
     if entropy is None:
-        name, look = "(best R + D) − D, no bound: H ≤ best −ELBO seen", "k--"
+        name, look = "(best R + D) − D, no bound: H ≤ best −ELBO seen", "--"
     else:
         name, look = "H − D, lower bound", "^-"
     shown = np.where(less > 0, less, np.nan if entropy is None else 0.0)
@@ -79,9 +79,13 @@ def _panel(
         markersize=3,
         linewidth=0.8,
     )
-    ceiling = rows["log_examples"].iloc[0]
+    ceiling = float(rows["log_examples"].to_numpy(float)[0])
     handles["log N"] = axes.axhline(ceiling, color=style.GREY, linestyle=":", linewidth=0.8)
-    highest = float(np.nanmax([means["rate"].max(), ceiling, np.nanmax(shown, initial=0.0)]))
+    highest = float(
+        np.nanmax(
+            [float(means["rate"].to_numpy(float).max()), ceiling, np.nanmax(shown, initial=0.0)]
+        )
+    )
     style.symmetric_log(axes, 0.0, highest)
     return handles
 
