@@ -1,6 +1,7 @@
 """Strictness for every test: shapes and dtypes checked, warnings are errors, no network."""
 
 import os
+import signal
 import socket
 
 import pytest
@@ -8,6 +9,11 @@ from jaxtyping import install_import_hook
 
 os.environ["JAX_NUM_CPU_DEVICES"] = "2"
 os.environ["JAX_PLATFORMS"] = "cpu"
+
+# A job in the background of a script inherits signals that are ignored; the tests send them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
 
 install_import_hook("ratedistortion", "beartype.beartype")
 

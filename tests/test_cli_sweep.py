@@ -32,7 +32,7 @@ SUMMARY = (
     "run_dir runs ok diverged seconds compile_seconds train_seconds measure_seconds"
     " model_steps_per_second device batching table"
 ).split()
-# DESIGN section 4; more may follow.
+# These names in this order; more may follow.
 COLUMNS = (
     "dataset split beta seed encoder decoder prior likelihood latents dimensions examples steps"
     " status diverged_at_step rate rate_se distortion distortion_se negative_elbo negative_elbo_se"
@@ -146,7 +146,7 @@ def test_progress_is_plain_lines_on_stderr_only(undisturbed):
     assert "Warning" not in stderr and "Traceback" not in stderr
 
 
-def test_the_table_has_the_columns_of_the_design(undisturbed):
+def test_the_table_has_its_columns_in_order(undisturbed):
     file = pyarrow.parquet.ParquetFile(undisturbed[0] / "rd.parquet")
     assert file.schema_arrow.names[: len(COLUMNS)] == COLUMNS
     rows = file.read().to_pylist()
@@ -164,7 +164,7 @@ def test_the_table_has_the_columns_of_the_design(undisturbed):
 
 
 def test_every_row_holds_to_the_bounds(undisturbed):
-    """DESIGN section 2; an estimate may miss a bound by 4 of its standard errors."""
+    """An estimate may miss a bound by 4 of its standard errors."""
     frame = ratedistortion.read(undisturbed[0])
     information = frame["mutual_information"]
     assert ((information >= 0) & (information <= frame["log_examples"])).all()

@@ -2,6 +2,7 @@ import matplotlib
 import mnist_like
 import numpy as np
 import pytest
+import scipy.stats
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
@@ -73,7 +74,7 @@ def undrawn(drawn):
     ]
 
 
-@pytest.mark.parametrize("kind", ["rate-distortion", "information"])
+@pytest.mark.parametrize("kind", ["rate-distortion", "information", "bounds"])
 @pytest.mark.parametrize(
     "betas, seeds",
     [((1.0,), 1), ((0.0,), 1), ((0.5, 0.6), 3), ((0.0, 1.0, 2.0, 3.0, 4.0), 2), (None, 3)],
@@ -162,6 +163,51 @@ def test_information_marks_saturated_points_and_the_ceiling(frame):
     assert len(hollow.get_xdata()) == int(frame["saturated"].sum())
     (ceiling,) = (line for line in axes.lines if line.get_linestyle() == "--")
     np.testing.assert_allclose(ceiling.get_ydata(), np.log(10_000))
+
+
+def drawn_line(drawn, label):
+    (legend,) = drawn.legends
+    n = [text.get_text() for text in legend.get_texts()].index(label)
+    look = legend.legend_handles[n]
+    (line,) = (
+        line
+        for line in drawn.axes[0].lines
+        if (line.get_color(), line.get_linestyle()) == (look.get_color(), look.get_linestyle())
+    )
+    return line.get_ydata()
+
+
+def test_bounds_of_a_known_source_hold_its_entropy_minus_the_distortion(tmp_path):
+    """H = 4.26 nats of the Gaussian source; where D is above it, 0 is the better bound."""
+    source = Settings(dataset="gaussian:4,1,0.25", likelihood="gaussian", likelihood_scale=0.5)
+    given = [
+        mnist_like.rows((beta,), 2, distortion=d, rate=5.0, mutual_information=2.0, dimensions=3)
+        for beta, d in ((0.5, 1.25), (2.0, 6.0))
+    ]
+    frame = mnist_like.read(tmp_path, sum(given, []), **source.as_json())
+    entropy = scipy.stats.multivariate_normal(cov=np.diag([4, 1, 0.25])).entropy()
+    for units, factor in (("nats", 1), ("bits", 1 / np.log(2))):
+        drawn = draw(frame, "bounds", units)
+        bound = drawn_line(drawn, "H − D, lower bound")
+        np.testing.assert_allclose(bound, [factor * (entropy - 1.25), 0])
+        assert not said(drawn, "best −ELBO")
+        (band,) = drawn.axes[0].collections
+        heights = np.unique(band.get_paths()[0].vertices[:, 1])
+        np.testing.assert_allclose(heights, factor * np.array([2.0, entropy - 1.25, 5.0]))
+
+
+def test_bounds_of_real_data_call_the_best_elbo_no_bound(tmp_path, frame):
+    drawn = draw(frame, "bounds")
+    assert said(drawn, "H ≤ best −ELBO seen") and not said(drawn, "H − D")
+    means = frame.groupby("beta")[["distortion", "negative_elbo", "mutual_information"]].mean()
+    expected = frame["negative_elbo"].min() - means["distortion"]
+    line = drawn_line(drawn, "H ≤ best −ELBO seen")
+    np.testing.assert_allclose(line, np.where(expected > 0, expected, np.nan))
+    # The band does not know of it: it begins at I(n;z) although the dashed line is above.
+    (band,) = drawn.axes[0].collections
+    first = band.get_paths()[0].vertices
+    assert first[:, 1].min() == pytest.approx(means["mutual_information"].min())
+    assert line[0] > first[first[:, 0] == first[0, 0], 1].min()
 
 
 def test_gallery_goes_from_autoencoder_to_autodecoder(frame):

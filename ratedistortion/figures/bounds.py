@@ -43,56 +43,51 @@ def _panel(
 ) -> dict[str, Artist]:
     """Lines through the means over seeds, and the band that they leave to I."""
     handles: dict[str, Artist] = {}
-    means = pandas.DataFrame(rows.groupby("beta")[list(_READ)].mean())
-    places = scale.place(means.index)
-    information = means["mutual_information"].to_numpy(float)
-    upper = means[["rate", "population_information_upper"]].min(axis=1).to_numpy(float)
-    best = float(rows["negative_elbo"].to_numpy(float).min())
-    less = (best if entropy is None else entropy) - means["distortion"].to_numpy(float)
-    lower = np.maximum(information, 0.0)
+    betas = np.unique(rows["beta"].to_numpy())
+    places = scale.place(betas)
+    rate, distortion, information, upper = (
+        np.array([rows.loc[rows["beta"] == beta, name].mean() for beta in betas])
+        for name in ("rate", "distortion", "mutual_information", "population_information_upper")
+    )
+    upper = np.fmin(rate, upper)
+    # Differential entropy or not: I is never below 0, so neither is its best lower bound.
+    lower = np.fmax(information, 0.0)
     if entropy is not None:
-        # Differential or not: I is never below 0, so neither is its best lower bound.
+        less = np.maximum(entropy - distortion, 0.0)
         lower = np.fmax(lower, less)
-    # Two estimates of one number may cross by their errors.
-    handles["I(X;Z) lies here"] = axes.fill_between(
-        places, lower, np.maximum(lower, upper), color=style.ORANGE, alpha=0.25, linewidth=0
-    )
-    (handles["R"],) = axes.plot(
-        places, means["rate"], "s-", color=style.BLUE, markersize=4.5, linewidth=0.8
-    )
-    (handles["upper bound"],) = axes.plot(
-        places, upper, "v-", color=style.PURPLE, markersize=3, linewidth=0.8
-    )
-    (handles["I(n;z), lower bound"],) = axes.plot(
-        places, information, "o-", color=style.ORANGE, markersize=3, linewidth=0.8
-    )
-    if entropy is None:
-        name, look = "(best R + D) − D, no bound: H ≤ best −ELBO seen", "--"
+        name, look, colour = "H − D, lower bound", "^-", style.GREEN
     else:
-        name, look = "H − D, lower bound", "^-"
-    shown = np.where(less > 0, less, np.nan if entropy is None else 0.0)
-    (handles[name],) = axes.plot(
+        less = rows["negative_elbo"].min() - distortion
+        less = np.where(less > 0, less, np.nan)
+        name, look, colour = "H ≤ best −ELBO seen", "--", "black"
+    handles["I(X;Z) lies here"] = axes.fill_between(
         places,
-        shown,
-        look,
-        color="black" if entropy is None else style.GREEN,
-        markersize=3,
-        linewidth=0.8,
+        lower,
+        np.fmax(lower, upper),  # estimates of one number may cross by their errors
+        color=style.ORANGE,
+        alpha=0.25,
+        linewidth=0,
     )
-    ceiling = float(rows["log_examples"].to_numpy(float)[0])
-    handles["log N"] = axes.axhline(ceiling, color=style.GREY, linestyle=":", linewidth=0.8)
-    highest = float(
-        np.nanmax(
-            [float(means["rate"].to_numpy(float).max()), ceiling, np.nanmax(shown, initial=0.0)]
+    # R is the largest of the three and its marker too, so that it shows behind what is equal.
+    for label, values, shape, size, each in (
+        ("rate R", rate, "s-", 4.5, style.BLUE),
+        ("upper bound", upper, "v-", 3.8, style.PURPLE),
+        ("I(n;z), lower bound", information, "o-", 3.0, style.ORANGE),
+        (name, less, look, 2.5, colour),
+    ):
+        (handles[label],) = axes.plot(
+            places, values, shape, color=each, markersize=size, linewidth=0.8
         )
-    )
-    style.symmetric_log(axes, 0.0, highest)
+    ceiling = rows["log_examples"].iloc[0]
+    handles["log N"] = axes.axhline(ceiling, color=style.GREY, linestyle=":", linewidth=0.8)
+    shown = np.concatenate([rate, upper, information, less, [ceiling]])
+    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+    if low > high / 1000:
+        axes.set_yscale("log")
+        axes.minorticks_off()
+        axes.set_ylim(low / 1.4, 1.4 * high)
+        ticks = style.log_ticks(low / 1.4, 1.4 * high)
+        axes.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    else:
+        style.symmetric_log(axes, min(low, 0.0), high)
     return handles
-
-
-_READ = (
-    "rate",
-    "distortion",
-    "mutual_information",
-    "population_information_upper",
-)
