@@ -21,11 +21,11 @@ def load(settings: Settings) -> Dataset:
 
     Args:
         settings: `dataset` is an embedded name (`digits`), a synthetic source (`gaussian:4,1`,
-            `bernoulli:0.3,16`, `patterns:16,64,0.05`), an `.npz` or `.npy` file, a folder of idx files, or a TFDS name
-            such as `mnist`, `mnist:3.0.1` or `name/config`. A bare word is never a path: for a
-            folder of that name write `./mnist`. Also read: `data_dir`, `download`,
-            `max_examples` (the first so many of each split), `binarize`, `likelihood`,
-            `batch_size`.
+            `bernoulli:0.3,16`, `patterns:16,64,0.05`), an `.npz` or `.npy` file, a folder of idx
+            files, or a TFDS name such as `mnist`, `mnist:3.0.1` or `name/config`.
+            A bare word is never a path: for a folder of that name write `./mnist`. Also read:
+            `data_dir`, `download`, `max_examples` (the first so many of each split), `binarize`,
+            `likelihood`, `batch_size`.
 
     Returns:
         Arrays that depend on these settings and on the files only.
