@@ -21,13 +21,22 @@ def test_bernoulli_under_hamming_distortion(probability, beta):
     within_its_gap(found, bernoulli_rate(np.array([found.distortion]), probability)[0])
 
 
-@pytest.mark.parametrize("distortion, rate", [(0.1, 0.368064)])
-def test_the_point_of_a_fair_coin_at_a_tenth(distortion, rate):
-    """The slope of h(p) - h(D) at D is -ln((1 - D) / D), its inverse the beta that ends there."""
-    beta = 1 / np.log((1 - distortion) / distortion)
-    found = blahut_arimoto(np.array([0.5, 0.5]), 1 - np.eye(2), float(beta))
-    assert found.distortion == pytest.approx(distortion)
-    assert found.rate == pytest.approx(rate, abs=1e-6)
+@pytest.mark.parametrize(
+    "source, rate", [([0.5, 0.5], 0.368064), ([0.7, 0.3], 0.285781), ([0.25] * 4, 0.951350)]
+)
+def test_the_point_of_one_wrong_symbol_in_ten(source, rate):
+    """Rates by hand, to six figures: 5e-7 of rounding beside the gap.
+
+    The slope of ln m - h(D) - D ln(m - 1) at D is -ln((m - 1) (1 - D) / D), and that of
+    h(p) - h(D) is the same with m = 2; its inverse is the beta that ends there.
+    """
+    beta = 1 / np.log((len(source) - 1) * 0.9 / 0.1)
+    found = blahut_arimoto(np.array(source), 1 - np.eye(len(source)), float(beta))
+    assert found.distortion == pytest.approx(0.1, rel=1e-4)
+    assert found.gap <= 1e-6
+    # The channel's own distortion moves the rate along the slope.
+    at_a_tenth = found.rate + (found.distortion - 0.1) / beta
+    assert -5e-7 <= at_a_tenth - rate <= found.gap + 5e-7
 
 
 @pytest.mark.parametrize("symbols", [3, 4, 10])

@@ -133,6 +133,13 @@ def test_every_run_is_measured_once_on_every_split(mapped, data):
         assert m.codes.mean.shape == (len(data.splits[m.split]), 2)
 
 
+def test_the_batch_size_of_training_is_nothing_to_the_measurement(data, mapped):
+    """A peer's mutual information is the log of the batch size, whatever the encoder is."""
+    engine = engine_of(data, mapped.engine.plan, batch_size=50)
+    m = next(engine.measure(mapped.runs, mapped.state))
+    np.testing.assert_equal(m.measurement, mapped.of(m.run.beta, m.split).measurement)
+
+
 def test_padding_is_a_copy_that_leaks_nowhere(mapped):
     for padding, last in zip(lane(mapped.state, 3), lane(mapped.state, 2), strict=True):
         np.testing.assert_array_equal(padding, last)

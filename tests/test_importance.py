@@ -1,11 +1,17 @@
-"""The importance-weighted bound against the exact likelihood of a linear-Gaussian model."""
+"""The importance-weighted bound against SciPy, and exact likelihoods of linear-Gaussian models."""
+
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from scipy import stats
+from scipy.special import logsumexp
 
+from ratedistortion.estimators import importance_weighted_nll
 from ratedistortion.measure import make_measure
 from ratedistortion.models.autoencoder import Functions, Model, make_functions
 from ratedistortion.settings import Settings
@@ -70,3 +76,52 @@ def test_the_bound_falls_to_the_exact_likelihood(linear) -> None:
 
 def test_it_is_missing_unless_asked_for(linear) -> None:
     assert np.isnan(measured(linear, 0).nll_iwae.value)
+
+
+def bound_of(log_weights: np.ndarray) -> np.ndarray:
+    """The estimator on weights (samples, images) that are there already."""
+    with jax.enable_x64(True):
+        weights = jnp.asarray(log_weights)
+        nll = importance_weighted_nll(lambda k: weights[k], *log_weights.shape)
+        assert nll.dtype == jnp.float64
+        return np.asarray(nll)
+
+
+def log_normal(x: np.ndarray, mean: np.ndarray, scale: np.ndarray | float) -> np.ndarray:
+    return stats.norm.logpdf(x, mean, scale).sum(-1)
+
+
+@settings(derandomize=True, deadline=None, database=None, max_examples=12)
+@given(
+    images=st.sampled_from([2, 100, 2000]),
+    latents=st.sampled_from([1, 8, 64]),
+    samples=st.sampled_from([1, 3, 20]),
+    noise=st.floats(-4, 1),
+    widen=st.sampled_from([0.5, 1.0, 1.5]),
+    seed=st.integers(0, 1000),
+)
+@example(images=2000, latents=64, samples=20, noise=-4.0, widen=1.5, seed=0)
+@example(images=2, latents=64, samples=20, noise=1.0, widen=0.5, seed=0)
+def test_the_bound_is_the_dense_oracle_s(images, latents, samples, noise, widen, seed):
+    """p(z) = N(0, I), p(x|z) = N(z, s^2 I), s from 1e-4 to 10; q(z|x) is as wide as told.
+
+    With the exact posterior (widen = 1) every weight is p(x), so that one sample is enough.
+    """
+    random, scale = np.random.default_rng(seed), 10**noise
+    x = math.hypot(1, scale) * random.normal(size=(images, latents))
+    mean, spread = x / (1 + scale**2), widen * scale / math.hypot(1, scale)
+    z = mean + spread * random.normal(size=(samples, images, latents))
+    log_weights = log_normal(x, z, scale) + log_normal(z, 0.0, 1.0) - log_normal(z, mean, spread)
+    measured = bound_of(log_weights)
+    oracle = math.log(samples) - logsumexp(log_weights, axis=0)
+    np.testing.assert_allclose(measured, oracle, rtol=1e-14, atol=1e-4)
+    if widen == 1:
+        exact = -log_normal(x, 0.0, math.hypot(1, scale))
+        np.testing.assert_allclose(measured, exact, rtol=0, atol=1e-4)
+
+
+def test_weights_too_small_for_any_float_still_count() -> None:
+    """exp(-1e5) is 0 in float64; a sample that cannot be is no nan, but a lost one."""
+    weights = np.array([[-1e5, -1e5, 3.0], [-1e5 + math.log(3), -np.inf, 3.0]])
+    expected = [1e5 - math.log(2), 1e5 + math.log(2), -3.0]
+    np.testing.assert_allclose(bound_of(weights), expected, rtol=1e-14)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ratedistortion import measure as measuring
 from ratedistortion.estimators import Estimate
 from ratedistortion.measure import Codes, Measurement, make_measure
 from ratedistortion.models.autoencoder import Functions, Model, make_functions
@@ -38,9 +39,11 @@ def model_of(a: float = A, b: float = B, s: float = S) -> Model:
     )
 
 
-def functions() -> Functions:
-    settings = Settings(dataset="made", likelihood="gaussian", likelihood_scale=NOISE, latents=1)
-    return make_functions(settings, 1)
+def functions(latents: int = 1, scale: float = NOISE) -> Functions:
+    settings = Settings(
+        dataset="made", likelihood="gaussian", likelihood_scale=scale, latents=latents
+    )
+    return make_functions(settings, latents)
 
 
 STORED = np.random.default_rng(0).normal(size=(IMAGES, 1)).astype(np.float32) * 2
@@ -229,6 +232,108 @@ def test_a_collapsed_model_has_exactly_nothing(measure):
     assert float(m.marginal_kl_gaussian) == pytest.approx(0, abs=1e-12)
     assert float(m.mutual_information_upper.value) == pytest.approx(0, abs=1e-12)
     assert int(m.active_units) == 0
+
+
+# --- Whole measurements of models whose figures are known ---------------------------------------
+
+
+@pytest.mark.parametrize(
+    "means, scale, information, rate, marginal, matched",
+    [
+        ((-1.0, 1.0), 1.0, 0.336831, 0.500000, 0.163169, 0.153426),
+        ((-1.0, 1.0), 0.5, 0.632720, 0.818147, 0.185427, 0.013428),
+        ((-1.5, -0.5, 0.5, 1.5), 0.5, 0.845233, 0.943147, 0.097914, 0.047267),
+        (tuple(np.linspace(-2, 2, 16)), 0.2, 1.719509, 1.884993, 0.165484, 0.056070),
+    ],
+)
+def test_equal_groups_of_images_have_the_figures_of_quadrature(
+    measure, means, scale, information, rate, marginal, matched
+):
+    """To six figures. Copies of an image make N larger, and I(n;z) no other."""
+    images = np.resize(np.float32(means) / STORED_SCALE, (1600, 1))
+    m = measure(model_of(a=1.0, b=0.0, s=scale), images=images)[0]
+    assert float(m.rate.value) == pytest.approx(rate, abs=2e-6)
+    assert float(m.marginal_kl_gaussian) == pytest.approx(matched, abs=2e-6)
+    assert within(m.mutual_information, information)
+    assert within(m.marginal_kl, marginal)
+    assert m.mutual_information_lower.value - 3e-6 <= information
+    assert m.mutual_information_upper.value + 3e-6 >= information
+
+
+VARIANCES, DECODER_SCALE = np.array([4, 1, 0.25]), 0.2**0.5
+
+
+@pytest.fixture(scope="module")
+def linear_gaussian() -> Any:
+    """20,000 images with exactly the source's moments, and how the optimum of a beta measures."""
+    x = np.random.default_rng(1).normal(size=(20_000, 3))
+    x = (x - x.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(x.T, bias=True))).T
+    images = jnp.asarray(x * np.sqrt(VARIANCES), jnp.float32)
+    with jax.enable_x64(True):
+        compiled = jax.jit(make_measure(functions(3, DECODER_SCALE), 3, 1.0, 2000))
+
+    def measured(beta: float) -> Measurement:
+        """q(z|x) is the channel of the reverse water-filling point at the level beta s^2."""
+        left = np.minimum(beta * DECODER_SCALE**2 / VARIANCES, 1)  # share of variance not coded
+        slope, gain = np.sqrt((1 - left) / VARIANCES), np.sqrt((1 - left) * VARIANCES)
+        slope, gain, log_scale = (
+            jnp.asarray(part[None], jnp.float32) for part in (slope, gain, 0.5 * np.log(left))
+        )
+        nothing = jnp.zeros((1, 3), jnp.float32)
+        model = Model(
+            jax.tree_util.Partial(with_scale, slope, nothing, log_scale),
+            jax.tree_util.Partial(affine, gain, nothing),
+            PRIORS["standard"](jax.random.key(0), 3),
+        )
+        with jax.enable_x64(True):
+            return jax.tree.map(np.asarray, compiled(model, images, jnp.int32(0))[0])
+
+    return measured
+
+
+@pytest.mark.parametrize(
+    "beta, rate, mse, distortion",
+    [
+        (0.1, 5.86803, 0.06, 0.492659),
+        (0.5, 3.45388, 0.30, 1.092659),
+        (1.0, 2.41416, 0.60, 1.842659),
+        (2.0, 1.60944, 1.05, 2.967659),
+    ],
+)
+def test_the_optimum_of_a_linear_gaussian_model(linear_gaussian, beta, rate, mse, distortion):
+    """By hand, to six figures. There q(z) of the source is the prior, so I(X; Z) = R."""
+    m = linear_gaussian(beta)
+    assert float(m.rate.value) == pytest.approx(rate, rel=3e-6)
+    assert within(m.distortion, distortion) and m.distortion.standard_error < 0.03
+    constant = 1.5 * math.log(2 * math.pi * DECODER_SCALE**2)
+    squares = Estimate(*((m.distortion[n] - constant * (n == 0)) * 0.4 for n in (0, 1)))
+    assert within(squares, mse)
+    assert float(m.marginal_kl_gaussian) == pytest.approx(0, abs=1e-6)
+    assert float(m.population_information_upper) <= rate + 1e-5
+    # A sample of N images has some marginal KL: about e^(2 R) / 2N nats while that is small.
+    few = math.exp(2 * rate) / 40_000
+    assert within(m.identity_residual, 0.0)
+    assert (
+        -few - SIGMAS * m.mutual_information.standard_error
+        < (m.mutual_information.value - rate)
+        < SIGMAS * m.mutual_information.standard_error
+    )
+    assert abs(m.marginal_kl.value) < few + SIGMAS * m.marginal_kl.standard_error
+    assert int(m.active_units) == (2 if beta == 2 else 3)
+
+
+@pytest.mark.parametrize("size", [100, 1100])
+def test_blocks_that_divide_the_images_do_not_move_a_bit(measured, monkeypatch, size):
+    """1,100 images, taken 1,000 at a time everywhere else."""
+    monkeypatch.setattr(measuring, "_IMAGES", size)
+    found, codes = Measure()(model_of())
+    np.testing.assert_equal(codes, measured[1])
+    for name, value in found._asdict().items():
+        expected = getattr(measured[0], name)
+        if name == "mutual_information_lower":  # means in float32, fused with what precedes them
+            np.testing.assert_allclose(value, expected, atol=1e-6)
+        else:
+            np.testing.assert_equal(value, expected, err_msg=name)
 
 
 def test_a_unit_is_active_if_its_mean_varies(measure):

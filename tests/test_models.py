@@ -1,5 +1,6 @@
 """One contract for every model that the families can make, and their densities against SciPy."""
 
+import functools
 import itertools
 import math
 
@@ -18,6 +19,8 @@ from ratedistortion.settings import Settings
 
 # Hidden layers as wide as x and as two codes: few shapes, so that little is compiled.
 DIMENSIONS, LATENTS, IMAGES = 6, 3, 4
+# Shapes, dtypes and agreement to four digits do not need the fastest code.
+quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 MODELS = list(itertools.product(ENCODERS, DECODERS, PRIORS, LIKELIHOODS))
 
 
@@ -62,8 +65,8 @@ def everything(functions: Functions, model, x, noise):
 def test_the_contract_of_every_model(names):
     functions = functions_of(*names)
     x, noise = pixels(), jax.random.normal(key_of(3), (IMAGES, LATENTS), jnp.float32)
-    model = functions.build(key_of(4))
-    gradient, outputs = jax.jit(
+    model = quick_jit(functions.build)(key_of(4))
+    gradient, outputs = quick_jit(
         jax.grad(lambda m: everything(functions, m, x, noise), has_aux=True)
     )(model)
 
@@ -86,12 +89,12 @@ def test_the_contract_of_every_model(names):
 
     # Many at once are each of them alone: same key, same parameters, same outputs.
     keys = jax.vmap(key_of)(jnp.array([4, 5]))
-    models = jax.vmap(functions.build)(keys)
+    models = quick_jit(jax.vmap(functions.build))(keys)
     for one, two in zip(jax.tree.leaves(model), jax.tree.leaves(models), strict=True):
         np.testing.assert_allclose(two[0], one, rtol=1e-6)
     kernels = [leaf for leaf in jax.tree.leaves(models) if leaf.ndim == 3]
     assert kernels and all(np.any(leaf[0] != leaf[1]) for leaf in kernels)
-    _, many = jax.jit(jax.vmap(lambda m: everything(functions, m, x, noise)))(models)
+    _, many = quick_jit(jax.vmap(lambda m: everything(functions, m, x, noise)))(models)
     for name, value in outputs.items():
         np.testing.assert_allclose(many[name][0], value, rtol=1e-4, atol=1e-5)
 

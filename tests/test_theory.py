@@ -31,9 +31,19 @@ def test_reverse_water_filling():
     np.testing.assert_allclose(rate, [math.log(8), math.log(4), math.log(2), 0, 0], atol=1e-15)
 
 
+@pytest.mark.parametrize(
+    "level, mse, rate", [(0.25, 0.75, 2.079442), (0.5, 1.25, 1.386294), (1.0, 2.25, 0.693147)]
+)
+def test_three_water_levels(level, mse, rate):
+    """Computed elsewhere, to six figures."""
+    assert np.minimum(VARIANCES, level).sum() == mse
+    assert gaussian_rate(np.array([mse]), VARIANCES) == pytest.approx(rate, abs=1e-6)
+
+
 def test_one_gaussian_is_the_textbook_formula():
     mse = np.array([0.01, 0.5, 2.0, 4.0])
     np.testing.assert_allclose(gaussian_rate(mse, np.array([4.0])), 0.5 * np.log(4 / mse))
+    assert gaussian_rate(np.array([4.5, 100.0]), np.array([4.0])).tolist() == [0, 0]
 
 
 def test_a_lossless_gaussian_code_is_refused():
@@ -54,6 +64,13 @@ def test_linear_gaussian_optimum(beta, rate, mse, distortion):
     """Worked by hand from the eigenvalues 4, 1, 1/4 and s^2 = 1/5, to six figures."""
     optimum = linear_gaussian_optimum(VARIANCES, 0.2**0.5, beta)
     np.testing.assert_allclose(optimum, (rate, mse, distortion), rtol=3e-6)
+
+
+def test_a_dimension_of_less_variance_than_the_water_level_has_collapsed():
+    """At beta 2 the level is .4: the third dimension, of .25, costs its variance and no rate."""
+    three, two = (linear_gaussian_optimum(VARIANCES[:n], 0.2**0.5, 2.0) for n in (3, 2))
+    assert three.rate == pytest.approx(two.rate, rel=1e-12)
+    assert three.mse == pytest.approx(two.mse + 0.25, rel=1e-12)
 
 
 def test_linear_gaussian_optimum_minimises_the_loss_along_the_exact_curve():

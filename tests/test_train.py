@@ -32,7 +32,9 @@ def keys_of(count: int) -> jax.Array:
 def rows_of(examples: int, batch: int, keys: int, steps: int) -> np.ndarray:
     """The minibatches of the first steps of several runs: (keys, steps, batch)."""
     each_step = jax.vmap(lambda k, s: minibatch(k, s, examples, batch), (None, 0))
-    each_key = jax.jit(jax.vmap(each_step, (0, None)))
+    # Integers are the same however they are compiled, and every size is compiled anew.
+    quickly = {"xla_backend_optimization_level": 0}
+    each_key = jax.jit(jax.vmap(each_step, (0, None)), compiler_options=quickly)
     return np.asarray(each_key(keys_of(keys), jnp.arange(steps)))
 
 

@@ -1,13 +1,19 @@
 """`rd-sweep --verify` passes here, and names what is broken when an estimator is."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 
+import jax.numpy as jnp
+import numpy as np
+import pandas
 import pytest
 from click.testing import CliRunner
 
-from ratedistortion import estimators, units, verify
+from ratedistortion import Settings, api, estimators, units, verify
 from ratedistortion.cli.results import checks
 from ratedistortion.cli.sweep import main
+from ratedistortion.curve import read_curve
+from ratedistortion.theory import linear_gaussian_optimum
 
 
 @pytest.fixture
@@ -17,11 +23,44 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
 
 
-def test_it_passes_and_prints_every_check() -> None:
+def test_it_passes_and_prints_every_check_and_its_sweep_has_the_slopes_of_optima(
+    monkeypatch,
+) -> None:
+    """|slope / -beta - 1| < 5% at every inner point of the sweep, which the reading confirms."""
+    tables, sweep = [], api.sweep
+
+    def kept(*arguments):
+        tables.append(sweep(*arguments))
+        return tables[0]
+
+    monkeypatch.setattr(api, "sweep", kept)
     result = CliRunner().invoke(main, ["--verify"])
     assert result.exit_code == 0, result.output
     assert "rate at beta 0.5" in result.stdout and "slope from beta" in result.stdout
     assert result.stdout.splitlines()[-1] == "37 of 37 checks passed"
+    slopes = read_curve(tables[0].query("split == 'train'")).slopes
+    assert len(slopes.ratio) == 6 and np.all(np.abs(slopes.ratio[1:-1] - 1) < 0.05)
+    assert set(slopes.verdict) == {"converged"}
+
+
+def test_a_sweep_that_stopped_too_early_is_called_under_trained(tmp_path) -> None:
+    """The same model and source after 30 steps."""
+    settings = Settings(
+        dataset="gaussian:4,1,0.25",
+        max_examples=1000,
+        encoder="linear",
+        decoder="linear",
+        likelihood="gaussian",
+        likelihood_scale=math.sqrt(0.2),
+        latents=3,
+        betas=(0.1, 0.15, 0.2, 0.3, 0.45),
+        steps=30,
+        learning_rate=0.01,
+        codes=100,
+    )
+    slopes = read_curve(api.sweep(settings, tmp_path / "run").query("split == 'train'")).slopes
+    assert set(slopes.verdict) == {"under-trained"}
+    assert np.all(np.abs(slopes.ratio[1:-1] - 1) > 0.05)
 
 
 def failed(done: list[verify.Check]) -> str:
@@ -50,6 +89,77 @@ def test_it_names_a_marginal_kl_that_is_wrong(small, monkeypatch) -> None:
     monkeypatch.setattr(estimators, "mixture_terms", half_the_mixture)
     text = failed(verify.verify())
     assert "marginal KL, 2 posteriors" in text and "I(n;z)" not in text
+
+
+def leave_one_out(right: estimators.MixtureTerms) -> estimators.MixtureTerms:
+    return right._replace(log_mixture=right.log_others)
+
+
+def log_of_the_batch(right: estimators.MixtureTerms) -> estimators.MixtureTerms:
+    return right._replace(information=jnp.full_like(right.information, math.log(64)))
+
+
+def a_hundredth_too_little(right: estimators.MixtureTerms) -> estimators.MixtureTerms:
+    return right._replace(information=right.information - 0.01)
+
+
+@pytest.mark.parametrize(
+    "breakage, named, others",
+    [
+        (leave_one_out, "marginal KL", "I(n;z)"),
+        (log_of_the_batch, "I(n;z)", "marginal KL"),
+        (a_hundredth_too_little, "I(n;z)", "marginal KL"),
+    ],
+)
+def test_the_command_fails_and_names_what_an_estimator_gets_wrong(
+    small, monkeypatch, breakage: Callable, named: str, others: str
+) -> None:
+    right = estimators.mixture_terms
+    monkeypatch.setattr(estimators, "mixture_terms", lambda *given: breakage(right(*given)))
+    result = CliRunner().invoke(main, ["--verify"])
+    assert result.exit_code == 1
+    last = result.stdout.splitlines()[-1]
+    assert f"failed: {named}, 2 posteriors, scale 1" in last and others not in last
+
+
+def optima(settings: Settings) -> pandas.DataFrame:
+    """The table of a sweep that ended exactly where it should."""
+    found = []
+    for beta in settings.betas:
+        best = linear_gaussian_optimum(np.array([4, 1, 0.25]), settings.likelihood_scale, beta)
+        values = {"rate": best.rate, "distortion": best.distortion}
+        values |= {"mutual_information": best.rate, "marginal_kl": 0.0}
+        errors = {f"{name}_se": 1e-3 for name in values}
+        found.append({"split": "train", "beta": beta} | values | errors)
+    return pandas.DataFrame(found)
+
+
+@pytest.mark.parametrize(
+    "column, change, named",
+    [
+        ("rate", lambda table: 1.1 * table.rate, "rate at beta 1"),
+        ("distortion", lambda table: table.distortion + 0.1, "distortion at beta 1"),
+        ("mutual_information", lambda table: table.rate - 0.1, "mutual information at beta 1"),
+        ("marginal_kl", lambda table: table.marginal_kl + 0.05, "marginal kl at beta 1"),
+        ("distortion", lambda table: table.distortion + 0.1 * table.beta, "slope from beta 0.5"),
+        ("rate", lambda table: table.rate * math.nan, "rate at beta 1"),
+    ],
+)
+def test_it_names_what_a_sweep_gets_wrong(monkeypatch, column, change, named) -> None:
+    """A sweep that is right to the last digit passes, and one wrong column of it is named."""
+
+    def table(settings, *_):
+        right = optima(settings)
+        return right.assign(**{column: change(right)}) if broken else right
+
+    monkeypatch.setattr(api, "sweep", table)
+    broken = False
+    assert failed(verify.verify()) == ""
+    broken = True
+    failures = failed(verify.verify()).split(", ")
+    assert any(failure.startswith(named) for failure in failures)
+    allowed = column.replace("_", " "), "slope"
+    assert all(failure.startswith(allowed) for failure in failures)
 
 
 def test_it_names_a_unit_that_is_wrong(small, monkeypatch) -> None:

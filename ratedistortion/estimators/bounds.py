@@ -54,9 +54,7 @@ def bhattacharyya_lower_bound(rows: Int[Array, "rows"], posteriors: Posteriors) 
     count = posteriors.mean.shape[0]
     tiles = -(-count // _POSTERIORS)
     tile = -(-count // tiles)
-    centre = jnp.mean(posteriors.mean, axis=0, keepdims=True)
-    # All terms of BD have one sign, so float32 keeps their digits.
-    mean = (posteriors.mean - centre).astype(jnp.float32)
+    mean = posteriors.mean
     scale = posteriors.scale.astype(jnp.float32)
     padding = ((0, tiles * tile - count), (0, 0))
     means = jnp.pad(mean, padding, constant_values=jnp.inf).reshape(tiles, tile, -1)
@@ -67,8 +65,11 @@ def bhattacharyya_lower_bound(rows: Int[Array, "rows"], posteriors: Posteriors) 
         own_mean, own_scale = mean[row][:, None], scale[row][:, None]
 
         def one_tile(part: tuple[Array, Array]) -> Array:
+            # The difference of two close means needs float64. After it all terms of BD have one
+            # sign, so that float32 keeps their digits.
+            difference = (own_mean - part[0]).astype(jnp.float32)
             both = own_scale**2 + part[1] ** 2
-            distance = jnp.sum((own_mean - part[0]) ** 2 / both, axis=0)
+            distance = jnp.sum(difference**2 / both, axis=0)
             # Every factor is at least 1: an overflow stands for a density ratio of zero.
             spread = jnp.prod(both / (2 * own_scale * part[1]), axis=0)
             overlap = jnp.exp(-0.25 * distance) * lax.rsqrt(spread)
