@@ -73,6 +73,8 @@ class Engine:
             else jax.device_put(data.train, self._everywhere)
         )
         self._functions, self._run, self.bytes_per_run = describe(settings, data)
+        model = jax.eval_shape(self._functions.build, jax.random.key(0))
+        self.information_kind = "exact" if self._functions.gaussian(model) else "bounds"
         self.steps = self._run.steps
         self._compiled: dict[str, Callable[..., Any]] = {}
 
@@ -133,11 +135,12 @@ class Engine:
                             yield Measured(runs[n], split, *one)
 
     def pictures(self, runs: Sequence[RunId], state: TrainState) -> dict[str, np.ndarray]:
-        """Expected images for the gallery, each (runs, PICTURES, *shape of an image), float32.
+        """Images for the gallery, each (runs, PICTURES, *shape of an image), float32.
 
         Returns:
-            `reconstructions` of the first test images from the means of their posteriors, and
-            `samples` decoded from the prior.
+            `reconstructions` of the first test images from the middle of their posteriors, and
+            `samples` decoded from the prior: expected images, or draws where the decoder's pixels
+            depend on one another.
         """
         originals = jax.device_put(self.data.splits["test"][:PICTURES], self._everywhere)
         results = self._call("pictures", self._pictures, state, self._arguments(runs), originals)
@@ -246,11 +249,15 @@ class Engine:
         functions, scale = self._functions, jnp.float32(self.data.scale)
 
         def one(model, seed, images):
-            x = images.astype(jnp.float32) * scale
-            key = jax.random.key(seed, impl="threefry2x32")
+            posterior = functions.encode(model, images.astype(jnp.float32) * scale)
+            keys = jax.random.split(jax.random.key(seed, impl="threefry2x32"), 3)
+            codes = {
+                "reconstructions": functions.draw(model, posterior, 0 * posterior.mean),
+                "samples": functions.sample_prior(model, keys[0], PICTURES),
+            }
             return {
-                "reconstructions": functions.decode(model, functions.encode(model, x).mean),
-                "samples": functions.decode(model, functions.sample_prior(model, key, PICTURES)),
+                name: functions.decode(model, z, key)
+                for (name, z), key in zip(codes.items(), keys[1:], strict=True)
             }
 
         def local(model, seed, images):
@@ -264,7 +271,7 @@ class Engine:
 def describe(settings: Settings, data: Dataset):
     """The model's functions, the run, and the bytes that one run needs, without computing."""
     examples, dimensions = data.train.shape
-    functions = make_functions(settings, dimensions)
+    functions = make_functions(settings, data.shape)
     run = make_run(settings, functions, Source(examples, dimensions, data.scale, data.dynamic))
     state = jax.eval_shape(run.start, Arguments(jnp.float32(0), jnp.float32(0), jnp.int32(0)))
     state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))

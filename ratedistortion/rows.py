@@ -43,7 +43,7 @@ def row(engine: Engine, measured: Measured, diverged_at: int | None) -> dict[str
         "saturated": bool(m.mutual_information.value > math.log(count) - 1) if finite else None,
         "active_units": int(m.active_units) if finite else None,
         "codes": min(settings.codes, count),
-        "information_kind": "exact",
+        "information_kind": engine.information_kind,
     }
     for name, value in m._asdict().items():
         if isinstance(value, tuple):

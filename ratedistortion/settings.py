@@ -20,6 +20,7 @@ PRECISIONS = ("default", "high", "highest")
 # is continued whatever these say, except that a stored chunk plan wins.
 ENGINE_FIELDS = ("device", "batching", "runs_at_once", "data_dir", "download")
 
+_LISTS = ("hidden", "channels", "strides")
 _MOST = 10_000_000  # of anything that is counted, which keeps 200 times a step in 32 bits
 
 
@@ -49,6 +50,10 @@ class Settings:
     likelihood_scale: float = 1.0
     latents: int = 32
     hidden: tuple[int, ...] = (256, 256)
+    channels: tuple[int, ...] = (32, 64)
+    strides: tuple[int, ...] = (2, 2)
+    components: int = 100
+    levels: int = 256
     epochs: int | None = None
     steps: int | None = None
     batch_size: int = 100
@@ -76,9 +81,18 @@ class Settings:
         if self.epochs is None and self.steps is None:
             _set(self, "epochs", 100 if alone else 20)
         _set(self, "betas", check_betas(self.betas))
-        if not isinstance(self.hidden, list | tuple):
-            raise SettingsError(f"hidden must be a list of widths: got {self.hidden!r}.")
-        _set(self, "hidden", tuple(self.hidden))
+        for name in _LISTS:
+            value = getattr(self, name)
+            if not isinstance(value, list | tuple):
+                raise SettingsError(f"{name} must be a list of whole numbers: got {value!r}.")
+            _set(self, name, tuple(value))
+            for item in value:
+                _whole(name, item, at_least=1)
+        if len(self.channels) != len(self.strides):
+            raise SettingsError(
+                "channels and strides must have one number for each layer: got"
+                f" {len(self.channels)} and {len(self.strides)}."
+            )
         for name in ("dataset", "data_dir", "encoder", "decoder", "prior", "likelihood"):
             value = getattr(self, name)
             if not (isinstance(value, str) or value is None and name == "data_dir"):
@@ -86,8 +100,9 @@ class Settings:
         for name in ("download", "save_posteriors", "deterministic"):
             if not isinstance(getattr(self, name), bool):
                 raise SettingsError(f"{name} must be true or false: got {getattr(self, name)!r}.")
-        for name in ("seeds", "latents", "batch_size", "codes"):
+        for name in ("seeds", "latents", "batch_size", "codes", "components"):
             _whole(name, getattr(self, name), at_least=1)
+        _whole("levels", self.levels, at_least=2)
         if len(self.betas) * self.seeds > MOST_RUNS:
             raise SettingsError(
                 f"betas and seeds: a sweep has at most {MOST_RUNS:,} runs: got {len(self.betas):,}"
@@ -98,8 +113,6 @@ class Settings:
                 _whole(name, getattr(self, name), at_least=1)
         for name in ("warmup", "iwae"):
             _whole(name, getattr(self, name), at_least=0)
-        for width in self.hidden:
-            _whole("hidden", width, at_least=1)
         for name in ("likelihood_scale", "learning_rate"):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -136,8 +149,8 @@ def from_mapping(values: dict[str, Any], source: str) -> Settings:
     """Settings from a mapping of field names, such as a TOML table or a manifest.
 
     Args:
-        values: Field name -> value; `betas` may be a string in the grammar of `--betas`, `hidden`
-            a string of widths such as `512,512`, and `runs_at_once` `auto` or a number.
+        values: Field name -> value; `betas` may be a string in the grammar of `--betas`, a list
+            such as `hidden` a string such as `512,512`, and `runs_at_once` `auto` or a number.
         source: What to call the mapping in an error.
 
     Returns:
@@ -159,10 +172,11 @@ def from_mapping(values: dict[str, Any], source: str) -> Settings:
         values["betas"] = parse_betas(values["betas"])
     elif "betas" in values:
         values["betas"] = check_betas(values["betas"])
-    if isinstance(values.get("hidden"), str):
-        values["hidden"] = parse_widths(values["hidden"])
-    elif isinstance(values.get("hidden"), list):
-        values["hidden"] = tuple(values["hidden"])
+    for name in _LISTS:
+        if isinstance(values.get(name), str):
+            values[name] = _parse_numbers(name, values[name])
+        elif isinstance(values.get(name), list):
+            values[name] = tuple(values[name])
     for name in ("likelihood_scale", "learning_rate"):
         if type(values.get(name)) is int:
             values[name] = float(values[name])
@@ -176,16 +190,14 @@ def from_mapping(values: dict[str, Any], source: str) -> Settings:
         ) from error
 
 
-def parse_widths(text: str) -> tuple[int, ...]:
-    """Widths of hidden layers, from text such as `512,512`.
-
-    Raises:
-        SettingsError: If an item is not a whole number.
-    """
+def _parse_numbers(name: str, text: str) -> tuple[int, ...]:
+    """Whole numbers, from text such as `512,512`."""
     try:
         return tuple(int(item) for item in text.split(",")) if text.strip() else ()
     except ValueError:
-        raise SettingsError(f"hidden must be widths such as 512,512: got {text!r}.") from None
+        raise SettingsError(
+            f"{name} must be whole numbers such as 512,512: got {text!r}."
+        ) from None
 
 
 def _parse_count(name: str, text: str) -> int:

@@ -59,7 +59,7 @@ _COLUMNS = (
     ("identity_residual_se", "float?", NATS, "standard error of the identity's residual"),
     ("mutual_information_lower_se", "float?", NATS, "standard error of the lower bound of I(n;z)"),
     ("mutual_information_upper_se", "float?", NATS, "standard error of the upper bound of I(n;z)"),
-    ("information_kind", "text", "", "exact: I(n;z) is held against all N posteriors"),
+    ("information_kind", "text", "", "exact: I(n;z) against all N posteriors; or bounds only"),
     ("leave_one_out", "float?", NATS, "leave-one-out upper bound of I(X;Z); null where no help"),
     ("leave_one_out_se", "float?", NATS, "standard error of it"),
     ("nll_iwae", "float?", NATS, "importance-weighted upper bound of -log p(x), with --iwae"),

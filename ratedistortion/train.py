@@ -95,8 +95,8 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
 
     def loss(model: Model, x: Array, noise: Array, weight: Array) -> tuple[Array, Array]:
         posterior = functions.encode(model, x)
-        z = posterior.mean + jnp.exp(posterior.log_scale) * noise
-        rate = jnp.mean(functions.rate(model, posterior))
+        z = functions.draw(model, posterior, noise)
+        rate = jnp.mean(functions.rate(model, posterior, noise, z))
         distortion = -jnp.mean(functions.log_likelihood(model, x, z))
         return distortion + weight * rate, jnp.stack([distortion, rate])
 

@@ -33,6 +33,8 @@ STOREYS = (
     "rows",
     "engine",
     "train measure",
+    "information",
+    "blocks",
     "models estimators",
     "summary rundir",
     "contents figures devices",

@@ -34,7 +34,7 @@ def linear() -> tuple[Functions, Model, np.ndarray, float]:
         likelihood_scale=SCALE,
         latents=2,
     )
-    functions = make_functions(settings, 3)
+    functions = make_functions(settings, (3,))
     model = functions.build(jax.random.key(3, impl="threefry2x32"))
     layer = model.decoder.layers[0]
     weights, bias = np.asarray(layer.kernel[...], float), np.asarray(layer.bias[...], float)

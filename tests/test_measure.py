@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ratedistortion import measure as measuring
+from ratedistortion import blocks
 from ratedistortion.estimators import Estimate
 from ratedistortion.measure import Codes, Measurement, make_measure
 from ratedistortion.models.autoencoder import Functions, Model, make_functions
-from ratedistortion.models.priors import PRIORS
+from ratedistortion.models.gaussian import StandardNormal
 from ratedistortion.settings import Settings
 
 IMAGES, STORED_SCALE, NOISE = 1100, 0.5, 0.8  # more images than are encoded in one block
@@ -35,7 +35,7 @@ def model_of(a: float = A, b: float = B, s: float = S) -> Model:
     return Model(
         jax.tree_util.Partial(with_scale, *map(jnp.float32, encoder)),
         jax.tree_util.Partial(affine, jnp.float32(W), jnp.float32(C)),
-        PRIORS["standard"](jax.random.key(0), 1),
+        StandardNormal(1),
     )
 
 
@@ -43,7 +43,7 @@ def functions(latents: int = 1, scale: float = NOISE) -> Functions:
     settings = Settings(
         dataset="made", likelihood="gaussian", likelihood_scale=scale, latents=latents
     )
-    return make_functions(settings, latents)
+    return make_functions(settings, (latents,))
 
 
 STORED = np.random.default_rng(0).normal(size=(IMAGES, 1)).astype(np.float32) * 2
@@ -283,7 +283,7 @@ def linear_gaussian() -> Any:
         model = Model(
             jax.tree_util.Partial(with_scale, slope, nothing, log_scale),
             jax.tree_util.Partial(affine, gain, nothing),
-            PRIORS["standard"](jax.random.key(0), 3),
+            StandardNormal(3),
         )
         with jax.enable_x64(True):
             return jax.tree.map(np.asarray, compiled(model, images, jnp.int32(0))[0])
@@ -325,7 +325,7 @@ def test_the_optimum_of_a_linear_gaussian_model(linear_gaussian, beta, rate, mse
 @pytest.mark.parametrize("size", [100, 1100])
 def test_blocks_that_divide_the_images_do_not_move_a_bit(measured, monkeypatch, size):
     """1,100 images, taken 1,000 at a time everywhere else."""
-    monkeypatch.setattr(measuring, "_IMAGES", size)
+    monkeypatch.setattr(blocks, "_ROWS", size)
     found, codes = Measure()(model_of())
     np.testing.assert_equal(codes, measured[1])
     for name, value in found._asdict().items():

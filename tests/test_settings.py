@@ -19,7 +19,6 @@ from ratedistortion.settings import (
     Settings,
     differences,
     from_mapping,
-    parse_widths,
     read_config,
 )
 
@@ -39,6 +38,10 @@ OTHER = {
     "likelihood_scale": 0.5,
     "latents": 4,
     "hidden": (64,),
+    "channels": (8, 4),
+    "strides": (1, 2),
+    "components": 7,
+    "levels": 16,
     "epochs": 7,
     "steps": 70,
     "batch_size": 50,
@@ -105,7 +108,7 @@ def test_steps_stand_in_for_epochs():
         ({"warmup": -1}, "warmup must be a whole number of at least 0: got -1."),
         ({"iwae": -1}, "iwae must be a whole number of at least 0: got -1."),
         ({"hidden": (64, 0)}, "hidden must be a whole number of at least 1: got 0."),
-        ({"hidden": 64}, "hidden must be a list of widths: got 64."),
+        ({"hidden": 64}, "hidden must be a list of whole numbers: got 64."),
         ({"steps": 10**8}, "steps must be at most 10,000,000: got 100,000,000."),
         (
             {"betas": tuple(map(float, range(100))), "seeds": 1001},
@@ -187,7 +190,7 @@ def test_text_of_the_shell_and_values_of_toml(values, field, value):
         ({"x": 1}, "here: no setting is called 'x'."),
         ({"betas": "a"}, "betas: cannot read 'a' (item 1 of 1); "),
         ({"betas": 1.0}, "betas must be numbers: 'float' object is not iterable; "),
-        ({"hidden": "64;32"}, "hidden must be widths such as 512,512: got '64;32'."),
+        ({"hidden": "64;32"}, "hidden must be whole numbers such as 512,512: got '64;32'."),
         ({"epochs": {}}, "epochs must be a whole number of at least 1: got {}."),
         ({"runs_at_once": "many"}, "runs_at_once must be auto or a whole number: got 'many'."),
     ],
@@ -217,8 +220,13 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         read_config(tmp_path / "no.toml")
 
 
-def test_widths():
-    assert parse_widths("512, 256") == (512, 256)
+def test_lists_from_text():
+    assert from_mapping({"hidden": "512, 256"}, "options").hidden == (512, 256)
+
+
+def test_every_convolution_has_channels_and_a_stride():
+    with pytest.raises(SettingsError, match="one number for each layer: got 2 and 1"):
+        Settings(channels=(8, 8), strides=(2,))
 
 
 def test_a_manifest_gives_the_settings_back():

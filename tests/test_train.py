@@ -99,12 +99,15 @@ def made_of(rate, log_likelihood) -> Functions:
     return Functions(
         build=lambda key: Model(jnp.array([0.5, -0.5], jnp.float32), (), ()),
         encode=lambda model, x: Posterior(x, 0 * x),
-        rate=rate,
+        draw=lambda model, posterior, noise: posterior.mean + noise,
+        gaussian=unused,
+        log_posterior=unused,
+        rate=lambda model, posterior, noise, z: rate(model, posterior),
         log_likelihood=log_likelihood,
         decode=unused,
         log_prior=unused,
         sample_prior=unused,
-        gaussian_prior=True,
+        standardize=unused,
     )
 
 
@@ -249,7 +252,7 @@ class Real:
             dataset="made", hidden=(4,), latents=2, batch_size=BATCH, steps=STEPS, warmup=0
         )
         source = Source(EXAMPLES, PIXELS, 1.0, False)
-        run = make_run(settings, make_functions(settings, PIXELS), source)
+        run = make_run(settings, make_functions(settings, (PIXELS,)), source)
         self.start = jax.jit(jax.vmap(run.start))
         self.advance = jax.jit(jax.vmap(run.advance, (0, 0, None, None, None)))
 

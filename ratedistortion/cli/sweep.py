@@ -108,7 +108,23 @@ def _choice(names: Any) -> click.Choice:
     help="Standard deviation of the gaussian likelihood.  [default: 1]",
 )
 @option("Model", "--latents", type=int, metavar="COUNT", help="Dimensions of z.  [default: 32]")
-@option("Model", "--hidden", metavar="WIDTHS", help="Hidden layers.  [default: 256,256]")
+@option("Model", "--hidden", metavar="WIDTHS", help="Dense layers.  [default: 256,256]")
+@option("Model", "--channels", metavar="COUNTS", help="Convolutions.  [default: 32,64]")
+@option("Model", "--strides", metavar="STEPS", help="Of the convolutions.  [default: 2,2]")
+@option(
+    "Model",
+    "--components",
+    type=int,
+    metavar="COUNT",
+    help="Of the mixture and vamp priors.  [default: 100]",
+)
+@option(
+    "Model",
+    "--levels",
+    type=int,
+    metavar="COUNT",
+    help="Values of a pixel that the categorical likelihood tells apart.  [default: 256]",
+)
 @option(
     "Training",
     "--epochs",

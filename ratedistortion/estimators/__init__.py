@@ -12,6 +12,7 @@ from ratedistortion.estimators.bounds import (
 from ratedistortion.estimators.estimate import Estimate, estimate
 from ratedistortion.estimators.importance import importance_weighted_nll
 from ratedistortion.estimators.mixture import MixtureTerms, Posteriors, mixture_terms
+from ratedistortion.estimators.subsets import subset_bounds
 
 __all__ = [
     "Estimate",
@@ -23,4 +24,5 @@ __all__ = [
     "marginal_kl_gaussian",
     "mixture_terms",
     "pairwise_kl_upper_bound",
+    "subset_bounds",
 ]

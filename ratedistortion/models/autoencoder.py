@@ -1,15 +1,19 @@
 """One model out of four families: encoder, decoder, prior and likelihood."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ratedistortion.errors import SettingsError
 from ratedistortion.models.decoders import DECODERS
 from ratedistortion.models.encoders import ENCODERS
 from ratedistortion.models.likelihoods import LIKELIHOODS
 from ratedistortion.models.priors import PRIORS
+from ratedistortion.models.sampling import draw_pixels
 from ratedistortion.settings import Settings
 
 
@@ -22,57 +26,131 @@ class Model(NamedTuple):
 
 
 class Posterior(NamedTuple):
-    """A diagonal Gaussian q(z|x) for every image."""
+    """q(z|x) for every image: a diagonal Gaussian, moved by a flow if there is a context."""
 
     mean: Float[Array, "images latents"]
     log_scale: Float[Array, "images latents"]
+    context: Float[Array, "images features"] | None = None
 
 
 class Functions(NamedTuple):
     """What a model can do; every function but `build` takes the parameters first.
 
+    Noise is (images, latents), standard normal; z is what `draw` makes of it.
+
     Attributes:
-        build: key -> Model.
+        build: key -> Model; raises SettingsError where the families do not go together.
         encode: x (images, dimensions) -> Posterior.
-        rate: Posterior -> KL(q || p) in nats, (images,), exact.
+        draw: posterior, noise -> z (images, latents), one code of every posterior.
+        gaussian: -> whether q(z|x) is a diagonal Gaussian, so that I(n;z) can be exact.
+        log_posterior: posterior, z -> log q(z|x) in nats, (images,), at any z.
+        rate: posterior, noise, z -> KL(q || p) in nats, (images,): in closed form where there is
+            one, otherwise log q(z|x) - log p(z), whose mean over noise it is.
         log_likelihood: x, z -> log p(x|z) in nats, (images,).
-        decode: z (images, latents) -> E[x|z], (images, dimensions).
-        log_prior: z -> log p(z) in nats, (images,).
+        decode: z, key -> (images, dimensions): E[x|z], or a draw where pixels depend on pixels.
+        log_prior: z -> log p(z) in nats, (images,), in the precision of z.
         sample_prior: key, count -> z (count, latents).
-        gaussian_prior: Whether p(z) is a standard normal, so that moments bound the marginal KL.
+        standardize: mean, log_scale -> the same Gaussians in coordinates in which p(z) is a
+            standard normal; None where there are none.
     """
 
     build: Callable[[PRNGKeyArray], Model]
     encode: Callable[[Model, Array], Posterior]
-    rate: Callable[[Model, Posterior], Array]
+    draw: Callable[[Model, Posterior, Array], Array]
+    gaussian: Callable[[Model], bool]
+    log_posterior: Callable[[Model, Posterior, Array], Array]
+    rate: Callable[[Model, Posterior, Array, Array], Array]
     log_likelihood: Callable[[Model, Array, Array], Array]
-    decode: Callable[[Model, Array], Array]
+    decode: Callable[[Model, Array, PRNGKeyArray], Array]
     log_prior: Callable[[Model, Array], Array]
     sample_prior: Callable[[Model, PRNGKeyArray, int], Array]
-    gaussian_prior: bool
+    standardize: Callable[[Model, Array, Array], tuple[Array, Array] | None]
 
 
-def make_functions(settings: Settings, dimensions: int) -> Functions:
-    """The functions of the model that `settings` names, for x of `dimensions` numbers."""
-    likelihood = LIKELIHOODS[settings.likelihood](settings.likelihood_scale)
-    make_encoder, make_decoder = ENCODERS[settings.encoder], DECODERS[settings.decoder]
-    make_prior = PRIORS[settings.prior]
+def make_functions(settings: Settings, shape: tuple[int, ...]) -> Functions:
+    """The functions of the model that `settings` names.
+
+    Args:
+        settings: The families' names and their options.
+        shape: (height, width, channels) of an image, or (dimensions,) of a vector. Images come
+            and go flat, (images, dimensions).
+    """
+    likelihood = LIKELIHOODS[settings.likelihood](settings)
+    dimensions = math.prod(shape)
 
     def build(key: PRNGKeyArray) -> Model:
         encoder_key, decoder_key, prior_key = jax.random.split(key, 3)
-        return Model(
-            make_encoder(encoder_key, dimensions, settings.hidden, settings.latents),
-            make_decoder(decoder_key, settings.latents, settings.hidden, dimensions),
-            make_prior(prior_key, settings.latents),
+        model = Model(
+            ENCODERS[settings.encoder](encoder_key, settings, shape),
+            DECODERS[settings.decoder](decoder_key, settings, shape, likelihood.outputs),
+            PRIORS[settings.prior](prior_key, settings, shape),
         )
+        if hasattr(model.prior, "given") and not gaussian(model):
+            raise SettingsError(
+                f"prior {settings.prior} needs an encoder with a Gaussian posterior: got"
+                f" {settings.encoder}; use another prior, such as mixture."
+            )
+        return model
+
+    def draw(model: Model, posterior: Posterior, noise: Array) -> Array:
+        start = posterior.mean + jnp.exp(posterior.log_scale) * noise
+        return start if gaussian(model) else model.encoder.flow(start, posterior.context)
+
+    def gaussian(model: Model) -> bool:
+        return not hasattr(model.encoder, "flow")
+
+    def log_posterior(model: Model, posterior: Posterior, z: Array) -> Array:
+        start = z if gaussian(model) else model.encoder.unflow(z, posterior.context)
+        return _log_normal((start - posterior.mean) * jnp.exp(-posterior.log_scale), posterior)
+
+    def prior_of(model: Model, dtype: Any) -> Any:
+        prior = model.prior
+        if hasattr(prior, "given"):
+            prior = prior.given(model.encoder)
+        return jax.tree.map(lambda leaf: leaf.astype(dtype), prior)
+
+    def standardize(model: Model, mean: Array, log_scale: Array) -> tuple[Array, Array] | None:
+        prior = prior_of(model, mean.dtype)
+        return prior.standardize(mean, log_scale) if hasattr(prior, "standardize") else None
+
+    def rate(model: Model, posterior: Posterior, noise: Array, z: Array) -> Array:
+        standard = standardize(model, posterior.mean, posterior.log_scale)
+        if standard is None or not gaussian(model):
+            return _log_normal(noise, posterior) - log_prior(model, z)
+        mean, log_scale = standard
+        return 0.5 * jnp.sum(mean**2 + jnp.expm1(2 * log_scale) - 2 * log_scale, axis=-1)
+
+    def log_prior(model: Model, z: Array) -> Array:
+        return prior_of(model, z.dtype).log_density(z)
+
+    def parameters(model: Model, z: Array, x: Array | None) -> Array:
+        inputs = (z, x) if x is not None else (z,)
+        return model.decoder(*inputs).reshape(-1, dimensions, likelihood.outputs)
+
+    def log_likelihood(model: Model, x: Array, z: Array) -> Array:
+        autoregressive = getattr(model.decoder, "autoregressive", False)
+        return likelihood.log_density(x, parameters(model, z, x if autoregressive else None))
+
+    def decode(model: Model, z: Array, key: PRNGKeyArray) -> Array:
+        if not getattr(model.decoder, "autoregressive", False):
+            return likelihood.mean(parameters(model, z, None))
+        return draw_pixels(model.decoder, likelihood, z, key, dimensions)
 
     return Functions(
         build=build,
         encode=lambda model, x: Posterior(*model.encoder(x)),
-        rate=lambda model, posterior: model.prior.rate(*posterior),
-        log_likelihood=lambda model, x, z: likelihood.log_density(x, model.decoder(z)),
-        decode=lambda model, z: likelihood.mean(model.decoder(z)),
-        log_prior=lambda model, z: model.prior.log_density(z),
-        sample_prior=lambda model, key, count: model.prior.sample(key, count),
-        gaussian_prior=settings.prior == "standard",
+        draw=draw,
+        gaussian=gaussian,
+        log_posterior=log_posterior,
+        rate=rate,
+        log_likelihood=log_likelihood,
+        decode=decode,
+        log_prior=log_prior,
+        sample_prior=lambda model, key, count: prior_of(model, jnp.float32).sample(key, count),
+        standardize=standardize,
     )
+
+
+def _log_normal(noise: Array, posterior: Posterior) -> Array:
+    """log q(z|x) of the code that this noise makes; a flow here changes no volume."""
+    return -jnp.sum(0.5 * noise**2 + posterior.log_scale + 0.5 * math.log(2 * math.pi), axis=-1)

@@ -1,24 +1,30 @@
-"""Decoders: a code z -> the parameters of p(x|z), one real number per dimension of x.
+"""Decoders: a code z -> the parameters of p(x|z), `outputs` real numbers per dimension of x.
 
-A member is `build(key, latents, hidden, dimensions)`: a pytree that maps (images, latents) to
-(images, dimensions). Flax is imported when a member is built.
+A member is `build(key, settings, shape, outputs)`: a pytree that maps (images, latents) to
+(images, dimensions * outputs), the outputs of a dimension side by side. One with the attribute
+`autoregressive` is called with (z, x), and its numbers for dimension i of the flat image depend
+on z and on the dimensions before i only. `shape` is (height, width, channels), or (dimensions,).
+Flax is imported when a member is built.
 """
 
+import math
 from typing import Any
 
+from ratedistortion.settings import Settings
 
-def linear(key: Any, latents: int, hidden: tuple[int, ...], dimensions: int) -> Any:
+
+def linear(key: Any, settings: Settings, shape: tuple[int, ...], outputs: int) -> Any:
     """One affine map; `hidden` is not used."""
     from ratedistortion.models.layers import Mlp
 
-    return Mlp(key, latents, (), dimensions)
+    return Mlp(key, settings.latents, (), math.prod(shape) * outputs)
 
 
-def mlp(key: Any, latents: int, hidden: tuple[int, ...], dimensions: int) -> Any:
+def mlp(key: Any, settings: Settings, shape: tuple[int, ...], outputs: int) -> Any:
     """A network of `hidden` sigmoid linear layers, in reverse order."""
     from ratedistortion.models.layers import Mlp
 
-    return Mlp(key, latents, hidden[::-1], dimensions)
+    return Mlp(key, settings.latents, settings.hidden[::-1], math.prod(shape) * outputs)
 
 
 DECODERS = {"linear": linear, "mlp": mlp}

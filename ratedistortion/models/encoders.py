@@ -1,25 +1,31 @@
 """Encoders: x -> mean and log scale of the Gaussian posterior q(z|x).
 
-A member is `build(key, dimensions, hidden, latents)`: a pytree that, called with x of shape
-(images, dimensions), returns the mean and the log of the standard deviation, each (images,
-latents). Flax is imported when a member is built, so that the names can be read at no cost.
+A member is `build(key, settings, shape)`: a pytree that, called with x of shape (images,
+dimensions), returns the mean and the log of the standard deviation, each (images, latents). One
+whose posterior is not Gaussian returns a context (images, features) as well, and has
+`flow(start, context)`, which moves draws of that Gaussian to codes without a change of volume,
+and `unflow(z, context)`, its inverse. `shape` is (height, width, channels), or (dimensions,).
+Flax is imported when a member is built, so that the names can be read at no cost.
 """
 
+import math
 from typing import Any
 
+from ratedistortion.settings import Settings
 
-def linear(key: Any, dimensions: int, hidden: tuple[int, ...], latents: int) -> Any:
+
+def linear(key: Any, settings: Settings, shape: tuple[int, ...]) -> Any:
     """A mean that is affine in x and one log scale for all x; `hidden` is not used."""
     from ratedistortion.models.layers import LinearEncoder
 
-    return LinearEncoder(key, dimensions, latents)
+    return LinearEncoder(key, math.prod(shape), settings.latents)
 
 
-def mlp(key: Any, dimensions: int, hidden: tuple[int, ...], latents: int) -> Any:
+def mlp(key: Any, settings: Settings, shape: tuple[int, ...]) -> Any:
     """A network of `hidden` sigmoid linear layers for the mean and the log scale."""
     from ratedistortion.models.layers import MlpEncoder
 
-    return MlpEncoder(key, dimensions, hidden, latents)
+    return MlpEncoder(key, math.prod(shape), settings.hidden, settings.latents)
 
 
 ENCODERS = {"linear": linear, "mlp": mlp}

@@ -1,4 +1,4 @@
-"""The standard normal prior."""
+"""Gaussian priors, whose rate is a closed form."""
 
 import math
 
@@ -18,12 +18,38 @@ class StandardNormal(nnx.Module):
         """log p(z) in nats, summed over the latent dimensions."""
         return -0.5 * jnp.sum(z**2 + math.log(2 * math.pi), axis=-1)
 
-    def rate(
+    def standardize(
         self, mean: Float[Array, "images latents"], log_scale: Float[Array, "images latents"]
-    ) -> Float[Array, "images"]:
-        """KL(N(mean, scale^2) || N(0, I)) in nats, exact (Kingma and Welling 2014, appendix B)."""
-        return 0.5 * jnp.sum(mean**2 + jnp.expm1(2 * log_scale) - 2 * log_scale, axis=-1)
+    ) -> tuple[Float[Array, "images latents"], Float[Array, "images latents"]]:
+        """The Gaussians as they are."""
+        return mean, log_scale
 
     def sample(self, key: PRNGKeyArray, count: int) -> Float[Array, "codes latents"]:
         """Independent draws from p(z)."""
         return jax.random.normal(key, (count, self.latents), jnp.float32)
+
+
+class DiagonalNormal(nnx.Module):
+    """p(z) = N(mean, scale^2), both learned, for every dimension; N(0, I) at the start."""
+
+    def __init__(self, latents: int) -> None:
+        self.mean = nnx.Param(jnp.zeros((1, latents), jnp.float32))
+        self.log_scale = nnx.Param(jnp.zeros((1, latents), jnp.float32))
+
+    def log_density(self, z: Float[Array, "codes latents"]) -> Float[Array, "codes"]:
+        """log p(z) in nats, summed over the latent dimensions."""
+        log_scale = self.log_scale[...]
+        standard = (z - self.mean[...]) * jnp.exp(-log_scale)
+        return -jnp.sum(0.5 * standard**2 + log_scale + 0.5 * math.log(2 * math.pi), axis=-1)
+
+    def standardize(
+        self, mean: Float[Array, "images latents"], log_scale: Float[Array, "images latents"]
+    ) -> tuple[Float[Array, "images latents"], Float[Array, "images latents"]]:
+        """The Gaussians seen from p(z): moved by its mean, measured in its scale."""
+        own = self.log_scale[...]
+        return (mean - self.mean[...]) * jnp.exp(-own), log_scale - own
+
+    def sample(self, key: PRNGKeyArray, count: int) -> Float[Array, "codes latents"]:
+        """Independent draws from p(z)."""
+        noise = jax.random.normal(key, (count, self.mean.shape[-1]), jnp.float32)
+        return self.mean[...] + jnp.exp(self.log_scale[...]) * noise

@@ -50,7 +50,7 @@ def training(hidden: int, runs: int, steps: int) -> None:
         engine = Engine(settings, data, Plan(batching, count, runs, 1), devices)
         return lambda: list(engine.train(ids))[-1].state
 
-    functions = make_functions(settings, PIXELS)
+    functions = make_functions(settings, (PIXELS,))
     run = make_run(settings, functions, Source(IMAGES, PIXELS, 1.0, False))
     arguments = Arguments(jnp.float32(1), jnp.float32(1e-3), jnp.int32(0))
     step, images = jax.jit(run.advance, donate_argnums=0), jnp.asarray(pixels)
