@@ -17,7 +17,7 @@ from ratedistortion.measure import Codes, Measurement, make_measure
 from ratedistortion.models.autoencoder import make_functions
 from ratedistortion.plan import Plan, RunId
 from ratedistortion.settings import Settings
-from ratedistortion.train import Arguments, Source, TrainState, make_run
+from ratedistortion.train import Arguments, Source, TrainState, make_run, selected
 
 # Long enough that the host's part costs nothing, short enough that a signal is soon heard.
 _BLOCK_SECONDS = 1.0
@@ -149,43 +149,13 @@ class Engine:
             for name, value in results.items()
         }
 
-    def history(self, runs: Sequence[RunId], state: TrainState) -> list[dict[str, Any]]:
-        """The loss curve of every run: mean D and R in nats per image over shares of the steps.
-
-        `steps` is where each share ends; from where a run diverged on, D and R are None.
-        """
-        points = state.history.shape[1]
-        share = np.arange(self.steps, dtype=np.int64) * points // self.steps
-        counts = np.bincount(share, minlength=points)
-        used = counts > 0
-        curves = []
-        for run, sums, end in zip(
-            runs, np.asarray(state.history), self.diverged_at(runs, state), strict=False
-        ):
-            good = np.bincount(share[:end], minlength=points)[used]
-            means = sums[used] / np.where(good, good, np.nan)[:, None]
-            # A run that diverged has no loss from then on: None.
-            distortion, rate = (
-                [float(mean) if n else None for mean, n in zip(column, good, strict=True)]
-                for column in means.T
-            )
-            curves.append({
-                "beta": run.beta, "seed": run.seed, "steps": np.cumsum(counts)[used].tolist(),
-                "distortion": distortion, "rate": rate,
-            })  # fmt: skip
-        return curves
-
-    def diverged_at(self, runs: Sequence[RunId], state: TrainState) -> list[int | None]:
-        """The step at which each run stopped being finite, None where it never did."""
-        steps = np.asarray(state.diverged_at)[: len(runs)].tolist()
-        return [step if step >= 0 else None for step in steps]
-
     def _arguments(self, runs: Sequence[RunId]) -> Arguments:
         padded = [*runs, *[runs[-1]] * (self.plan.width - len(runs))]
         columns = Arguments(
             beta=jnp.array([run.beta for run in padded], jnp.float32),
             learning_rate=jnp.full(len(padded), self.settings.learning_rate, jnp.float32),
             seed=jnp.array([run.seed for run in padded], jnp.int32),
+            target_rate=jnp.array([run.target_rate or 0.0 for run in padded], jnp.float32),
         )
         return jax.device_put(columns, self._spread)
 
@@ -242,7 +212,7 @@ class Engine:
 
         with jax.default_matmul_precision("highest"):
             return self._spread_over_devices(local, P("runs"), P("runs"), P(), P())(
-                state.model, arguments.seed, images, lane
+                selected(state), arguments.seed, images, lane
             )
 
     def _pictures(self, state, arguments, images) -> dict[str, jax.Array]:
@@ -264,7 +234,7 @@ class Engine:
             return lax.map(lambda pair: one(pair[0], pair[1], images), (model, seed))
 
         return self._spread_over_devices(local, P("runs"), P("runs"), P())(
-            state.model, arguments.seed, images
+            selected(state), arguments.seed, images
         )
 
 
@@ -273,7 +243,8 @@ def describe(settings: Settings, data: Dataset):
     examples, dimensions = data.train.shape
     functions = make_functions(settings, data.shape)
     run = make_run(settings, functions, Source(examples, dimensions, data.scale, data.dynamic))
-    state = jax.eval_shape(run.start, Arguments(jnp.float32(0), jnp.float32(0), jnp.int32(0)))
+    zero = jnp.float32(0)
+    state = jax.eval_shape(run.start, Arguments(zero, zero, jnp.int32(0), zero))
     state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
     # The state, its successor, the gradient, and the activations of a few layers.
     widest = max(dimensions, settings.latents, *settings.hidden, 1)

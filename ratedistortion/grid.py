@@ -1,4 +1,4 @@
-"""The grammar of `--betas`: lists, logarithmic and linear ranges, files."""
+"""The grammar of `--betas` and `--target-rates`: lists, log and linear ranges, files."""
 
 import math
 import re
@@ -9,40 +9,43 @@ from ratedistortion.errors import SettingsError
 _RANGE = re.compile(r"([^:]*):([^:]*):(log|lin)(\d+)")
 # More would take the machine down before anything could be refused.
 MOST_RUNS = 100_000
-_MOST_BETA = 3e38  # beyond, float32 is infinite
+_MOST = 3e38  # beyond, float32 is infinite
 _EXAMPLES = "write a list such as 0.1,1,4, a range such as 0.01:10:log16 or 0:4:lin5, or @FILE"
 
 
-def parse_betas(text: str) -> tuple[float, ...]:
-    """Reads a grid of beta, the weight of the rate in the loss D + beta R.
+def parse_grid(text: str, name: str = "betas") -> tuple[float, ...]:
+    """Reads a grid of numbers that are at least 0.
 
     Args:
         text: Items separated by commas. An item is a number, `LOW:HIGH:logCOUNT` (evenly spaced
             in log beta, ends included) or `LOW:HIGH:linCOUNT`. `@FILE` reads the items from a
             file, separated by commas or lines, with `#` comments.
+        name: What to call the grid in an error.
 
     Returns:
         The values in the order given. Range points are rounded to 6 significant digits, so that
-        the beta that is printed is the beta that was trained.
+        the number that is printed is the one that was trained.
 
     Raises:
-        SettingsError: If an item cannot be read, or `check_betas` refuses the values.
+        SettingsError: If an item cannot be read, or `check_grid` refuses the values.
     """
     if text.startswith("@"):
         try:
             lines = Path(text[1:]).read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError) as error:  # not UTF-8, or a name with a null byte
-            raise SettingsError(f"betas: cannot read the file {text[1:]}: {error}.") from error
+            raise SettingsError(f"{name}: cannot read the file {text[1:]}: {error}.") from error
         text = ",".join(part for line in lines if (part := line.split("#")[0].strip(", \t")))
     items = [item.strip() for item in text.split(",")] if text.strip() else []
-    return check_betas(value for n, item in enumerate(items) for value in _parse(item, n, items))
+    values = (value for n, item in enumerate(items) for value in _parse(name, item, n, items))
+    return check_grid(values, name)
 
 
-def check_betas(values) -> tuple[float, ...]:
+def check_grid(values, name: str = "betas") -> tuple[float, ...]:
     """Refuses an empty grid and values that are negative, not finite or given twice.
 
     Args:
         values: Numbers, in any iterable.
+        name: What to call the grid in an error.
 
     Returns:
         The same values as a tuple of floats.
@@ -51,41 +54,43 @@ def check_betas(values) -> tuple[float, ...]:
         SettingsError: Naming the first item at fault and its place.
     """
     try:
-        betas = tuple(float(value) + 0.0 for value in values)  # -0 becomes 0
+        numbers = tuple(float(value) + 0.0 for value in values)  # -0 becomes 0
     except (TypeError, ValueError, OverflowError) as error:
-        raise SettingsError(f"betas must be numbers: {error}; {_EXAMPLES}.") from None
-    if not betas:
-        raise SettingsError(f"betas must have at least one value: got none; {_EXAMPLES}.")
+        raise SettingsError(f"{name} must be numbers: {error}; {_EXAMPLES}.") from None
+    if not numbers:
+        raise SettingsError(f"{name} must have at least one value: got none; {_EXAMPLES}.")
     before: set[float] = set()
-    for n, beta in enumerate(betas):
-        place = f"(item {n + 1} of {len(betas)})"
-        if not 0 <= beta <= _MOST_BETA:  # nan is not either
-            raise SettingsError(f"betas must be finite and at least 0: got {beta:g} {place}.")
-        if beta in before:
-            raise SettingsError(f"betas must differ from one another: got {beta:g} twice {place}.")
-        before.add(beta)
-    return betas
+    for n, number in enumerate(numbers):
+        place = f"(item {n + 1} of {len(numbers)})"
+        if not 0 <= number <= _MOST:  # nan is not either
+            raise SettingsError(f"{name} must be finite and at least 0: got {number:g} {place}.")
+        if number in before:
+            raise SettingsError(
+                f"{name} must differ from one another: got {number:g} twice {place}."
+            )
+        before.add(number)
+    return numbers
 
 
-def _parse(item: str, n: int, items: list[str]) -> list[float]:
+def _parse(name: str, item: str, n: int, items: list[str]) -> list[float]:
     place = f"(item {n + 1} of {len(items)})"
     try:
         if not (match := _RANGE.fullmatch(item)):
             return [float(item)]
         low, high, count = float(match[1]), float(match[2]), int(match[4])
     except ValueError:
-        raise SettingsError(f"betas: cannot read {item!r} {place}; {_EXAMPLES}.") from None
+        raise SettingsError(f"{name}: cannot read {item!r} {place}; {_EXAMPLES}.") from None
     logarithmic = match[3] == "log"
     if not (math.isfinite(low) and math.isfinite(high)) or count < 2 or low >= high:
         raise SettingsError(
-            "betas: a range needs LOW < HIGH, both finite, and at least 2 points:"
+            f"{name}: a range needs LOW < HIGH, both finite, and at least 2 points:"
             f" got {item!r} {place}."
         )
     if logarithmic and low <= 0:
-        raise SettingsError(f"betas: a log range must start above 0: got {item!r} {place}.")
+        raise SettingsError(f"{name}: a log range must start above 0: got {item!r} {place}.")
     if count > MOST_RUNS:
         raise SettingsError(
-            f"betas: a range has at most {MOST_RUNS:,} points: got {item!r} {place}."
+            f"{name}: a range has at most {MOST_RUNS:,} points: got {item!r} {place}."
         )
     fractions = [k / (count - 1) for k in range(count)]
     if logarithmic:

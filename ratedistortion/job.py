@@ -15,8 +15,9 @@ from ratedistortion.datasets import Dataset
 from ratedistortion.devices import find_devices, free_memory
 from ratedistortion.engine import PICTURES, Block, Engine, describe, leaves
 from ratedistortion.errors import Interrupted, RunDirectoryError, Stopped
+from ratedistortion.outcomes import loss_curves, outcomes
 from ratedistortion.plan import Plan, RunId, all_runs, make_plan, stored_plan
-from ratedistortion.rows import row, row_names
+from ratedistortion.rows import row, row_name, row_names
 from ratedistortion.rundir import RunDirectory
 from ratedistortion.settings import Settings
 from ratedistortion.summary import finished
@@ -64,8 +65,9 @@ def sweep(
             "event": "plan",
             "runs": len(all_runs(settings)),
             "steps": engine.steps,
-            "lowest": min(settings.betas),
-            "highest": max(settings.betas),
+            "grid": "target rate" if settings.target_rates else "beta",
+            "lowest": min(settings.target_rates or settings.betas),
+            "highest": max(settings.target_rates or settings.betas),
             **manifest["plan"],
         }
     )
@@ -87,7 +89,7 @@ def sweep(
     kept = {
         name: manifest[name] for name in ("settings", "versions", "device", "data_sha256", "plan")
     }
-    directory.write_images(_all_pictures(settings, data, [pictures for _, pictures in results]))
+    directory.write_images(_all_pictures(data, results))
     directory.write_table(table.write(rows, kept))
     summary = {
         "seconds": time.perf_counter() - began,
@@ -141,11 +143,13 @@ def _one_chunk(
     assert state is not None
 
     rows, began, compiled = [], time.perf_counter(), engine.compile_seconds
-    diverged = dict(zip(runs, engine.diverged_at(runs, state), strict=True))
+    ended = outcomes(runs, state)
     for measured in engine.measure(runs, state):
-        rows.append(row(engine, measured, diverged[measured.run]))
+        rows.append(row(engine, measured, ended[measured.run]))
         if engine.settings.save_posteriors:
-            name = f"beta={measured.run.beta!r},seed={measured.run.seed},split={measured.split}"
+            target = measured.run.target_rate
+            point = f"beta={measured.run.beta!r}" if target is None else f"target_rate={target!r}"
+            name = f"{point},seed={measured.run.seed},split={measured.split}"
             data = engine.data.splits[measured.split] * np.float32(engine.data.scale)
             directory.write_posterior(name, {**measured.codes._asdict(), "data": data})
         report({"event": "measured", "chunk": chunk, "rows": len(rows), "of": 2 * len(runs)})
@@ -153,11 +157,12 @@ def _one_chunk(
     pictures = engine.pictures(runs, state)
     times["measure_seconds"] += time.perf_counter() - began - (engine.compile_seconds - compiled)
     order = row_names(runs)
-    rows.sort(key=lambda row: order.index((row["beta"], row["seed"], row["split"])))
-    for curve in engine.history(runs, state):
+    rows.sort(key=lambda row: order.index(row_name(row)))
+    for curve in loss_curves(runs, state, engine.steps):
         directory.log({"event": "loss", **curve})
-    for run, step in diverged.items():
-        if step is not None:
+    for run, outcome in ended.items():
+        if outcome.diverged_at is not None:
+            step = outcome.diverged_at
             event = {"event": "diverged", **dataclasses.asdict(run), "step": step}
             directory.log(event)
             report(event)
@@ -190,7 +195,7 @@ def _belongs(
     """Whether a stored result is that of these runs on data of this shape."""
     values, pictures = result
     try:
-        rows = [(row["beta"], row["seed"], row["split"]) for row in values["rows"]]
+        rows = [row_name(row) for row in values["rows"]]
         shapes = [pictures[name].shape for name in ("reconstructions", "samples")]
     except (KeyError, TypeError):
         return False
@@ -250,13 +255,14 @@ def _check_surroundings(
 
 
 def _all_pictures(
-    settings: Settings, data: Dataset, chunks: list[dict[str, np.ndarray]]
+    data: Dataset, results: list[tuple[dict[str, Any], dict[str, np.ndarray]]]
 ) -> dict[str, np.ndarray]:
-    runs: tuple[RunId, ...] = all_runs(settings)
     originals = data.splits["test"][:PICTURES] * np.float32(data.scale)
+    chunks = [pictures for _, pictures in results]
+    runs = [row for values, _ in results for row in values["rows"] if row["split"] == "test"]
     return {
         "originals": originals.reshape(-1, *data.shape),
         **{name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]},
-        "beta": np.array([run.beta for run in runs]),
-        "seed": np.array([run.seed for run in runs]),
+        "beta": np.array([row["beta"] for row in runs]),
+        "seed": np.array([row["seed"] for row in runs]),
     }

@@ -13,10 +13,17 @@ _MOST_RUNS = 64
 
 @dataclasses.dataclass(frozen=True)
 class RunId:
-    """One training run of a sweep."""
+    """One training run of a sweep.
+
+    Attributes:
+        beta: The weight of the rate, or what it starts from on the way to the target rate.
+        seed: Of the parameters, the minibatches and the noise.
+        target_rate: None where the loss is D + beta R.
+    """
 
     beta: float
     seed: int
+    target_rate: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +49,12 @@ class Plan:
 
 def all_runs(settings: Settings) -> tuple[RunId, ...]:
     """Every run of a sweep, in the order of the table's rows."""
-    return tuple(RunId(beta, seed) for beta in settings.betas for seed in range(settings.seeds))
+    points = [(beta, None) for beta in settings.betas]
+    if settings.target_rates:
+        points = [(1.0, target) for target in settings.target_rates]
+    return tuple(
+        RunId(beta, seed, target) for beta, target in points for seed in range(settings.seeds)
+    )
 
 
 def make_plan(

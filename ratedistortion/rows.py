@@ -5,21 +5,33 @@ from collections.abc import Sequence
 from typing import Any
 
 from ratedistortion.engine import Engine, Measured
+from ratedistortion.outcomes import Outcome
 from ratedistortion.plan import RunId
 
 
 def row_names(runs: Sequence[RunId]) -> list[tuple[float, int, str]]:
-    """What tells the rows of a table apart, in their order."""
-    return [(run.beta, run.seed, split) for run in runs for split in ("train", "test")]
+    """What tells the rows of a table apart, in their order: target rate or beta, seed, split."""
+    points = [run.beta if run.target_rate is None else run.target_rate for run in runs]
+    return [
+        (point, run.seed, split)
+        for point, run in zip(points, runs, strict=True)
+        for split in ("train", "test")
+    ]
 
 
-def row(engine: Engine, measured: Measured, diverged_at: int | None) -> dict[str, Any]:
+def row_name(row: dict[str, Any]) -> tuple[float, int, str]:
+    """What tells this row apart."""
+    point = row["beta"] if row["target_rate"] is None else row["target_rate"]
+    return point, row["seed"], row["split"]
+
+
+def row(engine: Engine, measured: Measured, outcome: Outcome) -> dict[str, Any]:
     """The row of one run on one split: column -> value, None for a missing number.
 
     Args:
         engine: What measured it.
         measured: What was measured.
-        diverged_at: The step at which the run stopped being finite, None if it never did.
+        outcome: How the run ended.
     """
     settings, run, m = engine.settings, measured.run, measured.measurement
     count = len(engine.data.splits[measured.split])
@@ -27,7 +39,7 @@ def row(engine: Engine, measured: Measured, diverged_at: int | None) -> dict[str
     values = {
         "dataset": settings.dataset,
         "split": measured.split,
-        "beta": run.beta,
+        "beta": outcome.beta,
         "seed": run.seed,
         "encoder": settings.encoder,
         "decoder": settings.decoder,
@@ -37,13 +49,16 @@ def row(engine: Engine, measured: Measured, diverged_at: int | None) -> dict[str
         "dimensions": math.prod(engine.data.shape),
         "examples": count,
         "steps": engine.steps,
-        "status": "ok" if diverged_at is None else "diverged",
-        "diverged_at_step": diverged_at,
+        "status": "ok" if outcome.diverged_at is None else "diverged",
+        "diverged_at_step": outcome.diverged_at,
         "log_examples": math.log(count),
         "saturated": bool(m.mutual_information.value > math.log(count) - 1) if finite else None,
         "active_units": int(m.active_units) if finite else None,
         "codes": min(settings.codes, count),
         "information_kind": engine.information_kind,
+        "target_rate": run.target_rate,
+        "free_bits": settings.free_bits,
+        "selected_step": outcome.selected_step,
     }
     for name, value in m._asdict().items():
         if isinstance(value, tuple):

@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.grid import MOST_RUNS, check_betas, parse_betas
+from ratedistortion.grid import MOST_RUNS, check_grid, parse_grid
 
 BINARIZE = ("none", "threshold", "static", "dynamic")
 BATCHING = ("auto", "vmap", "map")
 DEVICES = ("auto", "cpu", "gpu")
 PRECISIONS = ("default", "high", "highest")
+SELECT = ("last", "best")
 
 # How a sweep is carried out rather than what it computes: a finished or stopped run directory
 # is continued whatever these say, except that a stored chunk plan wins.
 ENGINE_FIELDS = ("device", "batching", "runs_at_once", "data_dir", "download")
 
+_NUMBERS = ("likelihood_scale", "learning_rate", "free_bits")
 _LISTS = ("hidden", "channels", "strides")
 _MOST = 10_000_000  # of anything that is counted, which keeps 200 times a step in 32 bits
 
@@ -28,8 +30,9 @@ _MOST = 10_000_000  # of anything that is counted, which keeps 200 times a step 
 class Settings:
     """A sweep over beta of one latent-variable model on one data set.
 
-    The loss of every run is D + beta R, in nats per image. Fields have the names of the options
-    of `rd-sweep`, with underscores.
+    The loss of every run is D + beta R, in nats per image; `target_rates` stand in for `betas`,
+    and beta is then found with R. Fields have the names of the options of `rd-sweep`, with
+    underscores.
 
     Raises:
         SettingsError: On construction, if a value cannot be used; the text names the field, what
@@ -41,7 +44,8 @@ class Settings:
     download: bool = False
     binarize: str | None = None
     max_examples: int | None = None
-    betas: tuple[float, ...] = parse_betas("0.01:10:log12")
+    betas: tuple[float, ...] = parse_grid("0.01:10:log12")
+    target_rates: tuple[float, ...] = ()
     seeds: int = 1
     encoder: str = "mlp"
     decoder: str = "mlp"
@@ -59,6 +63,8 @@ class Settings:
     batch_size: int = 100
     learning_rate: float = 2e-3
     warmup: int = 0
+    free_bits: float = 0.0
+    select: str = "last"
     codes: int = 10_000
     iwae: int = 0
     save_posteriors: bool = False
@@ -80,7 +86,9 @@ class Settings:
             raise SettingsError("epochs and steps exclude each other: give one of them.")
         if self.epochs is None and self.steps is None:
             _set(self, "epochs", 100 if alone else 20)
-        _set(self, "betas", check_betas(self.betas))
+        _set(self, "betas", check_grid(self.betas))
+        if self.target_rates:
+            _set(self, "target_rates", check_grid(self.target_rates, "target_rates"))
         for name in _LISTS:
             value = getattr(self, name)
             if not isinstance(value, list | tuple):
@@ -103,9 +111,11 @@ class Settings:
         for name in ("seeds", "latents", "batch_size", "codes", "components"):
             _whole(name, getattr(self, name), at_least=1)
         _whole("levels", self.levels, at_least=2)
-        if len(self.betas) * self.seeds > MOST_RUNS:
+        grid = "target_rates" if self.target_rates else "betas"
+        points = len(getattr(self, grid))
+        if points * self.seeds > MOST_RUNS:
             raise SettingsError(
-                f"betas and seeds: a sweep has at most {MOST_RUNS:,} runs: got {len(self.betas):,}"
+                f"{grid} and seeds: a sweep has at most {MOST_RUNS:,} runs: got {points:,}"
                 f" times {self.seeds:,}."
             )
         for name in ("epochs", "steps", "max_examples", "runs_at_once"):
@@ -113,17 +123,19 @@ class Settings:
                 _whole(name, getattr(self, name), at_least=1)
         for name in ("warmup", "iwae"):
             _whole(name, getattr(self, name), at_least=0)
-        for name in ("likelihood_scale", "learning_rate"):
-            value = getattr(self, name)
+        for name in _NUMBERS:
+            value, zero = getattr(self, name), name == "free_bits"
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not 0 < value < 3e38:  # float32's infinity
-                raise SettingsError(f"{name} must be finite and above 0: got {value!r}.")
+            if not number or not (0 < value < 3e38 or zero and value == 0):  # float32's infinity
+                least = "at least" if zero else "above"
+                raise SettingsError(f"{name} must be finite and {least} 0: got {value!r}.")
             _set(self, name, float(value))
         for name, choices in (
             ("binarize", BINARIZE),
             ("batching", BATCHING),
             ("device", DEVICES),
             ("precision", PRECISIONS),
+            ("select", SELECT),
         ):
             if getattr(self, name) not in choices:
                 raise SettingsError(
@@ -168,16 +180,18 @@ def from_mapping(values: dict[str, Any], source: str) -> Settings:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {close[0]}?" if close else "."
             raise SettingsError(f"{source}: no setting is called {name!r}{hint}")
-    if isinstance(values.get("betas"), str):
-        values["betas"] = parse_betas(values["betas"])
-    elif "betas" in values:
-        values["betas"] = check_betas(values["betas"])
+    for name in ("betas", "target_rates"):
+        if isinstance(values.get(name), str):
+            values[name] = parse_grid(values[name], name)
+        elif name in values:
+            empty = name == "target_rates" and not values[name]
+            values[name] = () if empty else check_grid(values[name], name)
     for name in _LISTS:
         if isinstance(values.get(name), str):
             values[name] = _parse_numbers(name, values[name])
         elif isinstance(values.get(name), list):
             values[name] = tuple(values[name])
-    for name in ("likelihood_scale", "learning_rate"):
+    for name in _NUMBERS:
         if type(values.get(name)) is int:
             values[name] = float(values[name])
     if isinstance(text := values.get("runs_at_once"), str):

@@ -64,6 +64,9 @@ _COLUMNS = (
     ("leave_one_out_se", "float?", NATS, "standard error of it"),
     ("nll_iwae", "float?", NATS, "importance-weighted upper bound of -log p(x), with --iwae"),
     ("nll_iwae_se", "float?", NATS, "standard error of it"),
+    ("target_rate", "float?", NATS, "rate that was asked for; beta is then what it took"),
+    ("free_bits", "float?", NATS, "rate of every latent that the loss does not count"),
+    ("selected_step", "int?", "steps", "where held-out loss was lowest, with --select best"),
 )  # fmt: skip
 
 COLUMNS = tuple(name for name, *_ in _COLUMNS)

@@ -1,5 +1,6 @@
 """One training run as a pure function; nothing here knows that there are many."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,10 +10,16 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from ratedistortion.errors import SettingsError
 from ratedistortion.models.autoencoder import Functions, Model
 from ratedistortion.settings import Settings
 
 HISTORY_POINTS = 200
+# An error of one nat or more moves log beta by this much in a whole run, at the pace of the
+# learning rate: from 1 to any beta that is of use in a tenth of the steps.
+_DUAL_SHARE, _MOST_LOG_BETA = 60.0, math.log(1e3)
+# How often held-out images are looked at, and how many at most: less than a tenth of the time.
+_LOOKS, _MOST_HELD_OUT = 50, 5000
 
 
 class Source(NamedTuple):
@@ -30,6 +37,15 @@ class Arguments(NamedTuple):
     beta: Float[Array, ""]
     learning_rate: Float[Array, ""]
     seed: Int[Array, ""]
+    target_rate: Float[Array, ""]
+
+
+class Best(NamedTuple):
+    """The parameters with the lowest loss on images held out, that loss, and the steps before."""
+
+    model: Model
+    loss: Float[Array, ""]
+    step: Int[Array, ""]
 
 
 class TrainState(NamedTuple):
@@ -40,12 +56,16 @@ class TrainState(NamedTuple):
         optimizer: The state of Adam.
         diverged_at: The step at which a loss or gradient was not finite, -1 while all are.
         history: Row [k, :] sums D and R in nats per image over the k-th share of the steps.
+        log_beta: Where a target rate is asked for: log of the weight that R now has.
+        best: What `--select best` keeps; None without it.
     """
 
     model: Model
     optimizer: optax.OptState
     diverged_at: Int[Array, ""]
     history: Float[Array, "points 2"]
+    log_beta: Float[Array, ""]
+    best: Best | None
 
 
 class Run(NamedTuple):
@@ -67,10 +87,14 @@ class Run(NamedTuple):
 def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
     """Does all that is static about a run, and returns its two pure functions.
 
-    The loss is D + beta R. Adam; the learning rate falls to zero along a cosine; beta rises
-    linearly from zero over `settings.warmup` steps. Minibatches and noise depend on (seed, step)
-    alone: every beta of a seed sees the same. A run whose loss or gradient stops being finite
-    takes no step from then on: it keeps the finite parameters that it had.
+    The loss is D + beta R. With target rates it is D at R = target: beta is the multiplier of that
+    constraint, found by dual ascent beside the parameters, as the penalty |R - target| would make
+    gradients jump whenever R passes the target. Adam; the learning rate falls to zero along a
+    cosine; beta rises linearly from zero over `settings.warmup` steps. Minibatches and
+    noise depend on (seed, step) alone: every beta of a seed sees the same. A run whose loss or
+    gradient stops being finite takes no step from then on: it keeps the finite parameters that it
+    had. With `settings.select` `best` the last images are held out of training, and a run ends as
+    it was when their loss was lowest.
 
     Args:
         settings: The sweep's settings; beta, seeds and learning rate are not read.
@@ -79,9 +103,22 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
 
     Returns:
         The run.
+
+    Raises:
+        SettingsError: If holding out leaves less than a batch.
+
+    Source: Rezende and Viola, "Taming VAEs", 2018, section 2, for the multiplier.
     """
-    per_epoch = max(source.examples // settings.batch_size, 1)
+    held = held_out(source.examples) if settings.select == "best" else 0
+    examples = source.examples - held
+    if examples < settings.batch_size:
+        raise SettingsError(
+            f"select best holds out {held} of {source.examples} images: too few are left for a"
+            f" batch of {settings.batch_size}; lower batch_size."
+        )
+    per_epoch = max(examples // settings.batch_size, 1)
     steps = settings.steps or (settings.epochs or 0) * per_epoch
+    every = max(steps // _LOOKS, 1)
     adam = optax.scale_by_adam()
 
     def start(arguments: Arguments) -> TrainState:
@@ -91,30 +128,49 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
             optimizer=adam.init(model),
             diverged_at=jnp.int32(-1),
             history=jnp.zeros((HISTORY_POINTS, 2), jnp.float32),
+            log_beta=jnp.log(arguments.beta),
+            best=Best(model, jnp.float32(jnp.inf), jnp.int32(0)) if held else None,
         )
 
-    def loss(model: Model, x: Array, noise: Array, weight: Array) -> tuple[Array, Array]:
+    def read(stored: Array, key: PRNGKeyArray) -> Array:
+        x = stored.astype(jnp.float32) * source.scale
+        if source.dynamic:
+            x = (jax.random.uniform(key, x.shape, jnp.float32) < x).astype(jnp.float32)
+        return x
+
+    def loss(
+        model: Model, x: Array, noise: Array, weigh: Callable[[Array], Array]
+    ) -> tuple[Array, Array]:
         posterior = functions.encode(model, x)
         z = functions.draw(model, posterior, noise)
-        rate = jnp.mean(functions.rate(model, posterior, noise, z))
+        rate = counted = jnp.mean(functions.rate(model, posterior, noise, z))
+        each = functions.latent_rates(model, posterior) if settings.free_bits else None
+        if each is not None:
+            counted = jnp.sum(jnp.maximum(jnp.mean(each, axis=0), settings.free_bits))
         distortion = -jnp.mean(functions.log_likelihood(model, x, z))
-        return distortion + weight * rate, jnp.stack([distortion, rate])
+        return distortion + weigh(counted), jnp.stack([distortion, rate])
 
     def step(index: Array, state: TrainState, arguments: Arguments, images: Array) -> TrainState:
-        rows = minibatch(_key(arguments.seed, "order"), index, source.examples, settings.batch_size)
+        rows = minibatch(_key(arguments.seed, "order"), index, examples, settings.batch_size)
         noise_key, pixel_key = jax.random.split(
             jax.random.fold_in(_key(arguments.seed, "noise"), index)
         )
-        x = images[rows].astype(jnp.float32) * source.scale
-        if source.dynamic:
-            x = (jax.random.uniform(pixel_key, x.shape, jnp.float32) < x).astype(jnp.float32)
+        x = read(images[rows], pixel_key)
         noise = jax.random.normal(noise_key, (settings.batch_size, settings.latents), jnp.float32)
         done = index.astype(jnp.float32)
-        weight = arguments.beta * jnp.minimum(1.0, (done + 1) / max(settings.warmup, 1))
+        warm = jnp.minimum(1.0, (done + 1) / max(settings.warmup, 1))
+
+        def weigh(rate: Array) -> Array:
+            if not settings.target_rates:
+                return warm * arguments.beta * rate
+            # A push in proportion to the error steadies the slow multiplier.
+            push = jnp.clip(lax.stop_gradient(rate) - arguments.target_rate, -1.0, 1.0)
+            return warm * jnp.exp(state.log_beta + push) * rate
+
         rate = arguments.learning_rate * 0.5 * (1 + jnp.cos(jnp.pi * done / steps))
 
         (value, terms), gradient = jax.value_and_grad(loss, has_aux=True)(
-            state.model, x, noise, weight
+            state.model, x, noise, weigh
         )
         squares = sum(jnp.vdot(g, g) for g in jax.tree.leaves(gradient))
         good = jnp.isfinite(value + squares) & (state.diverged_at < 0)
@@ -126,6 +182,9 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
         rate = jnp.where(good, rate, 0.0)
         model = jax.tree.map(lambda p, u: p - rate * u, state.model, updates)
         first_bad = ~good & (state.diverged_at < 0)
+        error = jnp.clip(terms[1] - arguments.target_rate, -1.0, 1.0)
+        pace = _DUAL_SHARE / steps * rate / arguments.learning_rate
+        log_beta = jnp.minimum(state.log_beta + pace * error, _MOST_LOG_BETA)
         return TrainState(
             model=model,
             optimizer=optimizer,
@@ -133,14 +192,63 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
             history=state.history.at[index * HISTORY_POINTS // steps].add(
                 jnp.where(good, terms, 0.0)
             ),
+            log_beta=jnp.where(good, log_beta, state.log_beta),
+            best=state.best,
+        )
+
+    def look(index: Array, state: TrainState, arguments: Arguments, images: Array) -> TrainState:
+        """Holds the parameters against the best so far, with the same noise at every look."""
+        assert state.best is not None
+        size = min(settings.batch_size, held)
+
+        def one_block(block: Array) -> Array:
+            noise_key, pixel_key = jax.random.split(
+                jax.random.fold_in(_key(arguments.seed, "held out"), block)
+            )
+            x = read(images[examples + block * size + jnp.arange(size)], pixel_key)
+            noise = jax.random.normal(noise_key, (size, settings.latents), jnp.float32)
+            return loss(state.model, x, noise, weigh)[0]
+
+        def weigh(rate: Array) -> Array:
+            if settings.target_rates:
+                return jnp.abs(rate - arguments.target_rate)
+            return arguments.beta * rate
+
+        value = jnp.mean(lax.map(one_block, jnp.arange(held // size)))
+        better = (value < state.best.loss) & (state.diverged_at < 0)
+        found = Best(state.model, value, index + 1)
+        return state._replace(
+            best=jax.tree.map(lambda new, old: jnp.where(better, new, old), found, state.best)
+        )
+
+    def one(index: Array, state: TrainState, arguments: Arguments, images: Array) -> TrainState:
+        state = step(index, state, arguments, images)
+        if not held:
+            return state
+        # The step is the same for all runs, so that this stays a branch under vmap.
+        return lax.cond(
+            ((index + 1) % every == 0) | (index + 1 == steps),
+            lambda state: look(index, state, arguments, images),
+            lambda state: state,
+            state,
         )
 
     def advance(
         state: TrainState, arguments: Arguments, images: Array, first: Array, last: Array
     ) -> TrainState:
-        return lax.fori_loop(first, last, lambda n, s: step(n, s, arguments, images), state)
+        return lax.fori_loop(first, last, lambda n, s: one(n, s, arguments, images), state)
 
     return Run(start, advance, steps)
+
+
+def held_out(examples: int) -> int:
+    """How many of the training images, the last ones, `--select best` holds out: a tenth."""
+    return min(max(examples // 10, 1), _MOST_HELD_OUT)
+
+
+def selected(state: TrainState) -> Model:
+    """The parameters that a run ends with."""
+    return state.model if state.best is None else state.best.model
 
 
 def minibatch(
@@ -180,5 +288,5 @@ def minibatch(
 
 def _key(seed: Array, purpose: str) -> PRNGKeyArray:
     """Threefry, never rbg: under vmap rbg keys would give all runs the same numbers."""
-    purposes = ("model", "order", "noise")
+    purposes = ("model", "order", "noise", "held out")
     return jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), purposes.index(purpose))

@@ -565,6 +565,10 @@ def test_a_configuration_file_that_is_not_there(tmp_path):
         (["--betas", "1e39"], ["finite", "got 1e+39"]),
         (["--betas", "1,0.1,1.0"], ["got 1 twice (item 3 of 3)"]),
         (["--betas", ""], ["at least one value"]),
+        (["--betas", "1", "--target-rates", "2"], ["exclude each other"]),
+        (["--target-rates", "1,-2"], ["target_rates must be finite and at least 0: got -2"]),
+        (["--free-bits", "-1"], ["free_bits must be finite and at least 0: got -1"]),
+        (["--select", "worst"], ["'worst'", "last", "best"]),
         (["--betas", "1,,2"], ["cannot read '' (item 2 of 3)"]),
         (["--betas", "1,x"], ["cannot read 'x' (item 2 of 2)"]),
         (["--betas", "1:0:log3"], ["LOW < HIGH", "'1:0:log3'"]),
@@ -676,7 +680,7 @@ class Terminal:
 
 
 EVENTS = (
-    {"event": "plan", "runs": 4, "steps": 10, "lowest": 0.1, "highest": 4.0}
+    {"event": "plan", "runs": 4, "steps": 10, "grid": "beta", "lowest": 0.1, "highest": 4.0}
     | {"batching": "map", "devices": 1, "width": 2, "chunks": 2},
     {"event": "block", "chunk": 0, "runs": 2, "steps_done": 1, "chunk_seconds": 0.5},
     {"event": "block", "chunk": 0, "runs": 2, "steps_done": 10, "chunk_seconds": 1.0},

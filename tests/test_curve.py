@@ -20,7 +20,7 @@ from ratedistortion.curve import (
     slopes,
 )
 from ratedistortion.errors import SettingsError
-from ratedistortion.grid import parse_betas
+from ratedistortion.grid import parse_grid
 from ratedistortion.theory import linear_gaussian_optimum
 
 WHOLE = st.integers(-20, 20).map(float)
@@ -127,7 +127,7 @@ def test_a_missing_standard_error_counts_as_none():
 @pytest.mark.parametrize("grid", ["0.1:2:log9", "0.1:2:log5", "0.02:1:log30", "0.05:1.9:lin12"])
 def test_the_exact_optimum_has_the_slope_minus_beta_everywhere(grid):
     """|slope / -beta - 1| < 5% at every inner point."""
-    points = exact(parse_betas(grid))
+    points = exact(parse_grid(grid))
     found = slopes(points)
     assert np.all(np.abs(found.ratio[1:-1] - 1) < 0.05)
     np.testing.assert_allclose(found.slope, -points.beta * found.ratio)

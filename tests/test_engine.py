@@ -13,6 +13,7 @@ from ratedistortion import datasets
 from ratedistortion.datasets import Dataset
 from ratedistortion.engine import Block, Engine, Measured, describe, leaves
 from ratedistortion.errors import RunDirectoryError
+from ratedistortion.outcomes import loss_curves, outcomes
 from ratedistortion.plan import Plan, RunId, all_runs
 from ratedistortion.settings import Settings
 
@@ -144,8 +145,8 @@ def test_padding_is_a_copy_that_leaks_nowhere(mapped):
     for padding, last in zip(lane(mapped.state, 3), lane(mapped.state, 2), strict=True):
         np.testing.assert_array_equal(padding, last)
     engine, runs, state = mapped.engine, mapped.runs, mapped.state
-    assert len(engine.diverged_at(runs, state)) == 3
-    assert [curve["beta"] for curve in engine.history(runs, state)] == list(BETAS)
+    assert len(outcomes(runs, state)) == 3
+    assert [curve["beta"] for curve in loss_curves(runs, state, engine.steps)] == list(BETAS)
     assert engine.pictures(runs, state)["samples"].shape[0] == 3
 
 
@@ -174,7 +175,7 @@ def test_nothing_is_compiled_twice(mapped, compilations):
         state = trained(engine, runs).state
         assert len(list(engine.measure(runs, state))) == 2 * len(runs)
         engine.pictures(runs, state)
-        engine.history(runs, state)
+        loss_curves(runs, state, engine.steps)
     assert len(compilations) == before
     assert engine.compile_seconds == spent
 
@@ -213,7 +214,7 @@ def test_a_checkpoint_of_another_model_is_refused(mapped, damage):
 
 
 def test_the_history_is_the_mean_loss_of_shares_of_the_steps(mapped):
-    for curve in mapped.engine.history(mapped.runs, mapped.state):
+    for curve in loss_curves(mapped.runs, mapped.state, mapped.engine.steps):
         assert curve["steps"] == list(range(1, STEPS + 1))
         assert len(curve["rate"]) == len(curve["distortion"]) == STEPS
         # Before it has learnt anything a model of 64 binary pixels costs about 64 ln 2 nats.
@@ -234,8 +235,8 @@ def test_a_run_that_diverges_has_no_loss_from_then_on(data, mapped):
     engine = engine_of(data, Plan("map", 2, 4, 1), learning_rate=1e30)
     engine._compiled = dict(mapped.engine._compiled)  # the learning rate is an argument
     state = trained(engine, mapped.runs).state
-    assert engine.diverged_at(mapped.runs, state) == [1, 1, 1]
-    for curve in engine.history(mapped.runs, state):
+    assert [o.diverged_at for o in outcomes(mapped.runs, state).values()] == [1, 1, 1]
+    for curve in loss_curves(mapped.runs, state, engine.steps):
         assert curve["rate"][0] is not None and curve["rate"][1:] == [None] * (STEPS - 1)
     for m in engine.measure(mapped.runs, state):
         assert m.codes.mean.shape[1] == 2

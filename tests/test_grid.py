@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.grid import MOST_RUNS, check_betas, parse_betas
+from ratedistortion.grid import MOST_RUNS, check_grid, parse_grid
 
 EXAMPLES = "write a list such as 0.1,1,4, a range such as 0.01:10:log16 or 0:4:lin5, or @FILE"
 
@@ -16,7 +16,7 @@ deterministic = settings(derandomize=True, deadline=None, database=None)
 
 def refusal(text: str) -> str:
     with pytest.raises(SettingsError) as caught:
-        parse_betas(text)
+        parse_grid(text)
     return str(caught.value)
 
 
@@ -34,13 +34,13 @@ def refusal(text: str) -> str:
     ],
 )
 def test_what_is_written_is_what_is_swept(text, values):
-    assert parse_betas(text) == values
+    assert parse_grid(text) == values
 
 
 @deterministic
 @given(st.lists(betas, min_size=1, max_size=20, unique=True))
 def test_a_list_comes_back_digit_by_digit(values):
-    assert parse_betas(",".join(map(repr, values))) == tuple(values)
+    assert parse_grid(",".join(map(repr, values))) == tuple(values)
 
 
 @deterministic
@@ -51,7 +51,7 @@ def test_a_range_is_numpy_s_to_six_digits(low, ratio, count, kind):
     space = np.geomspace if kind == "log" else np.linspace
     expected = space(low, low * ratio, count)
     np.testing.assert_allclose(
-        parse_betas(f"{low!r}:{low * ratio!r}:{kind}{count}"), expected, rtol=5.1e-6
+        parse_grid(f"{low!r}:{low * ratio!r}:{kind}{count}"), expected, rtol=5.1e-6
     )
 
 
@@ -59,7 +59,7 @@ def test_a_range_is_numpy_s_to_six_digits(low, ratio, count, kind):
 @given(st.text("0123456789.,:-+eloginfa@# \0\t", max_size=20))
 def test_any_text_is_a_grid_or_one_line_that_says_why_not(text):
     try:
-        values = parse_betas(text)
+        values = parse_grid(text)
     except SettingsError as error:
         assert str(error).startswith("betas") and "\n" not in str(error)
     else:
@@ -70,7 +70,7 @@ def test_any_text_is_a_grid_or_one_line_that_says_why_not(text):
 def test_a_file_has_items_by_lines_or_commas_with_comments(tmp_path):
     path = tmp_path / "grid.txt"
     path.write_text("# low\n0.1, 0.2,\n\n1:4:log3  # middle\r\n8\n")
-    assert parse_betas(f"@{path}") == (0.1, 0.2, 1.0, 2.0, 4.0, 8.0)
+    assert parse_grid(f"@{path}") == (0.1, 0.2, 1.0, 2.0, 4.0, 8.0)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
@@ -132,10 +132,10 @@ def test_every_refusal_says_what_and_where(text, message):
 
 
 def test_a_negative_zero_is_zero():
-    assert str(parse_betas("-0")[0]) == "0.0"
+    assert str(parse_grid("-0")[0]) == "0.0"
 
 
 @pytest.mark.parametrize("values", [None, 1.0, [None], ["one"], [10**400]])
 def test_what_is_no_number_is_refused(values):
     with pytest.raises(SettingsError, match="^betas must be numbers: "):
-        check_betas(values)
+        check_grid(values)

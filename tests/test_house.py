@@ -31,7 +31,7 @@ STOREYS = (
     "forecast",
     "job",
     "rows",
-    "engine",
+    "engine outcomes",
     "train measure",
     "information",
     "blocks",

@@ -87,7 +87,7 @@ STEPS, BATCH, EXAMPLES = 30, 4, 22
 
 
 def arguments_of(beta: float = 1.0, learning_rate: float = 0.05, seed: int = 0) -> Arguments:
-    return Arguments(jnp.float32(beta), jnp.float32(learning_rate), jnp.int32(seed))
+    return Arguments(jnp.float32(beta), jnp.float32(learning_rate), jnp.int32(seed), jnp.float32(0))
 
 
 def made_of(rate, log_likelihood) -> Functions:
@@ -102,6 +102,7 @@ def made_of(rate, log_likelihood) -> Functions:
         draw=lambda model, posterior, noise: posterior.mean + noise,
         gaussian=unused,
         log_posterior=unused,
+        latent_rates=unused,
         rate=lambda model, posterior, noise, z: rate(model, posterior),
         log_likelihood=log_likelihood,
         decode=unused,
@@ -266,6 +267,7 @@ class Real:
             jnp.full(LANES, 0.3, jnp.float32),
             jnp.array(learning_rates, jnp.float32),
             jnp.arange(LANES, dtype=jnp.int32),
+            jnp.zeros(LANES, jnp.float32),
         )
         state, done = self.start(arguments), 0
         for end in ends or (STEPS,):

@@ -53,9 +53,9 @@ class Progress:
             case "plan":
                 self._plan = event
                 self._line(
-                    f"{event['runs']} runs of {event['steps']} steps, beta {event['lowest']:g} to"
-                    f" {event['highest']:g}, in {event['chunks']} chunk(s), {event['batching']} on"
-                    f" {event['devices']} device(s)"
+                    f"{event['runs']} runs of {event['steps']} steps, {event['grid']}"
+                    f" {event['lowest']:g} to {event['highest']:g}, in {event['chunks']} chunk(s),"
+                    f" {event['batching']} on {event['devices']} device(s)"
                 )
             case "block":
                 self._block(event)

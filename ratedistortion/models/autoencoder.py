@@ -46,6 +46,8 @@ class Functions(NamedTuple):
         log_posterior: posterior, z -> log q(z|x) in nats, (images,), at any z.
         rate: posterior, noise, z -> KL(q || p) in nats, (images,): in closed form where there is
             one, otherwise log q(z|x) - log p(z), whose mean over noise it is.
+        latent_rates: posterior -> KL(q || p) of every latent in nats, (images, latents); None where
+            there is no closed form.
         log_likelihood: x, z -> log p(x|z) in nats, (images,).
         decode: z, key -> (images, dimensions): E[x|z], or a draw where pixels depend on pixels.
         log_prior: z -> log p(z) in nats, (images,), in the precision of z.
@@ -59,6 +61,7 @@ class Functions(NamedTuple):
     draw: Callable[[Model, Posterior, Array], Array]
     gaussian: Callable[[Model], bool]
     log_posterior: Callable[[Model, Posterior, Array], Array]
+    latent_rates: Callable[[Model, Posterior], Array | None]
     rate: Callable[[Model, Posterior, Array, Array], Array]
     log_likelihood: Callable[[Model, Array, Array], Array]
     decode: Callable[[Model, Array, PRNGKeyArray], Array]
@@ -90,6 +93,12 @@ def make_functions(settings: Settings, shape: tuple[int, ...]) -> Functions:
                 f"prior {settings.prior} needs an encoder with a Gaussian posterior: got"
                 f" {settings.encoder}; use another prior, such as mixture."
             )
+        if settings.free_bits and not (hasattr(model.prior, "standardize") and gaussian(model)):
+            raise SettingsError(
+                "free_bits needs a rate that is a closed form for every latent: use a Gaussian"
+                f" prior, standard or diagonal: got prior {settings.prior} and encoder"
+                f" {settings.encoder}."
+            )
         return model
 
     def draw(model: Model, posterior: Posterior, noise: Array) -> Array:
@@ -113,12 +122,18 @@ def make_functions(settings: Settings, shape: tuple[int, ...]) -> Functions:
         prior = prior_of(model, mean.dtype)
         return prior.standardize(mean, log_scale) if hasattr(prior, "standardize") else None
 
-    def rate(model: Model, posterior: Posterior, noise: Array, z: Array) -> Array:
+    def latent_rates(model: Model, posterior: Posterior) -> Array | None:
         standard = standardize(model, posterior.mean, posterior.log_scale)
         if standard is None or not gaussian(model):
-            return _log_normal(noise, posterior) - log_prior(model, z)
+            return None
         mean, log_scale = standard
-        return 0.5 * jnp.sum(mean**2 + jnp.expm1(2 * log_scale) - 2 * log_scale, axis=-1)
+        return 0.5 * (mean**2 + jnp.expm1(2 * log_scale) - 2 * log_scale)
+
+    def rate(model: Model, posterior: Posterior, noise: Array, z: Array) -> Array:
+        each = latent_rates(model, posterior)
+        if each is None:
+            return _log_normal(noise, posterior) - log_prior(model, z)
+        return jnp.sum(each, axis=-1)
 
     def log_prior(model: Model, z: Array) -> Array:
         return prior_of(model, z.dtype).log_density(z)
@@ -142,6 +157,7 @@ def make_functions(settings: Settings, shape: tuple[int, ...]) -> Functions:
         draw=draw,
         gaussian=gaussian,
         log_posterior=log_posterior,
+        latent_rates=latent_rates,
         rate=rate,
         log_likelihood=log_likelihood,
         decode=decode,

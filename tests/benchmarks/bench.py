@@ -52,7 +52,7 @@ def training(hidden: int, runs: int, steps: int) -> None:
 
     functions = make_functions(settings, (PIXELS,))
     run = make_run(settings, functions, Source(IMAGES, PIXELS, 1.0, False))
-    arguments = Arguments(jnp.float32(1), jnp.float32(1e-3), jnp.int32(0))
+    arguments = Arguments(jnp.float32(1), jnp.float32(1e-3), jnp.int32(0), jnp.float32(0))
     step, images = jax.jit(run.advance, donate_argnums=0), jnp.asarray(pixels)
 
     def loop() -> object:
