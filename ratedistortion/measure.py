@@ -93,7 +93,9 @@ def make_measure(
         rates = in_blocks(rate_of_block, jnp.arange(count))
         chosen = jax.random.permutation(row_key, count)[: min(codes, count)]
         rate = estimate(rates)
-        inform = exact_information if functions.gaussian(model) else bounded_information
+        inform, codes_of = exact_information, z
+        if not functions.gaussian(model):
+            inform, codes_of = bounded_information, noise
         nll = Estimate(jnp.float64(jnp.nan), jnp.float64(jnp.nan))
         if iwae:
             nll = estimate(importance_weights(model, images, posterior, chosen, weight_key))
@@ -102,7 +104,7 @@ def make_measure(
             distortion=estimate(-log_likelihood),
             negative_elbo=estimate(rates - log_likelihood),
             nll_iwae=nll,
-            **inform(functions, model, posterior, rate, z, chosen)._asdict(),
+            **inform(functions, model, posterior, rate, codes_of, chosen)._asdict(),
         )
         return measurement, Codes(posterior.mean, jnp.exp(posterior.log_scale), z)
 

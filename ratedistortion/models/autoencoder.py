@@ -41,7 +41,8 @@ class Functions(NamedTuple):
     Attributes:
         build: key -> Model; raises SettingsError where the families do not go together.
         encode: x (images, dimensions) -> Posterior.
-        draw: posterior, noise -> z (images, latents), one code of every posterior.
+        draw: posterior, noise -> z (images, latents), one code of every posterior, in the
+            precision of both.
         gaussian: -> whether q(z|x) is a diagonal Gaussian, so that I(n;z) can be exact.
         log_posterior: posterior, z -> log q(z|x) in nats, (images,), at any z.
         rate: posterior, noise, z -> KL(q || p) in nats, (images,): in closed form where there is
@@ -103,20 +104,24 @@ def make_functions(settings: Settings, shape: tuple[int, ...]) -> Functions:
 
     def draw(model: Model, posterior: Posterior, noise: Array) -> Array:
         start = posterior.mean + jnp.exp(posterior.log_scale) * noise
-        return start if gaussian(model) else model.encoder.flow(start, posterior.context)
+        if gaussian(model):
+            return start
+        return _cast(model.encoder, start.dtype).flow(start, posterior.context)
 
     def gaussian(model: Model) -> bool:
         return not hasattr(model.encoder, "flow")
 
     def log_posterior(model: Model, posterior: Posterior, z: Array) -> Array:
-        start = z if gaussian(model) else model.encoder.unflow(z, posterior.context)
+        start = z
+        if not gaussian(model):
+            start = _cast(model.encoder, z.dtype).unflow(z, posterior.context)
         return _log_normal((start - posterior.mean) * jnp.exp(-posterior.log_scale), posterior)
 
     def prior_of(model: Model, dtype: Any) -> Any:
         prior = model.prior
         if hasattr(prior, "given"):
             prior = prior.given(model.encoder)
-        return jax.tree.map(lambda leaf: leaf.astype(dtype), prior)
+        return _cast(prior, dtype)
 
     def standardize(model: Model, mean: Array, log_scale: Array) -> tuple[Array, Array] | None:
         prior = prior_of(model, mean.dtype)
@@ -165,6 +170,10 @@ def make_functions(settings: Settings, shape: tuple[int, ...]) -> Functions:
         sample_prior=lambda model, key, count: prior_of(model, jnp.float32).sample(key, count),
         standardize=standardize,
     )
+
+
+def _cast(module: Any, dtype: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), module)
 
 
 def _log_normal(noise: Array, posterior: Posterior) -> Array:

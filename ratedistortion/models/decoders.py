@@ -27,4 +27,11 @@ def mlp(key: Any, settings: Settings, shape: tuple[int, ...], outputs: int) -> A
     return Mlp(key, settings.latents, settings.hidden[::-1], math.prod(shape) * outputs)
 
 
-DECODERS = {"linear": linear, "mlp": mlp}
+def made(key: Any, settings: Settings, shape: tuple[int, ...], outputs: int) -> Any:
+    """Autoregressive: masked dense layers, `hidden` in reverse order, with z in every layer."""
+    from ratedistortion.models.masked import Made
+
+    return Made(key, math.prod(shape), settings.latents, settings.hidden[::-1], outputs)
+
+
+DECODERS = {"linear": linear, "mlp": mlp, "made": made}

@@ -28,4 +28,13 @@ def mlp(key: Any, settings: Settings, shape: tuple[int, ...]) -> Any:
     return MlpEncoder(key, math.prod(shape), settings.hidden, settings.latents)
 
 
-ENCODERS = {"linear": linear, "mlp": mlp}
+def iaf(key: Any, settings: Settings, shape: tuple[int, ...]) -> Any:
+    """The network of `mlp`, then two steps of an inverse autoregressive flow that see x too."""
+    from ratedistortion.models.flows import FlowEncoder
+
+    hidden = settings.hidden
+    features = hidden[-1] if hidden else settings.latents
+    return FlowEncoder(key, math.prod(shape), hidden, settings.latents, features)
+
+
+ENCODERS = {"linear": linear, "mlp": mlp, "iaf": iaf}

@@ -43,4 +43,17 @@ def vamp(key: Any, settings: Settings, shape: tuple[int, ...]) -> Any:
     return make_vamp(key, settings.components, math.prod(shape))
 
 
-PRIORS = {"standard": standard, "diagonal": diagonal, "mixture": mixture, "vamp": vamp}
+def maf(key: Any, settings: Settings, shape: tuple[int, ...]) -> Any:
+    """A masked autoregressive flow with one hidden layer, the first of `hidden`, in each step."""
+    from ratedistortion.models.flows import MaskedFlow
+
+    return MaskedFlow(key, settings.latents, settings.hidden[:1])
+
+
+PRIORS = {
+    "standard": standard,
+    "diagonal": diagonal,
+    "mixture": mixture,
+    "vamp": vamp,
+    "maf": maf,
+}

@@ -1,0 +1,115 @@
+"""Autoregressive flows over z: as a prior, and in an encoder whose posterior is not Gaussian."""
+
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ratedistortion.models.layers import Mlp
+from ratedistortion.models.masked import MaskedNetwork
+
+# The order of the latents turns round after every step, so that each depends on all in the end.
+_STEPS = 2
+# A step changes a scale by less than e^3 either way, whatever its network says.
+_MOST_LOG_SCALE = 3.0
+# Close to the identity at the start, but not on it, where gradients of inner layers vanish.
+_GAIN = 0.1
+
+
+class MaskedFlow(nnx.Module):
+    """p(z): masked affine steps that take z to a standard normal.
+
+    Densities are parallel; draws take one pass for every latent.
+
+    Source: Papamakarios, Pavlakou and Murray, "Masked autoregressive flow", 2017.
+    """
+
+    def __init__(self, key: PRNGKeyArray, latents: int, hidden: Sequence[int]) -> None:
+        self.latents = latents
+        self.steps = nnx.List(
+            MaskedNetwork(step_key, latents, 0, hidden, 2, _GAIN)
+            for step_key in jax.random.split(key, _STEPS)
+        )
+
+    def log_density(self, z: Float[Array, "codes latents"]) -> Float[Array, "codes"]:
+        """log p(z) in nats: that of the normal, less the log scales."""
+        log_volume = jnp.zeros(z.shape[:1], z.dtype)
+        for step in self.steps:
+            shift, log_scale = _affine(step, z)
+            z = ((z - shift) * jnp.exp(-log_scale))[:, ::-1]
+            log_volume = log_volume - jnp.sum(log_scale, axis=-1)
+        return log_volume - 0.5 * jnp.sum(z**2 + math.log(2 * math.pi), axis=-1)
+
+    def sample(self, key: PRNGKeyArray, count: int) -> Float[Array, "codes latents"]:
+        """Independent draws from p(z)."""
+        z = jax.random.normal(key, (count, self.latents), jnp.float32)
+        for step in reversed(self.steps):
+            z = _invert(z[:, ::-1], lambda x, step=step: _affine(step, x))
+        return z
+
+
+class FlowEncoder(nnx.Module):
+    """A Gaussian q_0(z|x), and shifts of every latent that depend on x and the latents before it.
+
+    Mean-only steps change no volume: log q(z|x) of a draw is that of its Gaussian start.
+
+    Source: Kingma et al., "Improved variational inference with inverse autoregressive flow", 2016.
+    """
+
+    def __init__(
+        self, key: PRNGKeyArray, dimensions: int, hidden: Sequence[int], latents: int, features: int
+    ) -> None:
+        self.latents = latents
+        network_key, *step_keys = jax.random.split(key, _STEPS + 1)
+        self.network = Mlp(network_key, dimensions, hidden, 2 * latents + features)
+        self.steps = nnx.List(
+            MaskedNetwork(step_key, latents, features, (features,), 1, _GAIN)
+            for step_key in step_keys
+        )
+
+    def __call__(
+        self, x: Float[Array, "images dimensions"]
+    ) -> tuple[
+        Float[Array, "images latents"],
+        Float[Array, "images latents"],
+        Float[Array, "images features"],
+    ]:
+        mean, log_scale, context = jnp.split(
+            self.network(x), (self.latents, 2 * self.latents), axis=-1
+        )
+        return mean, log_scale, jax.nn.silu(context)
+
+    def flow(
+        self, start: Float[Array, "images latents"], context: Float[Array, "images features"]
+    ) -> Float[Array, "images latents"]:
+        """Codes from draws of the Gaussian, all latents at once."""
+        for step in self.steps:
+            start = (start + step(start, context))[:, ::-1]
+        return start
+
+    def unflow(
+        self, z: Float[Array, "images latents"], context: Float[Array, "images features"]
+    ) -> Float[Array, "images latents"]:
+        """The draws that `flow` takes to these codes, one latent after another."""
+        for step in reversed(self.steps):
+            z = _invert(z[:, ::-1], lambda x, step=step: (-step(x, context), jnp.zeros_like(x)))
+        return z
+
+
+def _affine(step: MaskedNetwork, z: Array) -> tuple[Array, Array]:
+    shift, raw = jnp.moveaxis(step(z, None).reshape(*z.shape, 2), -1, 0)
+    return shift, _MOST_LOG_SCALE * jnp.tanh(raw / _MOST_LOG_SCALE)
+
+
+def _invert(u: Array, affine) -> Array:
+    """The x with (x - shift(x)) exp(-log_scale(x)) = u, where both see the x before only."""
+
+    def fill(i: Array, x: Array) -> Array:
+        shift, log_scale = affine(x)
+        return x.at[:, i].set(shift[:, i] + jnp.exp(log_scale[:, i]) * u[:, i])
+
+    return lax.fori_loop(0, u.shape[1], fill, u)

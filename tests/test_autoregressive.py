@@ -1,0 +1,106 @@
+"""Decoders whose pixels depend on the pixels before them: enumerated, and differentiated."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from ratedistortion.models.autoencoder import make_functions
+from ratedistortion.models.decoders import DECODERS
+from ratedistortion.models.likelihoods import LIKELIHOODS
+from ratedistortion.settings import Settings
+
+LATENTS = 2
+SHAPE = (2, 2, 1)
+PIXELS = math.prod(SHAPE)
+
+
+def settings_of(decoder: str, likelihood: str = "bernoulli", **values) -> Settings:
+    small = {"latents": LATENTS, "hidden": (7, 5), "channels": (4, 4), "strides": (1, 1)}
+    return Settings(
+        dataset="made", decoder=decoder, likelihood=likelihood, **small | {"levels": 3} | values
+    )
+
+
+def key_of(number: int) -> jax.Array:
+    return jax.random.key(number, impl="threefry2x32")
+
+
+def decoder_of(name: str, shape=SHAPE, outputs: int = 1):
+    """A decoder whose parameters are three times those of the start: far from uniform pixels."""
+    module = DECODERS[name](key_of(0), settings_of(name), shape, outputs)
+    return jax.tree.map(lambda leaf: 3 * leaf, module)
+
+
+AUTOREGRESSIVE = [name for name in DECODERS if getattr(decoder_of(name), "autoregressive", False)]
+
+
+def test_they_are_found():
+    assert "made" in AUTOREGRESSIVE and "mlp" not in AUTOREGRESSIVE
+
+
+@pytest.mark.parametrize("likelihood", [n for n in LIKELIHOODS if n != "gaussian"])
+@pytest.mark.parametrize("name", AUTOREGRESSIVE)
+def test_the_probabilities_of_all_images_sum_to_one(name, likelihood):
+    levels = 2 if likelihood == "bernoulli" else 3
+    functions = make_functions(settings_of(name, likelihood), SHAPE)
+    model = jax.tree.map(lambda leaf: 3 * leaf, functions.build(key_of(1)))
+    images = np.array(list(itertools.product(range(levels), repeat=PIXELS))) / (levels - 1)
+    x = jnp.asarray(images, jnp.float32)
+    log_p = jax.jit(functions.log_likelihood)
+    for z in np.random.default_rng(0).normal(size=(3, LATENTS)).astype(np.float32):
+        probabilities = np.exp(np.asarray(log_p(model, x, jnp.tile(z, (len(x), 1)))))
+        assert probabilities.sum() == pytest.approx(1, abs=2e-6)
+        assert probabilities.max() > 1.5 / len(x)  # not the uniform distribution
+
+
+@pytest.mark.parametrize("name", AUTOREGRESSIVE)
+def test_draws_follow_the_probabilities(name):
+    """Chi-square over the 16 images; a p-value below 1e-4 would be a 4-sigma event."""
+    functions = make_functions(settings_of(name), SHAPE)
+    model = jax.tree.map(lambda leaf: 3 * leaf, functions.build(key_of(2)))
+    count = 4000
+    z = jnp.full((count, LATENTS), 0.7, jnp.float32)
+    draws = np.asarray(jax.jit(functions.decode)(model, z, key_of(3)))
+    assert set(np.unique(draws)) <= {0, 1}
+    images = jnp.asarray(list(itertools.product((0.0, 1.0), repeat=PIXELS)), jnp.float32)
+    expected = count * np.exp(np.asarray(functions.log_likelihood(model, images, z[:16])))
+    place = (draws @ 2 ** np.arange(PIXELS)[::-1]).astype(int)
+    found = np.bincount(place, minlength=16)
+    common = expected >= 5  # the rest as one cell
+    found, expected = (
+        np.append(counts[common], counts[~common].sum()) for counts in (found, expected)
+    )
+    statistic = np.sum((found - expected) ** 2 / expected)
+    assert stats.chi2(len(found) - 1).sf(statistic) > 1e-4
+
+
+@pytest.mark.parametrize("shape, outputs", [((2, 3, 1), 1), ((2, 2, 3), 2), ((5,), 3)])
+@pytest.mark.parametrize("name", AUTOREGRESSIVE)
+def test_the_parameters_of_a_pixel_see_the_pixels_before_it_only(name, shape, outputs):
+    if name != "made" and len(shape) != 3:
+        pytest.skip("the decoder needs an image, which the shape is not")
+    module, dimensions = decoder_of(name, shape, outputs), math.prod(shape)
+    z = jax.random.normal(key_of(4), (1, LATENTS), jnp.float32)
+    x = jax.random.uniform(key_of(5), (1, dimensions), jnp.float32)
+
+    def parameters(z, x):
+        return module(z, x).reshape(dimensions, outputs)
+
+    by_x = np.abs(np.asarray(jax.jacobian(parameters, 1)(z, x)))[:, :, 0].max(1)
+    assert (by_x[np.triu_indices(dimensions)] == 0).all()
+    assert (by_x[np.tril_indices(dimensions, -1)] > 0).all()
+    by_z = np.abs(np.asarray(jax.jacobian(parameters, 0)(z, x)))[:, :, 0]
+    assert (by_z > 0).all()
+
+
+def test_made_without_hidden_layers_is_a_logistic_regression_on_the_pixels_before():
+    module = DECODERS["made"](key_of(0), settings_of("made", hidden=()), (4,), 1)
+    z = jnp.zeros((2, LATENTS), jnp.float32)
+    a, b = jax.random.normal(key_of(1), (2, 2, 4), jnp.float32)
+    sums = module(z, a) + module(z, b), module(z, a + b) + module(z, 0 * a)
+    np.testing.assert_allclose(*sums, atol=1e-5)
