@@ -16,6 +16,7 @@ BATCHING = ("auto", "vmap", "map")
 DEVICES = ("auto", "cpu", "gpu")
 PRECISIONS = ("default", "high", "highest")
 SELECT = ("last", "best")
+LEVELLED = ("discretized-logistic", "categorical")  # likelihoods of grey levels
 
 # How a sweep is carried out rather than what it computes: a finished or stopped run directory
 # is continued whatever these say, except that a stored chunk plan wins.
@@ -96,11 +97,6 @@ class Settings:
             _set(self, name, tuple(value))
             for item in value:
                 _whole(name, item, at_least=1)
-        if len(self.channels) != len(self.strides):
-            raise SettingsError(
-                "channels and strides must have one number for each layer: got"
-                f" {len(self.channels)} and {len(self.strides)}."
-            )
         for name in ("dataset", "data_dir", "encoder", "decoder", "prior", "likelihood"):
             value = getattr(self, name)
             if not (isinstance(value, str) or value is None and name == "data_dir"):

@@ -12,6 +12,7 @@ from scipy import stats
 from ratedistortion.models.autoencoder import make_functions
 from ratedistortion.models.decoders import DECODERS
 from ratedistortion.models.likelihoods import LIKELIHOODS
+from ratedistortion.models.sampling import draw_pixels
 from ratedistortion.settings import Settings
 
 LATENTS = 2
@@ -104,3 +105,33 @@ def test_made_without_hidden_layers_is_a_logistic_regression_on_the_pixels_befor
     a, b = jax.random.normal(key_of(1), (2, 2, 4), jnp.float32)
     sums = module(z, a) + module(z, b), module(z, a + b) + module(z, 0 * a)
     np.testing.assert_allclose(*sums, atol=1e-5)
+
+
+@pytest.mark.parametrize("hidden", [(), (3,), (7, 5), (20, 9)])
+@pytest.mark.parametrize("shape, outputs", [((2, 2, 3), 2), ((1,), 1), ((5,), 3)])
+def test_made_pixel_by_pixel_is_made_at_once(hidden, shape, outputs):
+    """With fewer units than pixels, and more; what comes after a pixel is not looked at."""
+    dimensions = math.prod(shape)
+    module = DECODERS["made"](key_of(0), settings_of("made", hidden=hidden), shape, outputs)
+    module = jax.tree.map(lambda leaf: 3 * leaf, module)
+    z = jax.random.normal(key_of(1), (3, LATENTS), jnp.float32)
+    x = jax.random.normal(key_of(2), (3, dimensions), jnp.float32)
+    cache, found = module.cache(z), []
+    for i in range(dimensions):
+        parameters, cache = jax.jit(module.one)(jnp.int32(i), x, cache)
+        found.append(parameters)
+    expected = module(z, x).reshape(3, dimensions, outputs)
+    np.testing.assert_allclose(np.stack(found, 1), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_draws_of_made_do_not_depend_on_how_they_are_computed():
+    """The same key, once with `one` and once with the whole decoder at every pixel."""
+    likelihood = LIKELIHOODS["bernoulli"](settings_of("made"))
+    module = decoder_of("made", (3, 4, 1))
+    z = jax.random.normal(key_of(1), (50, LATENTS), jnp.float32)
+    draws = [
+        draw_pixels(decoder, likelihood, z, key_of(2), 12)
+        for decoder in (module, lambda z, x: module(z, x))
+    ]
+    assert 0.2 < draws[0].mean() < 0.8
+    np.testing.assert_array_equal(*draws)

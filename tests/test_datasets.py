@@ -316,7 +316,7 @@ def test_arbitrary_floats_cannot_be_binarised() -> None:
 def test_the_bernoulli_likelihood_needs_zeros_and_ones(tmp_path: Path) -> None:
     text = refusal("digits", likelihood="bernoulli")
     assert "values that are 0 or 1: got 0." in text
-    assert "--binarize static, dynamic or threshold, or --likelihood gaussian" in text
+    assert "--binarize static, dynamic or threshold, or --likelihood discretized-logistic" in text
     text = refusal("gaussian:4,1", likelihood="bernoulli")
     assert "--likelihood gaussian" in text and "--binarize" not in text
 

@@ -1,15 +1,14 @@
 """Flows against the change of variables, and the bounds of I(n;z) that they leave."""
 
-import functools
 import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from ratedistortion.measure import make_measure
-from ratedistortion.models import flows
 from ratedistortion.models.autoencoder import make_functions
 from ratedistortion.settings import Settings
 
@@ -21,35 +20,76 @@ def key_of(number: int) -> jax.Array:
 
 
 def model_of(latents: int, factor: float = 3, **families):
-    """A model far from its start, where the flows are nearly the identity."""
+    """A model far from its start, where the flows are nearly the identity and biases zero."""
     settings = Settings(dataset="made", latents=latents, hidden=(8,), **families)
     functions = make_functions(settings, (DIMENSIONS,))
-    return functions, jax.tree.map(lambda leaf: factor * leaf, functions.build(key_of(0)))
+    leaves, structure = jax.tree.flatten(functions.build(key_of(0)))
+    keys = jax.random.split(key_of(7), len(leaves))
+    moved = [
+        factor * (leaf + 0.05 * jax.random.normal(key, leaf.shape, jnp.float32))
+        for leaf, key in zip(leaves, keys, strict=True)
+    ]
+    return functions, jax.tree.unflatten(structure, moved)
+
+
+def wide(tree):
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.float64), tree)
 
 
 @pytest.mark.parametrize("latents", [1, 2, 5])
-def test_maf_is_the_change_of_variables_of_its_own_draws(latents):
-    """log p(z) = log N(e) - log |det dz/de|, float64; e is found through the draw's key."""
+def test_maf_is_the_change_of_variables_of_its_own_draws(latents, monkeypatch):
+    """log p(z) = log N(e) - log |det dz/de| where `sample` makes z of e; float64, N by SciPy."""
     functions, model = model_of(latents, prior="maf")
-    prior, key = model.prior, key_of(1)
     with jax.enable_x64(True):
-        prior = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), prior)
-        start = jax.random.normal(key, (1, latents), jnp.float32).astype(jnp.float64)
+        prior = wide(model.prior)
+        start = jax.random.normal(key_of(1), (latents,), jnp.float64)
 
         def drawn(noise):
-            z = noise[None]
-            for step in reversed(prior.steps):
-                z = flows._invert(z[:, ::-1], functools.partial(flows._affine, step))
-            return z[0]
+            monkeypatch.setattr(jax.random, "normal", lambda *_: noise[None])
+            return prior.sample(key_of(2), 1)[0]
 
-        z = drawn(start[0])
-        _, log_volume = np.linalg.slogdet(np.asarray(jax.jacfwd(drawn)(start[0])))
-        log_start = -0.5 * np.sum(np.asarray(start) ** 2 + math.log(2 * math.pi))
+        z, jacobian = drawn(start), np.asarray(jax.jacfwd(drawn)(start))
         measured = float(functions.log_prior(model, z[None])[0])
-    assert latents == 1 or abs(log_volume) > 1e-3
-    assert measured == pytest.approx(log_start - log_volume, abs=1e-6)
-    draw = np.asarray(functions.sample_prior(model, key, 1))[0]
-    np.testing.assert_allclose(draw, z, atol=1e-4)
+    _, log_volume = np.linalg.slogdet(jacobian)
+    assert abs(log_volume) > 1e-3
+    assert measured == pytest.approx(stats.norm.logpdf(start).sum() - log_volume, abs=1e-9)
+    if latents > 1:  # every latent of z depends on every one of e
+        assert (np.abs(jacobian) > 1e-6).all()
+
+
+@pytest.mark.parametrize("latents", [1, 4])
+def test_draws_of_maf_are_taken_back_to_the_noise_they_came_from(latents):
+    """By the plain networks, in a loop over the steps, float64."""
+    _, model = model_of(latents, prior="maf")
+    key = key_of(3)
+    z = np.asarray(model.prior.sample(key, 20), float)
+    with jax.enable_x64(True):
+        for step in wide(model.prior).steps:
+            outputs = np.asarray(step(jnp.asarray(z), None))
+            shift, raw = np.moveaxis(outputs.reshape(20, latents, 2), -1, 0)
+            z = ((z - shift) * np.exp(-3 * np.tanh(raw / 3)))[:, ::-1]
+    np.testing.assert_allclose(z, jax.random.normal(key, (20, latents), jnp.float32), atol=1e-4)
+
+
+def test_a_flow_starts_near_the_normal_it_is_made_of():
+    """Not on it, where nothing would be learnt."""
+    z = jax.random.normal(key_of(1), (200, 4), jnp.float32)
+    x = jax.random.normal(key_of(2), (200, DIMENSIONS), jnp.float32)
+    settings = Settings(dataset="made", latents=4, hidden=(8,), prior="maf", encoder="iaf")
+    functions = make_functions(settings, (DIMENSIONS,))
+    model = functions.build(key_of(0))
+    away = np.abs(functions.log_prior(model, z) - stats.norm.logpdf(z).sum(1))
+    moved = np.abs(model.encoder.flow(z, functions.encode(model, x).context) - z)
+    assert 0 < away.mean() < 0.5 and 0 < moved.mean() < 0.2
+
+
+@pytest.mark.parametrize("place", [0.0, 1e3, -1e6])
+def test_the_density_of_maf_is_finite_far_away(place):
+    """A scale is bounded, so that neither a density nor its gradient overflows."""
+    functions, model = model_of(3, 10, prior="maf")
+    z = jnp.full((1, 3), place, jnp.float32)
+    value, gradient = jax.value_and_grad(lambda z: functions.log_prior(model, z)[0])(z)
+    assert np.isfinite(value) and np.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize("latents", [1, 2, 5])
@@ -62,8 +102,17 @@ def test_iaf_changes_no_volume_and_is_inverted(latents):
     assert not functions.gaussian(model)
     start = posterior.mean + jnp.exp(posterior.log_scale) * noise
     np.testing.assert_allclose(
-        model.encoder.unflow(z, posterior.context), start, rtol=1e-4, atol=1e-4
+        model.encoder.unflow(z, posterior.context), start, rtol=1e-5, atol=1e-5
     )
+    with jax.enable_x64(True):
+        own, sure = wide(posterior), wide(noise)
+        exact = functions.draw(model, own, sure)
+        back = wide(model.encoder).unflow(exact, own.context)
+        log_q = functions.log_posterior(model, own, exact)
+    mean, scale = np.asarray(own.mean), np.exp(np.asarray(own.log_scale))
+    np.testing.assert_allclose(back, mean + scale * np.asarray(sure), rtol=1e-12, atol=1e-12)
+    expected = stats.norm(mean, scale).logpdf(np.asarray(back)).sum(1)
+    np.testing.assert_allclose(log_q, expected, rtol=1e-9)
 
     def one(row):
         return model.encoder.flow(row[None], posterior.context[:1])[0]

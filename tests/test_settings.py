@@ -227,11 +227,6 @@ def test_lists_from_text():
     assert from_mapping({"hidden": "512, 256"}, "options").hidden == (512, 256)
 
 
-def test_every_convolution_has_channels_and_a_stride():
-    with pytest.raises(SettingsError, match="one number for each layer: got 2 and 1"):
-        Settings(channels=(8, 8), strides=(2,))
-
-
 def test_a_manifest_gives_the_settings_back():
     for epochs_or_steps in ("epochs", "steps"):
         values = {name: value for name, value in OTHER.items() if name not in ("epochs", "steps")}

@@ -10,10 +10,11 @@ from ratedistortion.datasets.binarize import binarized
 from ratedistortion.datasets.dataset import Dataset, arrays_sha256
 from ratedistortion.datasets.embedded import DATASETS
 from ratedistortion.datasets.idx_files import read_idx_folder
+from ratedistortion.datasets.levels import quantized
 from ratedistortion.datasets.numpy_files import SUFFIXES, read_numpy
 from ratedistortion.datasets.tfds import read_tfds, read_tfds_folder
 from ratedistortion.errors import DatasetError
-from ratedistortion.settings import Settings
+from ratedistortion.settings import LEVELLED, Settings
 
 
 def load(settings: Settings) -> Dataset:
@@ -37,7 +38,16 @@ def load(settings: Settings) -> Dataset:
     name, dynamic = str(settings.dataset), settings.binarize == "dynamic"
     train, test, scale = _read(name, settings)
     source = Splits(train[: settings.max_examples], test[: settings.max_examples], scale)
-    measured = binarized(source, str(settings.binarize), name)
+    if settings.likelihood in LEVELLED:
+        if dynamic:
+            raise DatasetError(
+                f"{name}: binarize dynamic is for the bernoulli likelihood: got"
+                f" {settings.likelihood}; use --binarize none or static."
+            )
+        source = binarized(source, str(settings.binarize), name)
+        measured = source = quantized(source, settings.levels, name)
+    else:
+        measured = binarized(source, str(settings.binarize), name)
     _check(measured, settings, name)
     splits = {"train": _flat(measured.train), "test": _flat(measured.test)}
     trained = _flat(source.train) if dynamic else splits["train"]
@@ -95,9 +105,10 @@ def _check_binary(splits: Splits, name: str) -> None:
         value = array.flat[other.argmax()] * splits.scale
         grey = array.min() >= 0 and array.max() * splits.scale <= 1
         choices = "--binarize static, dynamic or threshold, or " if grey else ""
+        likelihood = LEVELLED[0] if array.dtype == np.uint8 else "gaussian"
         raise DatasetError(
             f"{name}: the bernoulli likelihood needs values that are 0 or 1: got {value:.4g} in "
-            f"{split}; use {choices}--likelihood gaussian."
+            f"{split}; use {choices}--likelihood {likelihood}."
         )
 
 

@@ -34,4 +34,32 @@ def made(key: Any, settings: Settings, shape: tuple[int, ...], outputs: int) -> 
     return Made(key, math.prod(shape), settings.latents, settings.hidden[::-1], outputs)
 
 
-DECODERS = {"linear": linear, "mlp": mlp, "made": made}
+def deconv(key: Any, settings: Settings, shape: tuple[int, ...], outputs: int) -> Any:
+    """The layers of the encoder `conv` in reverse order; no `hidden`."""
+    from ratedistortion.models.convolutions import ConvolutionalDecoder
+
+    return ConvolutionalDecoder(key, settings, shape, outputs, residual=False)
+
+
+def resnet(key: Any, settings: Settings, shape: tuple[int, ...], outputs: int) -> Any:
+    """As `deconv`, with a residual block of two convolutions before each layer."""
+    from ratedistortion.models.convolutions import ConvolutionalDecoder
+
+    return ConvolutionalDecoder(key, settings, shape, outputs, residual=True)
+
+
+def pixelcnn(key: Any, settings: Settings, shape: tuple[int, ...], outputs: int) -> Any:
+    """Autoregressive: a gated layer for each of `channels`, with z in every layer; no `strides`."""
+    from ratedistortion.models.pixelcnn import PixelCnn
+
+    return PixelCnn(key, settings, shape, outputs)
+
+
+DECODERS = {
+    "linear": linear,
+    "mlp": mlp,
+    "deconv": deconv,
+    "resnet": resnet,
+    "made": made,
+    "pixelcnn": pixelcnn,
+}

@@ -37,4 +37,18 @@ def iaf(key: Any, settings: Settings, shape: tuple[int, ...]) -> Any:
     return FlowEncoder(key, math.prod(shape), hidden, settings.latents, features)
 
 
-ENCODERS = {"linear": linear, "mlp": mlp, "iaf": iaf}
+def conv(key: Any, settings: Settings, shape: tuple[int, ...]) -> Any:
+    """A convolution for each of `channels` and `strides`, then one affine map; no `hidden`."""
+    from ratedistortion.models.convolutions import ConvolutionalEncoder
+
+    return ConvolutionalEncoder(key, settings, shape, residual=False)
+
+
+def resnet(key: Any, settings: Settings, shape: tuple[int, ...]) -> Any:
+    """As `conv`, with a residual block of two convolutions after each."""
+    from ratedistortion.models.convolutions import ConvolutionalEncoder
+
+    return ConvolutionalEncoder(key, settings, shape, residual=True)
+
+
+ENCODERS = {"linear": linear, "mlp": mlp, "conv": conv, "resnet": resnet, "iaf": iaf}

@@ -1,7 +1,8 @@
 """Autoregressive flows over z: as a prior, and in an encoder whose posterior is not Gaussian."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +40,7 @@ class MaskedFlow(nnx.Module):
         """log p(z) in nats: that of the normal, less the log scales."""
         log_volume = jnp.zeros(z.shape[:1], z.dtype)
         for step in self.steps:
-            shift, log_scale = _affine(step, z)
+            shift, log_scale = _affine(step(z, None).reshape(*z.shape, 2))
             z = ((z - shift) * jnp.exp(-log_scale))[:, ::-1]
             log_volume = log_volume - jnp.sum(log_scale, axis=-1)
         return log_volume - 0.5 * jnp.sum(z**2 + math.log(2 * math.pi), axis=-1)
@@ -48,7 +49,7 @@ class MaskedFlow(nnx.Module):
         """Independent draws from p(z)."""
         z = jax.random.normal(key, (count, self.latents), jnp.float32)
         for step in reversed(self.steps):
-            z = _invert(z[:, ::-1], lambda x, step=step: _affine(step, x))
+            z = _invert(step, _affine, z[:, ::-1])
         return z
 
 
@@ -96,20 +97,38 @@ class FlowEncoder(nnx.Module):
     ) -> Float[Array, "images latents"]:
         """The draws that `flow` takes to these codes, one latent after another."""
         for step in reversed(self.steps):
-            z = _invert(z[:, ::-1], lambda x, step=step: (-step(x, context), jnp.zeros_like(x)))
+            z = _invert(step, _shift, z[:, ::-1], context)
         return z
 
 
-def _affine(step: MaskedNetwork, z: Array) -> tuple[Array, Array]:
-    shift, raw = jnp.moveaxis(step(z, None).reshape(*z.shape, 2), -1, 0)
+def _affine(outputs: Array) -> tuple[Array, Array]:
+    """Shift and log scale, from (..., 2)."""
+    shift, raw = jnp.moveaxis(outputs, -1, 0)
     return shift, _MOST_LOG_SCALE * jnp.tanh(raw / _MOST_LOG_SCALE)
 
 
-def _invert(u: Array, affine) -> Array:
-    """The x with (x - shift(x)) exp(-log_scale(x)) = u, where both see the x before only."""
+def _shift(outputs: Array) -> tuple[Array, Array]:
+    """From (..., 1): a code less what was added to it, in the form of `_affine`."""
+    shift = -outputs[..., 0]
+    return shift, jnp.zeros_like(shift)
 
-    def fill(i: Array, x: Array) -> Array:
-        shift, log_scale = affine(x)
-        return x.at[:, i].set(shift[:, i] + jnp.exp(log_scale[:, i]) * u[:, i])
 
-    return lax.fori_loop(0, u.shape[1], fill, u)
+def _invert(
+    step: MaskedNetwork,
+    affine: Callable[[Array], tuple[Array, Array]],
+    u: Array,
+    condition: Array | None = None,
+) -> Array:
+    """The x with (x - shift(x)) exp(-log_scale(x)) = u, where both see the x before only.
+
+    `affine` makes shift and log scale of the step's outputs; one latent after another.
+    """
+
+    def fill(i: Array, carry: tuple[Array, Any]) -> tuple[Array, Any]:
+        x, cache = carry
+        outputs, cache = step.one(i, x, cache)
+        shift, log_scale = affine(outputs)
+        return x.at[:, i].set(shift + jnp.exp(log_scale) * u[:, i]), cache
+
+    start = jnp.zeros_like(u), step.start(u, condition)
+    return lax.fori_loop(0, u.shape[1], fill, start)[0]

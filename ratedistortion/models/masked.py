@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 
 class MaskedLayer(nnx.Module):
@@ -26,23 +26,66 @@ class MaskedLayer(nnx.Module):
         self.degrees = tuple(tuple(part.tolist()) for part in degrees)
         inputs, outputs = (len(part) for part in degrees)
         initial = nnx.initializers.variance_scaling(gain**2, "fan_in", "truncated_normal")
-        keys = [nnx.Rngs(params=each) for each in jax.random.split(key)]
-        self.masked = nnx.Linear(inputs, outputs, rngs=keys[0], kernel_init=initial)
-        self.condition = (
-            nnx.Linear(conditions, outputs, rngs=keys[1], kernel_init=initial, use_bias=False)
-            if conditions
-            else None
-        )
+
+        def linear(key: PRNGKeyArray, width: int) -> nnx.Linear:
+            rngs = nnx.Rngs(params=key)
+            return nnx.Linear(width, outputs, rngs=rngs, kernel_init=initial, use_bias=False)
+
+        keys = jax.random.split(key)
+        self.bias = nnx.Param(jnp.zeros((1, outputs), jnp.float32))
+        # Of a single dimension nothing comes before.
+        self.masked = linear(keys[0], inputs) if self._allowed().any() else None
+        self.condition = linear(keys[1], conditions) if conditions else None
 
     def __call__(
         self,
         x: Float[Array, "images inputs"],
         condition: Float[Array, "images conditions"] | None,
     ) -> Float[Array, "images outputs"]:
+        given = self.given(x, condition)
+        if self.masked is None:
+            return given
+        return given + x @ jnp.where(self._allowed(), self.masked.kernel[...], 0)
+
+    def given(
+        self,
+        x: Float[Array, "images inputs"],
+        condition: Float[Array, "images conditions"] | None,
+    ) -> Float[Array, "images outputs"]:
+        """The part that x does not change, for as many images."""
+        bias = jnp.broadcast_to(self.bias[...], (x.shape[0], self.bias.shape[1]))
+        if self.condition is None or condition is None:
+            return bias
+        return bias + self.condition(condition)
+
+    def places(self, degree: Int[Array, ""]) -> Int[Array, "most"]:
+        """The outputs of this degree, filled up with a place that there is not."""
+        after = np.array(self.degrees[1])
+        every = [np.flatnonzero(after == each) for each in range(after.max() + 1)]
+        table = np.full((len(every), max(len(part) for part in every)), len(after), np.int32)
+        for row, part in zip(table, every, strict=True):
+            row[: len(part)] = part
+        # The highest degree may be below this one.
+        return jnp.asarray(table).at[degree].get(mode="fill", fill_value=len(after))
+
+    def part(
+        self,
+        x: Float[Array, "images inputs"],
+        given: Float[Array, "images outputs"],
+        degree: Int[Array, ""],
+    ) -> Float[Array, "images most"]:
+        """The outputs at `places(degree)`; zeros where there are none."""
+        places = self.places(degree)
+        start = given.at[:, places].get(mode="fill", fill_value=0)
+        if self.masked is None:
+            return start
+        kernel = self.masked.kernel[...].at[:, places].get(mode="fill", fill_value=0)
+        before = jnp.asarray(np.array(self.degrees[0], np.int32))
+        return start + x @ jnp.where(before[:, None] <= degree, kernel, 0)
+
+    def _allowed(self) -> np.ndarray:
         before, after = (np.array(part) for part in self.degrees)
-        kernel = jnp.where(before[:, None] <= after[None], self.masked.kernel[...], 0)
-        end = x @ kernel + self.masked.bias[...][None]
-        return end if self.condition is None else end + self.condition(condition)
+        return before[:, None] <= after[None]
 
 
 class MaskedNetwork(nnx.Module):
@@ -88,6 +131,40 @@ class MaskedNetwork(nnx.Module):
         end = self.last(units, condition)
         return end if self.direct is None else end + self.direct(x, condition)
 
+    def start(
+        self,
+        x: Float[Array, "images dimensions"],
+        condition: Float[Array, "images conditions"] | None,
+    ) -> Any:
+        """What `one` carries from dimension to dimension; the values of x do not matter."""
+        units = [jnp.zeros((x.shape[0], len(each.degrees[1])), x.dtype) for each in self.layers]
+        befores = [x, *units]
+        given = [
+            layer.given(before, condition)
+            for layer, before in zip((*self.layers, self.last), befores, strict=True)
+        ]
+        return given, None if self.direct is None else self.direct.given(x, condition), units
+
+    def one(
+        self, i: Int[Array, ""], x: Float[Array, "images dimensions"], cache: Any
+    ) -> tuple[Float[Array, "images outputs"], Any]:
+        """The outputs of dimension i, given those before it in x, and what to carry on.
+
+        Units of degree i are computed here and no others, so that all dimensions in turn cost no
+        more than one call.
+        """
+        i = i.astype(jnp.int32)
+        given, direct, units = cache
+        known, before = [], x
+        for layer, base, own in zip(self.layers, given[:-1], units, strict=True):
+            new = jax.nn.silu(layer.part(before, base, i))
+            before = own.at[:, layer.places(i)].set(new, mode="drop")
+            known.append(before)
+        end = self.last.part(before, given[-1], i)
+        if self.direct is not None:
+            end = end + self.direct.part(x, direct, i)
+        return end, (given, direct, known)
+
 
 class Made(nnx.Module):
     """p(x|z) as a product over the dimensions in their order, by matrix products only."""
@@ -97,9 +174,20 @@ class Made(nnx.Module):
     def __init__(
         self, key: PRNGKeyArray, dimensions: int, latents: int, hidden: Sequence[int], outputs: int
     ) -> None:
+        self.dimensions = dimensions
         self.network = MaskedNetwork(key, dimensions, latents, hidden, outputs)
 
     def __call__(
         self, z: Float[Array, "images latents"], x: Float[Array, "images dimensions"]
     ) -> Float[Array, "images outputs"]:
         return self.network(x, z)
+
+    def cache(self, z: Float[Array, "images latents"]) -> Any:
+        """What `one` carries from pixel to pixel."""
+        return self.network.start(jnp.zeros((z.shape[0], self.dimensions), z.dtype), z)
+
+    def one(
+        self, i: Int[Array, ""], x: Float[Array, "images dimensions"], cache: Any
+    ) -> tuple[Float[Array, "images outputs"], Any]:
+        """The outputs of dimension i alone."""
+        return self.network.one(i, x, cache)

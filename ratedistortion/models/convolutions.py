@@ -1,0 +1,176 @@
+"""Convolutions as patches and a matrix product, and the encoders and decoders made of them.
+
+Inside a compiled loop on a CPU a plain convolution is slower than this, and one with its own
+kernel for every run of a batch, a grouped convolution, is slow on a GPU too. NHWC throughout.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ratedistortion.errors import SettingsError
+from ratedistortion.settings import Settings
+
+
+def patches(
+    x: Float[Array, "images height width channels"], size: int, stride: int
+) -> Float[Array, "images rows columns features"]:
+    """Every `stride`-th square of `size` pixels, zeros beyond the edges, as one vector each.
+
+    With height and width that `stride` divides there are height / stride by width / stride.
+    """
+    before = (size - stride) // 2
+    after = size - stride - before
+    padded = jnp.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
+    height, width = x.shape[1:3]
+    parts = [
+        padded[:, i : i + height - stride + 1 : stride, j : j + width - stride + 1 : stride]
+        for i in range(size)
+        for j in range(size)
+    ]
+    return jnp.concatenate(parts, axis=-1)
+
+
+class Convolution(nnx.Module):
+    """Squares of stride + 2 pixels, one at every `stride`-th: they overlap by two."""
+
+    def __init__(self, key: PRNGKeyArray, inputs: int, outputs: int, stride: int = 1) -> None:
+        self.size, self.stride = stride + 2, stride
+        self.product = nnx.Linear(self.size**2 * inputs, outputs, rngs=nnx.Rngs(params=key))
+
+    def __call__(
+        self, x: Float[Array, "images height width channels"]
+    ) -> Float[Array, "images rows columns features"]:
+        return self.product(patches(x, self.size, self.stride))
+
+
+class Upsampling(nnx.Module):
+    """A convolution whose outputs are the `stride` by `stride` pixels that take a pixel's place.
+
+    Source: Shi et al., "Is the deconvolution layer the same as a convolutional layer?", 2016.
+    """
+
+    def __init__(self, key: PRNGKeyArray, inputs: int, outputs: int, stride: int) -> None:
+        self.stride = stride
+        self.convolution = Convolution(key, inputs, outputs * stride**2)
+
+    def __call__(
+        self, x: Float[Array, "images height width channels"]
+    ) -> Float[Array, "images rows columns features"]:
+        images, height, width, _ = x.shape
+        s = self.stride
+        blocks = self.convolution(x).reshape(images, height, width, s, s, -1)
+        return jnp.swapaxes(blocks, 2, 3).reshape(images, height * s, width * s, -1)
+
+
+class Residual(nnx.Module):
+    """x plus two convolutions of it, each after its sigmoid linear units.
+
+    Source: He et al., "Identity mappings in deep residual networks", 2016.
+    """
+
+    def __init__(self, key: PRNGKeyArray, channels: int) -> None:
+        keys = jax.random.split(key)
+        self.first = Convolution(keys[0], channels, channels)
+        self.second = Convolution(keys[1], channels, channels)
+
+    def __call__(
+        self, x: Float[Array, "images height width channels"]
+    ) -> Float[Array, "images height width channels"]:
+        return x + self.second(jax.nn.silu(self.first(jax.nn.silu(x))))
+
+
+class ConvolutionalEncoder(nnx.Module):
+    """Strided convolutions, each with a residual block if asked for, then one affine map."""
+
+    def __init__(
+        self, key: PRNGKeyArray, settings: Settings, shape: tuple[int, ...], residual: bool
+    ) -> None:
+        self.shape = _checked(settings, shape, settings.encoder, "encoder")
+        *keys, last_key = jax.random.split(key, len(settings.channels) + 1)
+        layers, inputs = [], shape[-1]
+        for layer_key, outputs, stride in zip(
+            keys, settings.channels, settings.strides, strict=True
+        ):
+            first_key, second_key = jax.random.split(layer_key)
+            layers.append(Convolution(first_key, inputs, outputs, stride))
+            layers += [Residual(second_key, outputs)] if residual else []
+            inputs = outputs
+        self.layers = nnx.List(layers)
+        height, width = _smallest(settings, shape)
+        self.last = nnx.Linear(
+            height * width * inputs, 2 * settings.latents, rngs=nnx.Rngs(params=last_key)
+        )
+
+    def __call__(
+        self, x: Float[Array, "images dimensions"]
+    ) -> tuple[Float[Array, "images latents"], Float[Array, "images latents"]]:
+        features = _through(self.layers, x.reshape(-1, *self.shape))
+        features = jax.nn.silu(features).reshape(x.shape[0], -1)
+        mean, log_scale = jnp.split(self.last(features), 2, axis=-1)
+        return mean, log_scale
+
+
+class ConvolutionalDecoder(nnx.Module):
+    """The encoder's layers in reverse: one affine map, then upsampling."""
+
+    def __init__(
+        self,
+        key: PRNGKeyArray,
+        settings: Settings,
+        shape: tuple[int, ...],
+        outputs: int,
+        residual: bool,
+    ) -> None:
+        _checked(settings, shape, settings.decoder, "decoder")
+        first_key, *keys = jax.random.split(key, len(settings.channels) + 1)
+        channels = settings.channels
+        self.smallest = (*_smallest(settings, shape), channels[-1])
+        self.first = nnx.Linear(
+            settings.latents, math.prod(self.smallest), rngs=nnx.Rngs(params=first_key)
+        )
+        layers = []
+        widths = zip(channels, (shape[-1] * outputs, *channels), settings.strides, strict=False)
+        for layer_key, (before, after, stride) in zip(keys, [*widths][::-1], strict=True):
+            up_key, block_key = jax.random.split(layer_key)
+            layers += [Residual(block_key, before)] if residual else []
+            layers.append(Upsampling(up_key, before, after, stride))
+        self.layers = nnx.List(layers)
+
+    def __call__(self, z: Float[Array, "images latents"]) -> Float[Array, "images outputs"]:
+        features = self.first(z).reshape(-1, *self.smallest)
+        return _through(self.layers, jax.nn.silu(features)).reshape(z.shape[0], -1)
+
+
+def _through(layers: Sequence[Callable[[Array], Array]], x: Array) -> Array:
+    """The layers one after another; all but the first, and residual blocks, see sigmoid units."""
+    for n, layer in enumerate(layers):
+        x = layer(x if n == 0 or isinstance(layer, Residual) else jax.nn.silu(x))
+    return x
+
+
+def _smallest(settings: Settings, shape: tuple[int, ...]) -> tuple[int, int]:
+    total = math.prod(settings.strides)
+    return shape[0] // total, shape[1] // total
+
+
+def _checked(settings: Settings, shape: tuple[int, ...], name: str, family: str) -> tuple[int, ...]:
+    """The shape, if it is that of images that the strides divide."""
+    size = " x ".join(str(length) for length in shape)
+    if len(settings.channels) != len(settings.strides) or not settings.channels:
+        raise SettingsError(
+            f"{family} {name}: channels and strides must have one number for each layer: got"
+            f" {len(settings.channels)} and {len(settings.strides)}."
+        )
+    total = math.prod(settings.strides)
+    if len(shape) != 3 or shape[0] % total or shape[1] % total:
+        raise SettingsError(
+            f"{family} {name} needs images, height x width x channels, of a height and a width"
+            f" that the strides {','.join(map(str, settings.strides))} divide: got {size}; use"
+            " other --strides, or mlp."
+        )
+    return shape

@@ -1,0 +1,109 @@
+"""A convolutional decoder whose pixels depend on the pixels before them."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ratedistortion.errors import SettingsError
+from ratedistortion.models.masked import MaskedNetwork
+from ratedistortion.settings import Settings
+
+# (rows up, columns right) of what a unit sees. The units above see the rows before theirs only,
+# whole, which leaves no blind spot; the units beside see the pixels to the left in their row.
+_FIRST_ABOVE = tuple((-i, j) for i in (3, 2, 1) for j in range(-3, 4))
+_ABOVE = tuple((-i, j) for i in (1, 0) for j in (-1, 0, 1))
+_FIRST_BESIDE = ((0, -3), (0, -2), (0, -1))
+_BESIDE = ((0, -2), (0, -1), (0, 0))
+
+
+def neighbours(
+    x: Float[Array, "images height width channels"], places: tuple[tuple[int, int], ...]
+) -> Float[Array, "images height width features"]:
+    """The pixels at these places around every pixel, side by side; zeros beyond the edges."""
+    rows = max(-i for i, _ in places)
+    columns = max(abs(j) for _, j in places)
+    padded = jnp.pad(x, ((0, 0), (rows, 0), (columns, columns), (0, 0)))
+    height, width = x.shape[1:3]
+    parts = [
+        padded[:, rows + i : rows + i + height, columns + j : columns + j + width]
+        for i, j in places
+    ]
+    return jnp.concatenate(parts, axis=-1)
+
+
+class GatedLayer(nnx.Module):
+    """One layer of both kinds of units, with z in every gate."""
+
+    def __init__(
+        self, key: PRNGKeyArray, inputs: tuple[int, int], width: int, latents: int, first: bool
+    ) -> None:
+        self.places = (_FIRST_ABOVE, _FIRST_BESIDE) if first else (_ABOVE, _BESIDE)
+        self.residual = inputs[1] == width and not first
+        keys = [nnx.Rngs(params=each) for each in jax.random.split(key, 5)]
+        above, beside = (len(part) * n for part, n in zip(self.places, inputs, strict=True))
+        self.above = nnx.Linear(above, 2 * width, rngs=keys[0])
+        self.beside = nnx.Linear(beside, 2 * width, rngs=keys[1])
+        self.across = nnx.Linear(2 * width, 2 * width, rngs=keys[2], use_bias=False)
+        self.code = nnx.Linear(latents, 2 * width, rngs=keys[3], use_bias=False)
+        self.mix = nnx.Linear(width, width, rngs=keys[4])
+
+    def __call__(
+        self,
+        above: Float[Array, "images height width before_above"],
+        beside: Float[Array, "images height width before_beside"],
+        z: Float[Array, "images latents"],
+    ) -> tuple[
+        Float[Array, "images height width after"], Float[Array, "images height width after"]
+    ]:
+        code = self.code(z)[:, None, None]
+        down = self.above(neighbours(above, self.places[0])) + code
+        right = self.beside(neighbours(beside, self.places[1])) + self.across(down) + code
+        end = self.mix(_gate(right))
+        return _gate(down), end + beside if self.residual else end
+
+
+class PixelCnn(nnx.Module):
+    """p(x|z) as a product over the pixels in reading order, and over the channels of a pixel.
+
+    One gated layer for each width; the last units of a pixel, which know the pixels before it and
+    z, are the condition of a masked network over its channels.
+
+    Source: van den Oord et al., "Conditional image generation with PixelCNN decoders", 2016.
+    """
+
+    autoregressive = True
+
+    def __init__(
+        self, key: PRNGKeyArray, settings: Settings, shape: tuple[int, ...], outputs: int
+    ) -> None:
+        widths = settings.channels
+        if len(shape) != 3 or not widths:
+            size = " x ".join(str(length) for length in shape)
+            raise SettingsError(
+                f"decoder pixelcnn needs images, height x width x channels, and a width in"
+                f" channels for every layer: got {size} and {len(widths)} widths; use made."
+            )
+        self.shape = shape
+        *keys, last_key = jax.random.split(key, len(widths) + 1)
+        before = [(shape[-1], shape[-1]), *[(width, width) for width in widths]]
+        self.layers = nnx.List(
+            GatedLayer(layer_key, inputs, width, settings.latents, n == 0)
+            for n, (layer_key, inputs, width) in enumerate(zip(keys, before, widths, strict=False))
+        )
+        self.last = MaskedNetwork(last_key, shape[-1], widths[-1], (widths[-1],), outputs)
+
+    def __call__(
+        self, z: Float[Array, "images latents"], x: Float[Array, "images dimensions"]
+    ) -> Float[Array, "images outputs"]:
+        above = beside = x.reshape(-1, *self.shape)
+        for layer in self.layers:
+            above, beside = layer(above, beside, z)
+        channels = self.shape[-1]
+        features = jax.nn.silu(beside).reshape(-1, beside.shape[-1])
+        return self.last(x.reshape(-1, channels), features).reshape(x.shape[0], -1)
+
+
+def _gate(x: Array) -> Array:
+    signal, gate = jnp.split(x, 2, axis=-1)
+    return jnp.tanh(signal) * jax.nn.sigmoid(gate)
