@@ -65,6 +65,11 @@ def row(engine: Engine, measured: Measured, outcome: Outcome) -> dict[str, Any]:
             values[name], values[f"{name}_se"] = value
         else:
             values.setdefault(name, value)
+    if settings.likelihood == "gaussian":
+        variance = settings.likelihood_scale**2
+        per_nat, constant = 2 * variance / values["dimensions"], math.log(2 * math.pi * variance)
+        values["distortion_mse"] = per_nat * values["distortion"] - variance * constant
+        values["distortion_mse_se"] = per_nat * values["distortion_se"]
     return {name: _plain(value) for name, value in values.items()}
 
 

@@ -66,6 +66,8 @@ _COLUMNS = (
     ("nll_iwae_se", "float?", NATS, "standard error of it"),
     ("target_rate", "float?", NATS, "rate that was asked for; beta is then what it took"),
     ("free_bits", "float?", NATS, "rate of every latent that the loss does not count"),
+    ("distortion_mse", "float?", "", "|x - E[x|z]|^2 a dimension, of the gaussian likelihood"),
+    ("distortion_mse_se", "float?", "", "standard error of it"),
     ("selected_step", "int?", "steps", "where held-out loss was lowest, with --select best"),
 )  # fmt: skip
 

@@ -330,3 +330,30 @@ def test_beta_scale_has_a_place_for_zero():
 )
 def test_log_ticks(low, high, ticks):
     assert log_ticks(low, high) == pytest.approx(ticks)
+
+
+def test_squared_errors_stand_in_for_the_distortion_of_gaussian_models(frame):
+    squares = np.linspace(0.5, 0.01, len(frame))
+    gaussian = frame.assign(distortion_mse=squares, distortion_mse_se=squares / 50)
+    drawn = draw(gaussian, units="bits", distortion="mse")
+    assert said(drawn, "squared error per dimension") and said(drawn, "rate R (bits per image)")
+    assert not said(drawn, "equal R + D")
+    offsets = drawn.axes[0].collections[-1].get_offsets()
+    assert 0 < offsets[:, 1].min() and offsets[:, 1].max() <= 0.5
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ({"distortion": "mse"}, "distortion mse needs models with --likelihood gaussian: got ber"),
+        ({"distortion": "mae"}, "distortion must be one of nll, mse: got 'mae'"),
+    ],
+)
+def test_a_distortion_that_cannot_be_drawn_is_refused(frame, given, message):
+    with pytest.raises(SettingsError, match=message):
+        draw(frame, **given)
+
+
+def test_squared_errors_are_drawn_against_the_rate_only(frame):
+    with pytest.raises(SettingsError, match="against R only: got kind 'bounds'"):
+        draw(frame.assign(distortion_mse=1.0, distortion_mse_se=0.1), "bounds", distortion="mse")

@@ -41,6 +41,8 @@ def test_target_rates_are_met_and_beta_is_the_slope_there(tmp_path):
     # 4,000 draws of the source: its variances are known to 2%.
     np.testing.assert_allclose(rows["distortion"], [1.092659, 1.842659, 2.967659], rtol=0.04)
     np.testing.assert_allclose(rows["beta"], [0.5, 1.0, 2.0], rtol=0.1)
+    # Each component keeps beta s^2 of its variance, or all of it: 0.3, 0.6 and 1.05 in sum.
+    np.testing.assert_allclose(rows["distortion_mse"], [0.1, 0.2, 0.35], rtol=0.05)
     assert table.read(tmp_path / "run" / "rd.parquet")["target_rate"].notna().all()
     for kind in ("rate-distortion", "information", "training"):
         arguments = [str(tmp_path / "run"), "-o", str(tmp_path / f"{kind}.png"), "--kind", kind]

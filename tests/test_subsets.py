@@ -43,7 +43,7 @@ def quadrature(mean: np.ndarray, scale: np.ndarray) -> float:
     """I(n; z) of a mixture in one dimension: its entropy less that of its components."""
 
     def integrand(z: float) -> float:
-        density = stats.norm(mean, scale).pdf(z).mean()
+        density = stats.norm.pdf(z, mean, scale).mean()
         return -special.xlogy(density, density)
 
     ends = mean.min() - 10 * scale.max(), mean.max() + 10 * scale.max()
@@ -60,7 +60,7 @@ def bounds_of_draws(
         rows = random.permutation(len(mean))[:size]
         own, width = mean[rows], scale[rows]
         z = own + width * random.normal(size=size)
-        found.append(stats.norm(own[None], width[None]).logpdf(z[:, None]))
+        found.append(stats.norm.logpdf(z[:, None], own[None], width[None]))
     with jax.enable_x64(True):
         both = np.array(jax.vmap(subset_bounds)(jnp.asarray(np.array(found))))
     return both.mean(1), both.std(1) / math.sqrt(draws)

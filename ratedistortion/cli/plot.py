@@ -9,7 +9,7 @@ from ratedistortion import __version__
 from ratedistortion.api import read
 from ratedistortion.cli.errors import Command
 from ratedistortion.errors import SettingsError
-from ratedistortion.figures import FIGURES, check_suffix, figure, save
+from ratedistortion.figures import DISTORTIONS, FIGURES, check_suffix, figure, save
 from ratedistortion.units import UNITS
 
 
@@ -31,6 +31,13 @@ from ratedistortion.units import UNITS
 )
 @click.option(
     "--units", type=click.Choice(UNITS), default="nats", show_default=True, help="Units of R and D."
+)
+@click.option(
+    "--distortion",
+    type=click.Choice(DISTORTIONS),
+    default="nll",
+    show_default=True,
+    help="mse: the squared error of Gaussian models instead of D.",
 )
 @click.option(
     "--split",
@@ -64,6 +71,7 @@ def main(
     output: Path | None,
     kind: str,
     units: str,
+    distortion: str,
     split: str,
     summary: bool,
     as_json: bool,
@@ -102,7 +110,7 @@ def main(
             images = contents.read_images(first)
         else:
             losses = contents.read_losses(first)
-    save(figure(tables, kind, units, split, images, losses), output)
+    save(figure(tables, kind, units, split, images, losses, distortion), output)
     click.echo(output, err=summary)
 
 

@@ -25,6 +25,8 @@ class Inputs(NamedTuple):
     """Words for an axis, such as `nats per image`."""
     images: Mapping[str, Any] | None
     losses: Sequence[Mapping[str, Any]] | None
+    squared: bool = False
+    """Whether the distortion is a squared error, and so not in `units`."""
 
     def axis(self, quantity: str) -> str:
         """The label of an axis."""
@@ -40,6 +42,26 @@ class Inputs(NamedTuple):
         if len(self.tables) > 1:
             raise SettingsError(f"{kind} draws one run: got {len(self.tables)}.")
         return next(iter(self.tables.values())), next(iter(self.factors.values()))
+
+
+def squared_errors(inputs: Inputs) -> Inputs:
+    """The same rows with the mean squared error a dimension as their distortion.
+
+    Raises:
+        SettingsError: If a table has none.
+    """
+    tables = {}
+    for label, rows in inputs.tables.items():
+        if "distortion_mse" not in rows or rows["distortion_mse"].isna().any():
+            raise SettingsError(
+                "distortion mse needs models with --likelihood gaussian: got"
+                f" {', '.join(sorted(set(rows['likelihood'])))}."
+            )
+        names = {
+            name: rows[f"{name[:10]}_mse{name[10:]}"] for name in ("distortion", "distortion_se")
+        }
+        tables[label] = rows.assign(**names)
+    return inputs._replace(tables=tables, squared=True)
 
 
 def gather(

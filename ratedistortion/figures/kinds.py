@@ -20,6 +20,7 @@ def figure(
     split: str = "test",
     images: "Mapping[str, Any] | None" = None,
     losses: "Sequence[Mapping[str, Any]] | None" = None,
+    distortion: str = "nll",
 ) -> "Figure":
     """Draws tables of sweeps, at the width of one column of a paper.
 
@@ -32,6 +33,7 @@ def figure(
             (runs, k, H, W, C), in [0, 1], with `beta` and `seed` (runs,).
         losses: For the training curves, one mapping a run: `beta`, `seed`, and `steps`,
             `distortion` and `rate` of equal lengths, in nats per image.
+        distortion: nll, or mse for the squared error a dimension of a Gaussian model, against R.
 
     Returns:
         A matplotlib Figure that belongs to no window.
@@ -45,8 +47,17 @@ def figure(
 
     if kind not in FIGURES:
         raise SettingsError(f"kind must be one of {', '.join(FIGURES)}: got {kind!r}.")
+    if distortion not in DISTORTIONS:
+        raise SettingsError(
+            f"distortion must be one of {', '.join(DISTORTIONS)}: got {distortion!r}."
+        )
+    given = inputs.gather(tables, units, split, images, losses)
+    if distortion == "mse":
+        if kind != "rate-distortion":
+            raise SettingsError(f"distortion mse is drawn against R only: got kind {kind!r}.")
+        given = inputs.squared_errors(given)
     with style.context():
-        return FIGURES[kind](inputs.gather(tables, units, split, images, losses))
+        return FIGURES[kind](given)
 
 
 def _late(module: str) -> "Callable[[Inputs], Figure]":
@@ -54,6 +65,7 @@ def _late(module: str) -> "Callable[[Inputs], Figure]":
     return lambda given: importlib.import_module(f"ratedistortion.figures.{module}").draw(given)
 
 
+DISTORTIONS = ("nll", "mse")
 FIGURES = {
     "rate-distortion": _late("rate_distortion"),
     "information": _late("information"),

@@ -35,11 +35,13 @@ def draw(inputs: Inputs) -> Figure:
     axes.autoscale_view()
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
     axes.locator_params(nbins=7)
-    if exact := _exact(axes, inputs):
-        handles["exact R(D)"] = exact
-    handles["equal R + D (−ELBO)"] = _equal_elbo(axes, everything)
+    if not inputs.squared:
+        if exact := _exact(axes, inputs):
+            handles["exact R(D)"] = exact
+        handles["equal R + D (−ELBO)"] = _equal_elbo(axes, everything)
     axes.set_xlabel(inputs.axis("rate R"))
-    axes.set_ylabel(inputs.axis("distortion D"))
+    distortion = inputs.axis("distortion D")
+    axes.set_ylabel("squared error per dimension" if inputs.squared else distortion)
     axes.set_title(inputs.note(), loc="right", color=style.GREY)
     scale.colour_bar(figure, axes)
     style.legend(figure, handles)
