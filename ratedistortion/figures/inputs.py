@@ -52,7 +52,7 @@ def squared_errors(inputs: Inputs) -> Inputs:
     """
     tables = {}
     for label, rows in inputs.tables.items():
-        if "distortion_mse" not in rows or rows["distortion_mse"].isna().any():
+        if "distortion_mse" not in rows or len(rows["distortion_mse"].dropna()) < len(rows):
             raise SettingsError(
                 "distortion mse needs models with --likelihood gaussian: got"
                 f" {', '.join(sorted(set(rows['likelihood'])))}."
