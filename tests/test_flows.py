@@ -99,7 +99,8 @@ def test_iaf_changes_no_volume_and_is_inverted(latents):
     posterior = functions.encode(model, x)
     noise = jax.random.normal(key_of(2), (3, latents), jnp.float32)
     z = functions.draw(model, posterior, noise)
-    assert posterior.context is not None and not functions.gaussian(model)
+    context = posterior.context
+    assert context is not None and not functions.gaussian(model)
     start = posterior.mean + jnp.exp(posterior.log_scale) * noise
     np.testing.assert_allclose(
         model.encoder.unflow(z, posterior.context), start, rtol=1e-5, atol=1e-5
@@ -115,12 +116,12 @@ def test_iaf_changes_no_volume_and_is_inverted(latents):
     np.testing.assert_allclose(log_q, expected, rtol=1e-9)
 
     def one(row):
-        return model.encoder.flow(row[None], posterior.context[:1])[0]
+        return model.encoder.flow(row[None], context[:1])[0]
 
     jacobian = np.asarray(jax.jacfwd(one)(start[0]), float)
     assert np.linalg.slogdet(jacobian)[1] == pytest.approx(0, abs=1e-5)
     if latents > 1:
-        other = model.encoder.flow(start, posterior.context[::-1])
+        other = model.encoder.flow(start, context[::-1])
         assert np.any(np.abs(other - z) > 1e-3)  # what the flow does depends on x
         assert np.abs(np.linalg.inv(jacobian) - np.eye(latents)[:, ::-1]).max() > 1e-2
 

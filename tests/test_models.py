@@ -25,6 +25,13 @@ DIMENSIONS = 6
 # Shapes, dtypes and agreement to four digits do not need the fastest code.
 quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 ALL = list(itertools.product(ENCODERS, DECODERS, PRIORS, LIKELIHOODS))
+FAMILIES = [list(family) for family in (ENCODERS, DECODERS, PRIORS, LIKELIHOODS)]
+# A quarter of all, in which any three members meet.
+SOME = [
+    names
+    for names in ALL
+    if sum(family.index(name) for family, name in zip(FAMILIES, names, strict=True)) % 4 == 0
+]
 # An encoder meets the prior in the rate, a decoder the likelihood in the distortion: every such
 # pair is computed, the others are traced.
 MODELS = [n for n in ALL if n[1::2] == ("mlp", "bernoulli") or n[0::2] == ("mlp", "standard")]
@@ -141,7 +148,7 @@ def test_the_contract_of_every_model(names):
         np.testing.assert_allclose(many[name][0], value, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("names", ALL, ids="-".join)
+@pytest.mark.parametrize("names", SOME, ids="-".join)
 def test_every_model_is_made_without_computing(names):
     if refused(names):
         return
