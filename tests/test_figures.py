@@ -357,3 +357,17 @@ def test_a_distortion_that_cannot_be_drawn_is_refused(frame, given, message):
 def test_squared_errors_are_drawn_against_the_rate_only(frame):
     with pytest.raises(SettingsError, match="against R only: got kind 'bounds'"):
         draw(frame.assign(distortion_mse=1.0, distortion_mse_se=0.1), "bounds", distortion="mse")
+
+
+def test_posteriors_with_bounds_only_are_drawn_with_them(frame):
+    nothing = ["mutual_information", "mutual_information_se", "marginal_kl", "marginal_kl_se"]
+    flows = frame.assign(**dict.fromkeys(nothing, np.nan), information_kind="bounds")
+    information = draw(flows, "information")
+    assert said(information, "bounds of I") and not said(information, "marginal KL")
+    assert said(draw({"flows": flows, "gauss": frame}, "information"), "marginal KL")
+    (line,) = [
+        line
+        for line in draw(flows, "bounds").axes[0].lines
+        if line.get_label() != "log N" and line.get_marker() == "o"
+    ]
+    assert np.isfinite(line.get_ydata()).all()

@@ -45,9 +45,12 @@ def _panel(
     handles: dict[str, Artist] = {}
     betas = np.unique(rows["beta"].to_numpy())
     places = scale.place(betas)
+    # Posteriors that are not Gaussian have bounds of I(n;z) instead of an estimate.
+    exact = bool(rows["mutual_information"].notna().any())
+    information_name = "mutual_information" if exact else "mutual_information_lower"
     rate, distortion, information, upper = (
         np.array([rows.loc[rows["beta"] == beta, name].mean() for beta in betas])
-        for name in ("rate", "distortion", "mutual_information", "population_information_upper")
+        for name in ("rate", "distortion", information_name, "population_information_upper")
     )
     upper = np.fmin(rate, upper)
     # Differential entropy or not: I is never below 0, so neither is its best lower bound.

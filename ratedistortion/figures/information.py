@@ -46,6 +46,8 @@ def _panel(axes: Axes, rows: pandas.DataFrame, scale: style.BetaScale) -> dict[s
         return [float(reduce(rows.loc[rows["beta"] == beta, column])) for beta in betas]
 
     for column, label, colour, marker, size in _SERIES:
+        if rows[column].isna().all():  # posteriors that leave bounds of I only
+            continue
         axes.plot(places, over_seeds(column, np.mean), color=colour, linewidth=0.8)
         handles[label], *_ = axes.errorbar(
             scale.place(rows["beta"]),
@@ -80,5 +82,7 @@ def _panel(axes: Axes, rows: pandas.DataFrame, scale: style.BetaScale) -> dict[s
             zorder=3,
         )
     lowest = np.min(rows["marginal_kl"] - rows["marginal_kl_se"].fillna(0))
-    style.symmetric_log(axes, min(float(lowest), 0.0), max(float(np.max(rows["rate"])), ceiling))
+    style.symmetric_log(
+        axes, float(np.fmin(lowest, 0.0)), max(float(np.max(rows["rate"])), ceiling)
+    )
     return handles
