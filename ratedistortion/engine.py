@@ -245,10 +245,27 @@ def describe(settings: Settings, data: Dataset):
     run = make_run(settings, functions, Source(examples, dimensions, data.scale, data.dynamic))
     zero = jnp.float32(0)
     state = jax.eval_shape(run.start, Arguments(zero, zero, jnp.int32(0), zero))
-    state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-    # The state, its successor, the gradient, and the activations of a few layers.
-    widest = max(dimensions, settings.latents, *settings.hidden, 1)
-    return functions, run, 3 * state_bytes + 40 * settings.batch_size * widest
+    state_bytes = _bytes(state)
+    x, noise = batch_shapes(settings, dimensions)
+    _, backward = jax.eval_shape(
+        lambda model, x, noise: jax.vjp(lambda model: run.loss(model, x, noise), model),
+        *(state.model, x, noise),
+    )
+    # The state, its successor and the gradient; what the forward pass keeps for the backward
+    # pass, and as much again for what that makes of it.
+    return functions, run, 3 * state_bytes + 2 * _bytes(backward)
+
+
+def batch_shapes(settings: Settings, dimensions: int) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """x and noise of one step, without values."""
+    widths = dimensions, settings.latents
+    return tuple(
+        jax.ShapeDtypeStruct((settings.batch_size, width), jnp.float32) for width in widths
+    )
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def leaves(state: TrainState) -> list[np.ndarray]:

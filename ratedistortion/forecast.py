@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from ratedistortion import contents, datasets
 from ratedistortion.devices import find_devices
-from ratedistortion.engine import describe
+from ratedistortion.engine import batch_shapes, describe
 from ratedistortion.job import choose_plan
 from ratedistortion.plan import all_runs, stored_plan
 from ratedistortion.settings import Settings
@@ -40,8 +40,10 @@ def forecast(settings: Settings, path: Path, manifest: Mapping[str, Any] | None)
     runs = len(all_runs(settings))
     model = jax.eval_shape(functions.build, jax.random.key(0))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(model))
-    # Forward, and twice that backward; then two products of 2 latents for every pair.
-    training = 6 * parameters * settings.batch_size * run.steps * runs
+    batch = batch_shapes(settings, data.train.shape[1])
+    lowered = jax.jit(jax.grad(run.loss)).lower(model, *batch)
+    training = (lowered.cost_analysis() or {}).get("flops", 0.0) * run.steps * runs
+    # Two products of 2 latents for every pair.
     pairs = sum(min(settings.codes, len(x)) * len(x) for x in data.splits.values())
     measuring = 4 * settings.latents * pairs * runs
     speed = _product_speed(devices)

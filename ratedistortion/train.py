@@ -77,11 +77,13 @@ class Run(NamedTuple):
             Images are (examples, dimensions) as stored. Steps are traced: no count of them
             compiles anew, and where a block of steps ends changes nothing.
         steps: How many steps a whole run has.
+        loss: (model, x, noise) -> D + R of a batch, to tell from its shapes what a step takes.
     """
 
     start: Callable[[Arguments], TrainState]
     advance: Callable[[TrainState, Arguments, Array, Array, Array], TrainState]
     steps: int
+    loss: Callable[[Model, Array, Array], Array]
 
 
 def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
@@ -238,7 +240,10 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
     ) -> TrainState:
         return lax.fori_loop(first, last, lambda n, s: one(n, s, arguments, images), state)
 
-    return Run(start, advance, steps)
+    def negative_elbo(model: Model, x: Array, noise: Array) -> Array:
+        return loss(model, x, noise, lambda rate: rate)[0]
+
+    return Run(start, advance, steps, negative_elbo)
 
 
 def held_out(examples: int) -> int:

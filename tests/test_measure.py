@@ -324,7 +324,7 @@ def test_the_optimum_of_a_linear_gaussian_model(linear_gaussian, beta, rate, mse
 
 @pytest.mark.parametrize("size", [100, 1100])
 def test_blocks_that_divide_the_images_do_not_move_a_bit(measured, monkeypatch, size):
-    """1,100 images, taken 1,000 at a time everywhere else."""
+    """1,100 images, taken 250 at a time everywhere else."""
     monkeypatch.setattr(blocks, "_ROWS", size)
     found, codes = Measure()(model_of())
     np.testing.assert_equal(codes, measured[1])
