@@ -46,7 +46,7 @@ def _panel(axes: Axes, rows: pandas.DataFrame, scale: style.BetaScale) -> dict[s
         return [float(reduce(rows.loc[rows["beta"] == beta, column])) for beta in betas]
 
     for column, label, colour, marker, size in _SERIES:
-        if np.isnan(rows[column]).to_numpy().all():  # posteriors that leave bounds of I only
+        if not len(rows[column].dropna()):  # posteriors that leave bounds of I only
             continue
         axes.plot(places, over_seeds(column, np.mean), color=colour, linewidth=0.8)
         handles[label], *_ = axes.errorbar(
