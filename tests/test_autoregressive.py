@@ -124,6 +124,18 @@ def test_made_pixel_by_pixel_is_made_at_once(hidden, shape, outputs):
     np.testing.assert_allclose(np.stack(found, 1), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(9, 3, 1), (7, 2, 3), (2, 3, 1)])
+def test_pixelcnn_pixel_by_pixel_is_pixelcnn_at_once(shape):
+    """Images that are higher than what a pixel can see, and lower."""
+    module, dimensions = decoder_of("pixelcnn", shape, 2), math.prod(shape)
+    z = jax.random.normal(key_of(1), (2, LATENTS), jnp.float32)
+    x = jax.random.uniform(key_of(2), (2, dimensions), jnp.float32)
+    one = jax.jit(module.one)
+    found = [one(jnp.int32(i), x, module.cache(z))[0] for i in range(dimensions)]
+    expected = module(z, x).reshape(2, dimensions, 2)
+    np.testing.assert_allclose(np.stack(found, 1), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_draws_of_made_do_not_depend_on_how_they_are_computed():
     """The same key, once with `one` and once with the whole decoder at every pixel."""
     likelihood = LIKELIHOODS["bernoulli"](settings_of("made"))

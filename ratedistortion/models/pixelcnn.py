@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jax import lax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ratedistortion.errors import SettingsError
 from ratedistortion.models.masked import MaskedNetwork
@@ -96,12 +97,34 @@ class PixelCnn(nnx.Module):
     def __call__(
         self, z: Float[Array, "images latents"], x: Float[Array, "images dimensions"]
     ) -> Float[Array, "images outputs"]:
-        above = beside = x.reshape(-1, *self.shape)
+        return self._outputs(z, x.reshape(-1, *self.shape)).reshape(x.shape[0], -1)
+
+    def cache(self, z: Float[Array, "images latents"]) -> Float[Array, "images latents"]:
+        """What `one` carries from pixel to pixel: the code."""
+        return z
+
+    def one(
+        self,
+        i: Int[Array, ""],
+        x: Float[Array, "images dimensions"],
+        z: Float[Array, "images latents"],
+    ) -> tuple[Float[Array, "images outputs"], Float[Array, "images latents"]]:
+        """The outputs of dimension i alone, from the rows that it can see."""
+        height, width, channels = self.shape
+        # The first layer sees three rows up, each further one a row more.
+        rows = min(len(self.layers) + 3, height)
+        i = i.astype(jnp.int32)
+        start = jnp.clip(i // (width * channels) - rows + 1, 0, height - rows)
+        seen = lax.dynamic_slice_in_dim(x.reshape(-1, *self.shape), start, rows, axis=1)
+        outputs = self._outputs(z, seen).reshape(x.shape[0], rows * width * channels, -1)
+        return outputs[:, i - start * width * channels], z
+
+    def _outputs(self, z: Array, image: Array) -> Array:
+        above = beside = image
         for layer in self.layers:
             above, beside = layer(above, beside, z)
-        channels = self.shape[-1]
         features = jax.nn.silu(beside).reshape(-1, beside.shape[-1])
-        return self.last(x.reshape(-1, channels), features).reshape(x.shape[0], -1)
+        return self.last(image.reshape(-1, image.shape[-1]), features)
 
 
 def _gate(x: Array) -> Array:
