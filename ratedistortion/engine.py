@@ -14,10 +14,10 @@ from jax.sharding import PartitionSpec as P
 from ratedistortion.datasets import Dataset
 from ratedistortion.errors import RunDirectoryError
 from ratedistortion.measure import Codes, Measurement, make_measure
-from ratedistortion.models.autoencoder import make_functions
+from ratedistortion.models.autoencoder import Functions, make_functions
 from ratedistortion.plan import Plan, RunId
 from ratedistortion.settings import Settings
-from ratedistortion.train import Arguments, Source, TrainState, make_run, selected
+from ratedistortion.train import Arguments, Run, Source, TrainState, make_run, selected
 
 # Long enough that the host's part costs nothing, short enough that a signal is soon heard.
 _BLOCK_SECONDS = 1.0
@@ -72,7 +72,7 @@ class Engine:
             if data.train is data.splits["train"]
             else jax.device_put(data.train, self._everywhere)
         )
-        self._functions, self._run, self.bytes_per_run = describe(settings, data)
+        self._functions, self._run = describe(settings, data)
         model = jax.eval_shape(self._functions.build, jax.random.key(0))
         self.information_kind = "exact" if self._functions.gaussian(model) else "bounds"
         self.steps = self._run.steps
@@ -238,22 +238,28 @@ class Engine:
         )
 
 
-def describe(settings: Settings, data: Dataset):
-    """The model's functions, the run, and the bytes that one run needs, without computing."""
+def describe(settings: Settings, data: Dataset) -> tuple[Functions, Run]:
+    """The model's functions and the run, without computing."""
     examples, dimensions = data.train.shape
     functions = make_functions(settings, data.shape)
     run = make_run(settings, functions, Source(examples, dimensions, data.scale, data.dynamic))
+    return functions, run
+
+
+def bytes_per_run(settings: Settings, run: Run, dimensions: int) -> int:
+    """The memory that one run needs, in bytes, from the shapes of a step traced backward.
+
+    Between 1.3 and 2.4 times what XLA takes for the models here: it keeps less than is traced.
+    """
     zero = jnp.float32(0)
     state = jax.eval_shape(run.start, Arguments(zero, zero, jnp.int32(0), zero))
-    state_bytes = _bytes(state)
-    x, noise = batch_shapes(settings, dimensions)
     _, backward = jax.eval_shape(
-        lambda model, x, noise: jax.vjp(lambda model: run.loss(model, x, noise), model),
-        *(state.model, x, noise),
+        lambda model, *batch: jax.vjp(lambda model: run.loss(model, *batch), model),
+        *(state.model, *batch_shapes(settings, dimensions)),
     )
     # The state, its successor and the gradient; what the forward pass keeps for the backward
     # pass, and as much again for what that makes of it.
-    return functions, run, 3 * state_bytes + 2 * _bytes(backward)
+    return 3 * _bytes(state) + 2 * _bytes(backward)
 
 
 def batch_shapes(settings: Settings, dimensions: int) -> tuple[jax.ShapeDtypeStruct, ...]:

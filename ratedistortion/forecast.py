@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from ratedistortion import contents, datasets
 from ratedistortion.devices import find_devices
-from ratedistortion.engine import batch_shapes, describe
+from ratedistortion.engine import batch_shapes, bytes_per_run, describe
 from ratedistortion.job import choose_plan
 from ratedistortion.plan import all_runs, stored_plan
 from ratedistortion.settings import Settings
@@ -31,7 +31,8 @@ def forecast(settings: Settings, path: Path, manifest: Mapping[str, Any] | None)
     """
     data = datasets.load(settings)
     devices = find_devices(settings)
-    functions, run, bytes_per_run = describe(settings, data)
+    functions, run = describe(settings, data)
+    dimensions = data.train.shape[1]
     plan = (
         stored_plan(manifest["plan"], settings)
         if manifest is not None
@@ -40,7 +41,7 @@ def forecast(settings: Settings, path: Path, manifest: Mapping[str, Any] | None)
     runs = len(all_runs(settings))
     model = jax.eval_shape(functions.build, jax.random.key(0))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(model))
-    batch = batch_shapes(settings, data.train.shape[1])
+    batch = batch_shapes(settings, dimensions)
     lowered = jax.jit(jax.grad(run.loss)).lower(model, *batch)
     training = (lowered.cost_analysis() or {}).get("flops", 0.0) * run.steps * runs
     # Two products of 2 latents for every pair.
@@ -52,7 +53,7 @@ def forecast(settings: Settings, path: Path, manifest: Mapping[str, Any] | None)
         "run_dir": str(path),
         "table": str(path / contents.TABLE),
         "dataset": f"{data.name}: {len(data.train):,} train, {len(data.splits['test']):,} test,"
-        f" {data.train.shape[1]} dimensions",
+        f" {dimensions} dimensions",
         "device": devices[0].device_kind,
         "devices": plan.devices,
         "batching": plan.batching,
@@ -61,7 +62,9 @@ def forecast(settings: Settings, path: Path, manifest: Mapping[str, Any] | None)
         "runs_at_once": plan.width,
         "steps": run.steps,
         "parameters": parameters,
-        "memory_mib": round((plan.width * bytes_per_run + data.train.nbytes) / 2**20),
+        "memory_mib": round(
+            (plan.width * bytes_per_run(settings, run, dimensions) + data.train.nbytes) / 2**20
+        ),
         "seconds": round(seconds + _COMPILE_SECONDS),
     }
 

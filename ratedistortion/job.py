@@ -13,7 +13,7 @@ import pandas
 from ratedistortion import contents, datasets, table
 from ratedistortion.datasets import Dataset
 from ratedistortion.devices import find_devices, free_memory
-from ratedistortion.engine import PICTURES, Block, Engine, describe, leaves
+from ratedistortion.engine import PICTURES, Block, Engine, bytes_per_run, describe, leaves
 from ratedistortion.errors import Interrupted, RunDirectoryError, Stopped
 from ratedistortion.outcomes import loss_curves, outcomes
 from ratedistortion.plan import Plan, RunId, all_runs, make_plan, stored_plan
@@ -103,13 +103,13 @@ def sweep(
 
 def choose_plan(settings: Settings, data: Dataset, devices: list[Any]) -> Plan:
     """The chunk plan for this machine, before anything is computed."""
-    _, _, bytes_per_run = describe(settings, data)
+    _, run = describe(settings, data)
     stored = sum(images.nbytes for images in data.splits.values())
     return make_plan(
         settings,
         devices[0].platform,
         len(devices),
-        bytes_per_run,
+        bytes_per_run(settings, run, data.train.shape[1]),
         free_memory(devices) - len(devices) * stored,
     )
 

@@ -7,7 +7,7 @@ from ratedistortion.theory import bernoulli_rate, symbol_rate
 from ratedistortion.theory.blahut_arimoto import _search, blahut_arimoto
 
 
-def within_its_gap(found, rate, tolerance=1e-6):
+def assert_within_its_gap(found, rate, tolerance=1e-6):
     """R(D) lies in [rate - gap, rate]; 1e-12 for rounding."""
     assert found.gap <= tolerance
     assert found.rate - found.gap - 1e-12 <= rate <= found.rate + 1e-12
@@ -18,7 +18,7 @@ def within_its_gap(found, rate, tolerance=1e-6):
 def test_bernoulli_under_hamming_distortion(probability, beta):
     """h(p) - h(D), theorem 10.3.1 of Cover and Thomas."""
     found = blahut_arimoto(np.array([1 - probability, probability]), 1 - np.eye(2), beta)
-    within_its_gap(found, bernoulli_rate(np.array([found.distortion]), probability)[0])
+    assert_within_its_gap(found, bernoulli_rate(np.array([found.distortion]), probability)[0])
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_the_point_of_one_wrong_symbol_in_ten(source, rate):
 def test_equal_symbols_under_hamming_distortion(symbols, beta):
     """ln m - h(D) - D ln(m - 1)."""
     found = blahut_arimoto(np.full(symbols, 1 / symbols), 1 - np.eye(symbols), beta)
-    within_its_gap(found, symbol_rate(np.array([found.distortion]), symbols)[0])
+    assert_within_its_gap(found, symbol_rate(np.array([found.distortion]), symbols)[0])
 
 
 def test_a_gaussian_on_a_grid_is_close_to_the_closed_form():

@@ -11,7 +11,7 @@ from jax import monitoring
 
 from ratedistortion import datasets
 from ratedistortion.datasets import Dataset
-from ratedistortion.engine import Block, Engine, Measured, describe, leaves
+from ratedistortion.engine import Block, Engine, Measured, bytes_per_run, describe, leaves
 from ratedistortion.errors import RunDirectoryError
 from ratedistortion.outcomes import loss_curves, outcomes
 from ratedistortion.plan import Plan, RunId, all_runs
@@ -245,8 +245,12 @@ def test_a_run_that_diverges_has_no_loss_from_then_on(data, mapped):
 def test_describe_knows_the_size_of_a_run_without_computing(data):
     """4 bytes for a parameter; state, two moments, and as much again for what follows from it."""
     parameters = 64 * 8 + 8 + 8 * 4 + 4 + 2 * 64 + 64
-    _, run, needed = describe(settings_of(), data)
+
+    def needs(settings: Settings) -> int:
+        return bytes_per_run(settings, describe(settings, data)[1], 64)
+
+    run, needed = describe(settings_of(), data)[1], needs(settings_of())
     assert run.steps == STEPS
     assert needed > 3 * 3 * 4 * parameters
-    wider = describe(settings_of(hidden=(160,)), data)[2]
+    wider = needs(settings_of(hidden=(160,)))
     assert wider > 5 * needed

@@ -61,7 +61,7 @@ _OPTIONS: tuple[tuple[str, str, Any, str, str], ...] = (
     ("Model", "--components", int, "COUNT", "Of the mixture and vamp priors.  [default: 100]"),
     (
         "Model", "--levels", int, "COUNT",
-        "Values of a pixel that the categorical likelihood tells apart.  [default: 256]",
+        "Grey levels of the last two likelihoods, at most the data's own.  [default: 256]",
     ),
     ("Training", "--epochs", int, "COUNT", "Passes over the data.  [default: 20, digits 100]"),
     ("Training", "--steps", int, "COUNT", "Steps, instead of --epochs."),

@@ -57,10 +57,9 @@ def squared_errors(inputs: Inputs) -> Inputs:
                 "distortion mse needs models with --likelihood gaussian: got"
                 f" {', '.join(sorted(set(rows['likelihood'])))}."
             )
-        names = {
-            name: rows[f"{name[:10]}_mse{name[10:]}"] for name in ("distortion", "distortion_se")
-        }
-        tables[label] = rows.assign(**names)
+        tables[label] = rows.assign(
+            distortion=rows["distortion_mse"], distortion_se=rows["distortion_mse_se"]
+        )
     return inputs._replace(tables=tables, squared=True)
 
 
