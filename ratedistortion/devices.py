@@ -57,3 +57,10 @@ def free_memory(devices: list[Any]) -> int:
     if stats and "bytes_limit" in stats:
         return int(len(devices) * 0.8 * stats["bytes_limit"])
     return psutil.virtual_memory().available // 2
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an exception of JAX's says that a device's memory, or the computer's, is full."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+    )

@@ -72,9 +72,9 @@ class Engine:
             if data.train is data.splits["train"]
             else jax.device_put(data.train, self._everywhere)
         )
-        self._functions, self._run = describe(settings, data)
-        model = jax.eval_shape(self._functions.build, jax.random.key(0))
-        self.information_kind = "exact" if self._functions.gaussian(model) else "bounds"
+        self.functions, self._run = describe(settings, data)
+        model = jax.eval_shape(self.functions.build, jax.random.key(0))
+        self.information_kind = "exact" if self.functions.gaussian(model) else "bounds"
         self.steps = self._run.steps
         self._compiled: dict[str, Callable[..., Any]] = {}
 
@@ -106,9 +106,7 @@ class Engine:
         size = 1
         while done < self.steps:
             last = min(done + size, self.steps)
-            step_numbers = jax.device_put((np.int32(done), np.int32(last)), self._everywhere)
-            inputs = (state, arguments, self._train_images, *step_numbers)
-            self._compile("advance", self._advance, inputs, donate_argnums=0)
+            inputs = self._compile_training(state, arguments, done, last)
             began = time.perf_counter()
             state = jax.block_until_ready(self._compiled["advance"](*inputs))
             seconds = time.perf_counter() - began
@@ -149,6 +147,24 @@ class Engine:
             for name, value in results.items()
         }
 
+    def training_bytes(self, runs: Sequence[RunId]) -> int | None:
+        """What training takes on all devices beside the data, in bytes; None where XLA is silent.
+
+        Compiles the training of a chunk, and computes nothing.
+        """
+        arguments = self._arguments(runs)
+        state = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self._spread),
+            jax.eval_shape(self._start, arguments),
+        )
+        self._compile_training(state, arguments, 0, 0)
+        needs = self._compiled["advance"].memory_analysis()
+        if needs is None:
+            return None
+        taken = needs.argument_size_in_bytes + needs.output_size_in_bytes
+        taken += needs.temp_size_in_bytes - needs.alias_size_in_bytes
+        return self.plan.devices * (taken - self.data.train.nbytes)
+
     def _arguments(self, runs: Sequence[RunId]) -> Arguments:
         padded = [*runs, *[runs[-1]] * (self.plan.width - len(runs))]
         columns = Arguments(
@@ -162,6 +178,13 @@ class Engine:
     def _call(self, name: str, function: Callable[..., Any], *inputs: Any) -> Any:
         self._compile(name, function, inputs)
         return jax.block_until_ready(self._compiled[name](*inputs))
+
+    def _compile_training(self, state: Any, arguments: Arguments, first: int, last: int) -> Any:
+        """Returns what the compiled function takes."""
+        steps = jax.device_put((np.int32(first), np.int32(last)), self._everywhere)
+        inputs = (state, arguments, self._train_images, *steps)
+        self._compile("advance", self._advance, inputs, donate_argnums=0)
+        return inputs
 
     def _compile(
         self, name: str, function: Callable[..., Any], inputs: tuple[Any, ...], **options: Any
@@ -179,7 +202,8 @@ class Engine:
     def _batched(self, function: Callable[..., Any], *per_run: Any) -> Any:
         if self.plan.batching == "vmap":
             return jax.vmap(function)(*per_run)
-        return lax.map(lambda one: function(*one), per_run)
+        lanes = self.plan.lanes
+        return lax.map(lambda one: function(*one), per_run, batch_size=lanes if lanes > 1 else None)
 
     def _start(self, arguments: Arguments) -> TrainState:
         return self._spread_over_devices(
@@ -199,7 +223,7 @@ class Engine:
 
     def _measure(self, state, arguments, images, lane) -> tuple[Measurement, Codes]:
         measure = make_measure(
-            self._functions,
+            self.functions,
             self.settings.latents,
             self.data.scale,
             self.settings.codes,
@@ -216,7 +240,7 @@ class Engine:
             )
 
     def _pictures(self, state, arguments, images) -> dict[str, jax.Array]:
-        functions, scale = self._functions, jnp.float32(self.data.scale)
+        functions, scale = self.functions, jnp.float32(self.data.scale)
 
         def one(model, seed, images):
             posterior = functions.encode(model, images.astype(jnp.float32) * scale)
@@ -244,34 +268,6 @@ def describe(settings: Settings, data: Dataset) -> tuple[Functions, Run]:
     functions = make_functions(settings, data.shape)
     run = make_run(settings, functions, Source(examples, dimensions, data.scale, data.dynamic))
     return functions, run
-
-
-def bytes_per_run(settings: Settings, run: Run, dimensions: int) -> int:
-    """The memory that one run needs, in bytes, from the shapes of a step traced backward.
-
-    Between 1.3 and 2.4 times what XLA takes for the models here: it keeps less than is traced.
-    """
-    zero = jnp.float32(0)
-    state = jax.eval_shape(run.start, Arguments(zero, zero, jnp.int32(0), zero))
-    _, backward = jax.eval_shape(
-        lambda model, *batch: jax.vjp(lambda model: run.loss(model, *batch), model),
-        *(state.model, *batch_shapes(settings, dimensions)),
-    )
-    # The state, its successor and the gradient; what the forward pass keeps for the backward
-    # pass, and as much again for what that makes of it.
-    return 3 * _bytes(state) + 2 * _bytes(backward)
-
-
-def batch_shapes(settings: Settings, dimensions: int) -> tuple[jax.ShapeDtypeStruct, ...]:
-    """x and noise of one step, without values."""
-    widths = dimensions, settings.latents
-    return tuple(
-        jax.ShapeDtypeStruct((settings.batch_size, width), jnp.float32) for width in widths
-    )
-
-
-def _bytes(tree: Any) -> int:
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def leaves(state: TrainState) -> list[np.ndarray]:

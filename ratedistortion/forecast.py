@@ -7,22 +7,27 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ratedistortion import contents, datasets
+from ratedistortion.datasets import Dataset
 from ratedistortion.devices import find_devices
-from ratedistortion.engine import batch_shapes, bytes_per_run, describe
-from ratedistortion.job import choose_plan
+from ratedistortion.engine import Engine
+from ratedistortion.estimators import Posteriors, mixture_terms
 from ratedistortion.plan import all_runs, stored_plan
 from ratedistortion.settings import Settings
+from ratedistortion.tuning import prepare, time_step
 
-# Seconds to compile, and the share of the speed of one large matrix product that training and
-# the float64 products of measuring reach on two CPU cores; good to a factor of about 1.5.
-_COMPILE_SECONDS = 12.0
-_TRAINING_SHARE, _MEASURING_SHARE = 0.55, 0.2
+# Encoding and decoding an image takes a third of training on it, most in smaller products; the
+# bounds of I(n;z) come to a part of the exact estimate.
+_FORWARD_SHARE, _BOUNDS_SHARE = 0.5, 0.36
+# Measuring and the pictures are compiled too: by as much again as training, for every split.
+_COMPILED_AGAIN = 3.0
+_CODES, _POSTERIORS = 1024, 8192
 
 
 def forecast(settings: Settings, path: Path, manifest: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The plan, by name, with a time estimate from a short matrix product on this machine.
+    """The plan, by name, with a time estimate from a few steps and codes on this machine.
 
     Args:
         settings: The sweep.
@@ -31,52 +36,52 @@ def forecast(settings: Settings, path: Path, manifest: Mapping[str, Any] | None)
     """
     data = datasets.load(settings)
     devices = find_devices(settings)
-    functions, run = describe(settings, data)
-    dimensions = data.train.shape[1]
-    plan = (
-        stored_plan(manifest["plan"], settings)
-        if manifest is not None
-        else choose_plan(settings, data, devices)
-    )
-    runs = len(all_runs(settings))
-    model = jax.eval_shape(functions.build, jax.random.key(0))
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(model))
-    batch = batch_shapes(settings, dimensions)
-    lowered = jax.jit(jax.grad(run.loss)).lower(model, *batch)
-    training = (lowered.cost_analysis() or {}).get("flops", 0.0) * run.steps * runs
-    # Two products of 2 latents for every pair.
-    pairs = sum(min(settings.codes, len(x)) * len(x) for x in data.splits.values())
-    measuring = 4 * settings.latents * pairs * runs
-    speed = _product_speed(devices)
-    seconds = training / speed / _TRAINING_SHARE + measuring / speed / _MEASURING_SHARE
+    if manifest is None:
+        engine, step_seconds = prepare(settings, data, devices, timed=True)
+    else:
+        engine = Engine(settings, data, stored_plan(manifest["plan"], settings), devices)
+        step_seconds = {engine.plan.way: time_step(engine)}
+    plan, runs = engine.plan, all_runs(settings)
+    taken = engine.training_bytes(plan.runs(settings, 0)) or 0
+    step = step_seconds[plan.way]
+    measuring = plan.chunks * (plan.width // plan.devices) * _measuring(settings, data)
+    images = sum(map(len, data.splits.values())) * len(runs)
+    forward = _FORWARD_SHARE * step / plan.width / settings.batch_size * images
+    model = jax.eval_shape(engine.functions.build, jax.random.key(0))
     return {
         "run_dir": str(path),
         "table": str(path / contents.TABLE),
         "dataset": f"{data.name}: {len(data.train):,} train, {len(data.splits['test']):,} test,"
-        f" {dimensions} dimensions",
+        f" {data.train.shape[1]} dimensions",
         "device": devices[0].device_kind,
         "devices": plan.devices,
-        "batching": plan.batching,
-        "runs": runs,
+        "batching": plan.way,
+        "runs": len(runs),
         "chunks": plan.chunks,
         "runs_at_once": plan.width,
-        "steps": run.steps,
-        "parameters": parameters,
-        "memory_mib": round(
-            (plan.width * bytes_per_run(settings, run, dimensions) + data.train.nbytes) / 2**20
+        "steps": engine.steps,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(model)),
+        "memory_mib": round((taken + plan.devices * data.train.nbytes) / 2**20),
+        "seconds": round(
+            step * engine.steps * plan.chunks
+            + measuring
+            + forward
+            + engine.compile_seconds * _COMPILED_AGAIN
         ),
-        "seconds": round(seconds + _COMPILE_SECONDS),
     }
 
 
-def _product_speed(devices: list[Any]) -> float:
-    """Operations a second of a large float32 matrix product, best of three."""
-    a = jax.device_put(jnp.ones((1024, 1024), jnp.float32), devices[0])
-    product = jax.jit(jnp.matmul)
-    jax.block_until_ready(product(a, a))
-    times = []
-    for _ in range(3):
+def _measuring(settings: Settings, data: Dataset) -> float:
+    """Seconds of the exact information of a run per device, by the speed of a few codes."""
+    random = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        mean = jnp.asarray(random.normal(size=(_POSTERIORS, settings.latents)))
+        posteriors = Posteriors(mean, jnp.full_like(mean, 0.5))
+        own = jnp.arange(_CODES)
+        terms = jax.jit(lambda z, own, p: mixture_terms(z, None, own, p))
+        jax.block_until_ready(terms(mean[:_CODES], own, posteriors))
         began = time.perf_counter()
-        jax.block_until_ready(product(a, a))
-        times.append(time.perf_counter() - began)
-    return len(devices) ** (devices[0].platform != "cpu") * 2 * 1024**3 / min(times)
+        jax.block_until_ready(terms(mean[:_CODES], own, posteriors))
+        each = (time.perf_counter() - began) / (_CODES * _POSTERIORS)
+    pairs = sum(min(settings.codes, len(x)) * len(x) for x in data.splits.values())
+    return (1 + _BOUNDS_SHARE) * each * pairs

@@ -1,10 +1,8 @@
 """One sweep, from settings to a table: plan, train, measure, store, chunk by chunk."""
 
 import dataclasses
-import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -12,15 +10,17 @@ import pandas
 
 from ratedistortion import contents, datasets, table
 from ratedistortion.datasets import Dataset
-from ratedistortion.devices import find_devices, free_memory
-from ratedistortion.engine import PICTURES, Block, Engine, bytes_per_run, describe, leaves
-from ratedistortion.errors import Interrupted, RunDirectoryError, Stopped
+from ratedistortion.devices import find_devices, out_of_memory
+from ratedistortion.engine import PICTURES, Block, Engine, leaves
+from ratedistortion.errors import Interrupted, OutOfMemoryError, RunDirectoryError, Stopped
 from ratedistortion.outcomes import loss_curves, outcomes
-from ratedistortion.plan import Plan, RunId, all_runs, make_plan, stored_plan
+from ratedistortion.plan import RunId, all_runs, make_plan, stored_plan
+from ratedistortion.provenance import check_surroundings, make_manifest
 from ratedistortion.rows import row, row_name, row_names
 from ratedistortion.rundir import RunDirectory
 from ratedistortion.settings import Settings
 from ratedistortion.summary import finished
+from ratedistortion.tuning import prepare
 
 _CHECKPOINT_SECONDS = 30.0
 
@@ -53,37 +53,32 @@ def sweep(
     devices = find_devices(settings)
     manifest = directory.read_manifest()
     if manifest is None:
-        plan = choose_plan(settings, data, devices)
-        manifest = _manifest(settings, data, plan, devices)
+        engine, step_seconds = prepare(settings, data, devices)
+        manifest = make_manifest(settings, data, engine.plan, devices, step_seconds)
         directory.write_manifest(manifest)
     else:
         plan = stored_plan(manifest["plan"], settings)
-        _check_surroundings(manifest, data, plan, devices, report)
-    engine = Engine(settings, data, plan, devices)
-    report(
-        {
-            "event": "plan",
-            "runs": len(all_runs(settings)),
-            "steps": engine.steps,
-            "grid": "target rate" if settings.target_rates else "beta",
-            "lowest": min(settings.target_rates or settings.betas),
-            "highest": max(settings.target_rates or settings.betas),
-            **manifest["plan"],
-        }
-    )
-
-    times = {"train_seconds": 0.0, "measure_seconds": 0.0}
-    trained_steps = 0
-    results = []
-    for chunk in range(plan.chunks):
-        result = directory.read_result(chunk)
-        if result is None:
-            trained_steps += _one_chunk(engine, directory, chunk, times, report, stop_signal)
-            result = directory.read_result(chunk)
-        assert result is not None
-        if not _belongs(result, plan.runs(settings, chunk), data):
-            raise directory.foreign_result(chunk)
-        results.append(result)
+        check_surroundings(manifest, data, plan, devices, report)
+        engine = Engine(settings, data, plan, devices)
+    try:
+        results, times = _all_chunks(engine, directory, report, stop_signal)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        wide = engine.plan.width
+        engine = _narrower(engine, directory, devices)
+        if engine is None:
+            raise _does_not_fit(wide) from error
+        width = engine.plan.width
+        text = f"out of memory with {wide} runs at once: going on with {width}."
+        manifest = {**manifest, "plan": dataclasses.asdict(engine.plan)}
+        directory.write_manifest(manifest)
+        directory.log({"event": "warning", "text": text})
+        report({"event": "warning", "text": text})
+        try:
+            results, times = _all_chunks(engine, directory, report, stop_signal)
+        except Exception as again:
+            raise _does_not_fit(width) if out_of_memory(again) else again from again
 
     rows = [row for result, _ in results for row in result["rows"]]
     kept = {
@@ -95,22 +90,64 @@ def sweep(
         "seconds": time.perf_counter() - began,
         "compile_seconds": engine.compile_seconds,
         **times,
-        "model_steps_per_second": trained_steps / times["train_seconds"] if trained_steps else 0.0,
     }
     directory.log({"event": "finished", **summary})
     return finished(directory.path, manifest, summary)
 
 
-def choose_plan(settings: Settings, data: Dataset, devices: list[Any]) -> Plan:
-    """The chunk plan for this machine, before anything is computed."""
-    _, run = describe(settings, data)
-    stored = sum(images.nbytes for images in data.splits.values())
-    return make_plan(
-        settings,
-        devices[0].platform,
-        len(devices),
-        bytes_per_run(settings, run, data.train.shape[1]),
-        free_memory(devices) - len(devices) * stored,
+def _all_chunks(
+    engine: Engine,
+    directory: RunDirectory,
+    report: Report,
+    stop_signal: Callable[[], str | None],
+) -> tuple[list[tuple[dict[str, Any], dict[str, np.ndarray]]], dict[str, float]]:
+    """The stored results of all chunks, those missing computed first; and what that took."""
+    settings, plan = engine.settings, engine.plan
+    report(
+        {
+            "event": "plan",
+            "runs": len(all_runs(settings)),
+            "steps": engine.steps,
+            "grid": "target rate" if settings.target_rates else "beta",
+            "lowest": min(settings.target_rates or settings.betas),
+            "highest": max(settings.target_rates or settings.betas),
+            **dataclasses.asdict(plan),
+            "batching": plan.way,
+        }
+    )
+    times = {"train_seconds": 0.0, "measure_seconds": 0.0}
+    trained_steps = 0
+    results = []
+    for chunk in range(plan.chunks):
+        result = directory.read_result(chunk)
+        if result is None:
+            trained_steps += _one_chunk(engine, directory, chunk, times, report, stop_signal)
+            result = directory.read_result(chunk)
+        assert result is not None
+        if not _belongs(result, plan.runs(settings, chunk), engine.data):
+            raise directory.foreign_result(chunk)
+        results.append(result)
+    speed = trained_steps / times["train_seconds"] if trained_steps else 0.0
+    return results, {**times, "model_steps_per_second": speed}
+
+
+def _narrower(engine: Engine, directory: RunDirectory, devices: list[Any]) -> Engine | None:
+    """An engine of half the width; None where there is a result, or only one run at once."""
+    width = engine.plan.width
+    if width == 1 or directory.read_result(0) is not None:
+        return None
+    directory.remove_state(0)
+    half = dataclasses.replace(engine.settings, runs_at_once=width // 2)
+    plan = make_plan(half, devices[0].platform, len(devices), 1, width)
+    plan = dataclasses.replace(plan, batching=engine.plan.batching)
+    return Engine(engine.settings, engine.data, plan, devices)
+
+
+def _does_not_fit(width: int) -> OutOfMemoryError:
+    what = "one run" if width == 1 else f"{width} runs at once"
+    return OutOfMemoryError(
+        f"{what} did not fit in memory: free some and run the same command again, or use another"
+        " directory and lower runs_at_once, hidden, latents or batch_size."
     )
 
 
@@ -208,50 +245,6 @@ def _stop(signal: str | None, directory: RunDirectory) -> None:
         kind = Interrupted if signal == "SIGINT" else Stopped
         continues = contents.command(directory.path)
         raise kind(f"stopped by {signal} with a checkpoint; `{continues}` continues.")
-
-
-def _manifest(settings: Settings, data: Dataset, plan: Plan, devices: list[Any]) -> dict[str, Any]:
-    packages = ("ratedistortion", "jax", "jaxlib", "flax", "optax", "numpy")
-    return {
-        "schema": contents.SCHEMA,
-        "settings": settings.as_json(),
-        "settings_sha256": settings.sha256(),
-        "plan": dataclasses.asdict(plan),
-        "versions": {
-            "python": platform.python_version(),
-            **{package: metadata.version(package) for package in packages},
-        },
-        "device": devices[0].device_kind,
-        "data_sha256": data.sha256,
-    }
-
-
-def _check_surroundings(
-    manifest: dict[str, Any],
-    data: Dataset,
-    plan: Plan,
-    devices: list[Any],
-    report: Report,
-) -> None:
-    """A sweep is continued on the same data; another machine or library is worth a word."""
-    if manifest["data_sha256"] != data.sha256:
-        raise RunDirectoryError(
-            f"the data set {data.name} has changed since this sweep began: SHA-256"
-            f" {manifest['data_sha256'][:12]}… then, {data.sha256[:12]}… now."
-        )
-    if len(devices) < plan.devices:
-        raise RunDirectoryError(
-            f"this sweep was begun on {plan.devices} devices and {len(devices)} are at hand:"
-            " continue it where it was begun, or use another directory."
-        )
-    now = {f"jax {metadata.version('jax')}", devices[0].device_kind}
-    then = {f"jax {manifest['versions'].get('jax')}", manifest["device"]}
-    if now != then:
-        report({
-            "event": "warning",
-            "text": f"begun with {', '.join(sorted(then - now))}, continued with"
-            f" {', '.join(sorted(now - then))}: the last digits can differ.",
-        })  # fmt: skip
 
 
 def _all_pictures(

@@ -114,6 +114,12 @@ class RunDirectory:
         named = {f"leaf{n}": leaf for n, leaf in enumerate(leaves)}
         self._write(self._chunk(chunk, _STATE), _npz({"steps": np.int64(steps), **named}))
 
+    def remove_state(self, chunk: int) -> None:
+        """Forgets the checkpoint of a chunk, if there is one."""
+        path = self._chunk(chunk, _STATE)
+        with _writing(path):
+            path.unlink(missing_ok=True)
+
     def read_result(self, chunk: int) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         """The result and the pictures of a chunk that is done, with checksums verified.
 

@@ -11,6 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ratedistortion.errors import SettingsError
+from ratedistortion.minibatch import minibatch
 from ratedistortion.models.autoencoder import Functions, Model
 from ratedistortion.settings import Settings
 
@@ -19,6 +20,7 @@ HISTORY_POINTS = 200
 # learning rate: from 1 to any beta that is of use in a tenth of the steps.
 _DUAL_SHARE, _MOST_LOG_BETA = 60.0, math.log(1e3)
 # How often held-out images are looked at, and how many at most: less than a tenth of the time.
+_GROUP = 16
 _LOOKS, _MOST_HELD_OUT = 50, 5000
 
 
@@ -38,6 +40,14 @@ class Arguments(NamedTuple):
     learning_rate: Float[Array, ""]
     seed: Int[Array, ""]
     target_rate: Float[Array, ""]
+
+
+class Draw(NamedTuple):
+    """What a step draws at random, from the seed and its number alone."""
+
+    rows: Int[Array, "batch"]
+    noise: Float[Array, "batch latents"]
+    pixel_key: PRNGKeyArray
 
 
 class Best(NamedTuple):
@@ -152,13 +162,19 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
         distortion = -jnp.mean(functions.log_likelihood(model, x, z))
         return distortion + weigh(counted), jnp.stack([distortion, rate])
 
-    def step(index: Array, state: TrainState, arguments: Arguments, images: Array) -> TrainState:
-        rows = minibatch(_key(arguments.seed, "order"), index, examples, settings.batch_size)
-        noise_key, pixel_key = jax.random.split(
-            jax.random.fold_in(_key(arguments.seed, "noise"), index)
+    def draw(seed: Array, index: Array) -> Draw:
+        noise_key, pixel_key = jax.random.split(jax.random.fold_in(_key(seed, "noise"), index))
+        shape = (settings.batch_size, settings.latents)
+        return Draw(
+            minibatch(_key(seed, "order"), index, examples, settings.batch_size),
+            jax.random.normal(noise_key, shape, jnp.float32),
+            pixel_key,
         )
-        x = read(images[rows], pixel_key)
-        noise = jax.random.normal(noise_key, (settings.batch_size, settings.latents), jnp.float32)
+
+    def step(
+        index: Array, drawn: Draw, state: TrainState, arguments: Arguments, images: Array
+    ) -> TrainState:
+        x, noise = read(images[drawn.rows], drawn.pixel_key), drawn.noise
         done = index.astype(jnp.float32)
         warm = jnp.minimum(1.0, (done + 1) / max(settings.warmup, 1))
 
@@ -223,8 +239,10 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
             best=jax.tree.map(lambda new, old: jnp.where(better, new, old), found, state.best)
         )
 
-    def one(index: Array, state: TrainState, arguments: Arguments, images: Array) -> TrainState:
-        state = step(index, state, arguments, images)
+    def one(
+        index: Array, drawn: Draw, state: TrainState, arguments: Arguments, images: Array
+    ) -> TrainState:
+        state = step(index, drawn, state, arguments, images)
         if not held:
             return state
         # The step is the same for all runs, so that this stays a branch under vmap.
@@ -238,7 +256,18 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
     def advance(
         state: TrainState, arguments: Arguments, images: Array, first: Array, last: Array
     ) -> TrainState:
-        return lax.fori_loop(first, last, lambda n, s: one(n, s, arguments, images), state)
+        def group(n: Array, state: TrainState) -> TrainState:
+            begin = n * _GROUP
+            draws = jax.vmap(draw, (None, 0))(arguments.seed, begin + jnp.arange(_GROUP))
+
+            def within(index: Array, state: TrainState) -> TrainState:
+                drawn = jax.tree.map(lambda each: each[index - begin], draws)
+                return one(index, drawn, state, arguments, images)
+
+            begins = jnp.maximum(first, begin), jnp.minimum(last, begin + _GROUP)
+            return lax.fori_loop(*begins, within, state)
+
+        return lax.fori_loop(first // _GROUP, (last - 1) // _GROUP + 1, group, state)
 
     def negative_elbo(model: Model, x: Array, noise: Array) -> Array:
         return loss(model, x, noise, lambda rate: rate)[0]
@@ -254,41 +283,6 @@ def held_out(examples: int) -> int:
 def selected(state: TrainState) -> Model:
     """The parameters that a run ends with."""
     return state.model if state.best is None else state.best.model
-
-
-def minibatch(
-    key: PRNGKeyArray, step: Int[Array, ""], examples: int, batch_size: int
-) -> Int[Array, "batch"]:
-    """The images of a step, without a permutation of the whole data set in memory.
-
-    Every epoch visits examples // batch_size * batch_size images once each, in an order of its
-    own. The order is a mixed-radix Feistel network on (step in epoch, place in batch), whose
-    round functions are tables drawn afresh for every epoch, then a random rotation that decides
-    which few images an epoch leaves out. With fewer than about ten images in a batch, neighbours
-    in the data set tend to come in neighbouring steps; with one, the order is that of the data
-    set, from a random start.
-
-    Args:
-        key: The same for all steps of a run.
-        step: Counts from 0 over all epochs.
-        examples: Images in the data set.
-        batch_size: Images in a step, at most `examples`.
-
-    Returns:
-        Distinct row numbers in [0, examples).
-
-    Source: Black and Rogaway, "Ciphers with arbitrary finite domains", 2002.
-    """
-    per_epoch = examples // batch_size
-    tables_key, rotation_key = jax.random.split(jax.random.fold_in(key, step // per_epoch))
-    tables = jax.random.bits(tables_key, (3, per_epoch + batch_size), jnp.uint32)
-    place = jnp.arange(batch_size, dtype=jnp.uint32)
-    turn = jnp.full((batch_size,), step % per_epoch, jnp.uint32)
-    for table in tables:
-        turn = (turn + table[place] % per_epoch) % per_epoch
-        place = (place + table[batch_size + turn] % batch_size) % batch_size
-    rotation = jax.random.randint(rotation_key, (), 0, examples, jnp.int32)
-    return ((turn * batch_size + place).astype(jnp.int32) + rotation) % examples
 
 
 def _key(seed: Array, purpose: str) -> PRNGKeyArray:

@@ -11,11 +11,12 @@ from jax import monitoring
 
 from ratedistortion import datasets
 from ratedistortion.datasets import Dataset
-from ratedistortion.engine import Block, Engine, Measured, bytes_per_run, describe, leaves
+from ratedistortion.engine import Block, Engine, Measured, describe, leaves
 from ratedistortion.errors import RunDirectoryError
 from ratedistortion.outcomes import loss_curves, outcomes
 from ratedistortion.plan import Plan, RunId, all_runs
 from ratedistortion.settings import Settings
+from ratedistortion.tuning import bytes_per_run
 
 STEPS, BETAS = 24, (0.1, 1.0, 4.0)
 

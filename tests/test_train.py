@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from ratedistortion.minibatch import minibatch
 from ratedistortion.models.autoencoder import Functions, Model, Posterior, make_functions
 from ratedistortion.settings import Settings
 from ratedistortion.train import (
@@ -21,7 +22,6 @@ from ratedistortion.train import (
     Source,
     TrainState,
     make_run,
-    minibatch,
 )
 
 

@@ -1,0 +1,73 @@
+"""What a sweep was begun with, and whether it is continued with the same."""
+
+import dataclasses
+import platform
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from typing import Any
+
+from ratedistortion import contents
+from ratedistortion.datasets import Dataset
+from ratedistortion.errors import RunDirectoryError
+from ratedistortion.plan import Plan
+from ratedistortion.settings import Settings
+
+
+def make_manifest(
+    settings: Settings,
+    data: Dataset,
+    plan: Plan,
+    devices: list[Any],
+    step_seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    """The manifest of a new run directory.
+
+    Args:
+        settings: The sweep.
+        data: Its data set.
+        plan: Its chunks.
+        devices: What it is computed on.
+        step_seconds: Of a step of a chunk by every way of batching that was timed.
+    """
+    packages = ("ratedistortion", "jax", "jaxlib", "flax", "optax", "numpy")
+    return {
+        "schema": contents.SCHEMA,
+        "settings": settings.as_json(),
+        "settings_sha256": settings.sha256(),
+        "plan": dataclasses.asdict(plan),
+        "step_seconds": step_seconds,
+        "versions": {
+            "python": platform.python_version(),
+            **{package: metadata.version(package) for package in packages},
+        },
+        "device": devices[0].device_kind,
+        "data_sha256": data.sha256,
+    }
+
+
+def check_surroundings(
+    manifest: dict[str, Any],
+    data: Dataset,
+    plan: Plan,
+    devices: list[Any],
+    report: Callable[[Mapping[str, Any]], None],
+) -> None:
+    """A sweep is continued on the same data; another machine or library is worth a word."""
+    if manifest["data_sha256"] != data.sha256:
+        raise RunDirectoryError(
+            f"the data set {data.name} has changed since this sweep began: SHA-256"
+            f" {manifest['data_sha256'][:12]}… then, {data.sha256[:12]}… now."
+        )
+    if len(devices) < plan.devices:
+        raise RunDirectoryError(
+            f"this sweep was begun on {plan.devices} devices and {len(devices)} are at hand:"
+            " continue it where it was begun, or use another directory."
+        )
+    now = {f"jax {metadata.version('jax')}", devices[0].device_kind}
+    then = {f"jax {manifest['versions'].get('jax')}", manifest["device"]}
+    if now != then:
+        report({
+            "event": "warning",
+            "text": f"begun with {', '.join(sorted(then - now))}, continued with"
+            f" {', '.join(sorted(now - then))}: the last digits can differ.",
+        })  # fmt: skip
