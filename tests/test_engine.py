@@ -255,3 +255,57 @@ def test_describe_knows_the_size_of_a_run_without_computing(data):
     assert needed > 3 * 3 * 4 * parameters
     wider = needs(settings_of(hidden=(160,)))
     assert wider > 5 * needed
+
+
+def test_a_block_of_steps_is_one_dispatch(mapped):
+    engine, calls = mapped.engine, []
+    whole = engine._compiled["advance"]
+    engine._compiled["advance"] = lambda *inputs: calls.append(1) or whole(*inputs)
+    try:
+        blocks = list(engine.train(mapped.runs))
+    finally:
+        engine._compiled["advance"] = whole
+    assert len(calls) == len(blocks) - 1 <= 6  # 24 steps as 1, 2, 4, 8, and the rest
+
+
+def test_data_are_moved_once(mapped, monkeypatch):
+    """After construction nothing goes to a device but the runs' arguments and step numbers."""
+    moved, put = [], jax.device_put
+
+    def count(tree: Any, *where: Any) -> Any:
+        moved.append(sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(tree)))
+        return put(tree, *where)
+
+    monkeypatch.setattr(jax, "device_put", count)
+    blocks = len(list(mapped.engine.train(mapped.runs)))
+    assert len(moved) == blocks and max(moved) <= 4 * 4 * 4  # four numbers for each of four lanes
+
+
+def lowered(data: Dataset, batching: str, **values: Any) -> str:
+    """What is compiled for training, before XLA has changed it."""
+    engine = engine_of(data, Plan(batching, 2, 4, 1), **values)
+    arguments = engine._arguments(all_runs(engine.settings))
+    state = jax.eval_shape(engine._start, arguments)
+    inputs = (state, arguments, engine._train_images, np.int32(0), np.int32(1))
+    return jax.jit(engine._advance).lower(*inputs).as_text()
+
+
+CONVOLUTIONS = {"encoder": "conv", "decoder": "deconv", "channels": (2, 3)}
+
+
+@pytest.mark.parametrize("batching", ["map", "vmap"])
+@pytest.mark.parametrize("values", [{}, CONVOLUTIONS, {"decoder": "made"}])
+def test_training_is_products_without_convolutions_or_callbacks(data, batching, values):
+    """A convolution is slow inside a loop on a CPU, and a grouped one on a GPU."""
+    text = lowered(data, batching, **values)
+    assert "dot_general" in text
+    assert "stablehlo.convolution" not in text
+    assert "callback" not in text and "infeed" not in text
+
+
+def test_a_mapped_product_has_no_axis_of_runs(data):
+    """The first layer of one run is one product, not a group of them."""
+    for batching, grouped in (("map", False), ("vmap", True)):
+        products = [x for x in lowered(data, batching).splitlines() if "dot_general" in x]
+        assert len(products) > 6
+        assert any("batching_dims" in product for product in products) == grouped
