@@ -35,8 +35,13 @@ check: install ## Formatting, lint, types and tests
 	$(BIN)/pyright
 	$(BIN)/python -m pytest
 
-bench: install ## Measure the engine side by side with what a user would write instead
-	$(BIN)/python tests/benchmarks/bench.py
+bench: install .venv-torch/installed ## Measure the engine side by side with what a user would write instead
+	$(BIN)/python tests/benchmarks/bench.py --torch .venv-torch/bin/python
+
+.venv-torch/installed:
+	$(PYTHON) -m venv .venv-torch
+	.venv-torch/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 numpy
+	touch $@
 
 mnist: install ## Sweep statically binarised MNIST, prepared by TFDS in DATA_DIR (about 2 minutes)
 	$(BIN)/rd-sweep $(MNIST) --config examples/mnist.toml --data-dir $(DATA_DIR)
@@ -45,5 +50,5 @@ mnist: install ## Sweep statically binarised MNIST, prepared by TFDS in DATA_DIR
 	$(BIN)/rd-plot $(MNIST) -o $(MNIST)/gallery.png --kind gallery
 
 clean: ## Remove .venv, caches and the runs of demo and mnist
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis $(DEMO) $(MNIST)
+	rm -rf .venv .venv-torch build *.egg-info .pytest_cache .ruff_cache .hypothesis $(DEMO) $(MNIST)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
 """One training run as a pure function; nothing here knows that there are many."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -20,7 +20,6 @@ HISTORY_POINTS = 200
 # learning rate: from 1 to any beta that is of use in a tenth of the steps.
 _DUAL_SHARE, _MOST_LOG_BETA = 60.0, math.log(1e3)
 # How often held-out images are looked at, and how many at most: less than a tenth of the time.
-_GROUP = 16
 _LOOKS, _MOST_HELD_OUT = 50, 5000
 
 
@@ -40,14 +39,6 @@ class Arguments(NamedTuple):
     learning_rate: Float[Array, ""]
     seed: Int[Array, ""]
     target_rate: Float[Array, ""]
-
-
-class Draw(NamedTuple):
-    """What a step draws at random, from the seed and its number alone."""
-
-    rows: Int[Array, "batch"]
-    noise: Float[Array, "batch latents"]
-    pixel_key: PRNGKeyArray
 
 
 class Best(NamedTuple):
@@ -162,19 +153,13 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
         distortion = -jnp.mean(functions.log_likelihood(model, x, z))
         return distortion + weigh(counted), jnp.stack([distortion, rate])
 
-    def draw(seed: Array, index: Array) -> Draw:
-        noise_key, pixel_key = jax.random.split(jax.random.fold_in(_key(seed, "noise"), index))
-        shape = (settings.batch_size, settings.latents)
-        return Draw(
-            minibatch(_key(seed, "order"), index, examples, settings.batch_size),
-            jax.random.normal(noise_key, shape, jnp.float32),
-            pixel_key,
+    def step(index: Array, state: TrainState, arguments: Arguments, images: Array) -> TrainState:
+        rows = minibatch(_key(arguments.seed, "order"), index, examples, settings.batch_size)
+        noise_key, pixel_key = jax.random.split(
+            jax.random.fold_in(_key(arguments.seed, "noise"), index)
         )
-
-    def step(
-        index: Array, drawn: Draw, state: TrainState, arguments: Arguments, images: Array
-    ) -> TrainState:
-        x, noise = read(images[drawn.rows], drawn.pixel_key), drawn.noise
+        x = read(images[rows], pixel_key)
+        noise = jax.random.normal(noise_key, (settings.batch_size, settings.latents), jnp.float32)
         done = index.astype(jnp.float32)
         warm = jnp.minimum(1.0, (done + 1) / max(settings.warmup, 1))
 
@@ -190,8 +175,7 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
         (value, terms), gradient = jax.value_and_grad(loss, has_aux=True)(
             state.model, x, noise, weigh
         )
-        squares = sum(jnp.vdot(g, g) for g in jax.tree.leaves(gradient))
-        good = jnp.isfinite(value + squares) & (state.diverged_at < 0)
+        good = jnp.isfinite(value + _total(jax.tree.leaves(gradient))) & (state.diverged_at < 0)
         # Freezing through the gradient and the learning rate reads less memory than choosing
         # between the old and the new parameters.
         gradient = jax.tree.map(lambda g: jnp.where(good, g, 0.0), gradient)
@@ -239,10 +223,8 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
             best=jax.tree.map(lambda new, old: jnp.where(better, new, old), found, state.best)
         )
 
-    def one(
-        index: Array, drawn: Draw, state: TrainState, arguments: Arguments, images: Array
-    ) -> TrainState:
-        state = step(index, drawn, state, arguments, images)
+    def one(index: Array, state: TrainState, arguments: Arguments, images: Array) -> TrainState:
+        state = step(index, state, arguments, images)
         if not held:
             return state
         # The step is the same for all runs, so that this stays a branch under vmap.
@@ -256,18 +238,7 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
     def advance(
         state: TrainState, arguments: Arguments, images: Array, first: Array, last: Array
     ) -> TrainState:
-        def group(n: Array, state: TrainState) -> TrainState:
-            begin = n * _GROUP
-            draws = jax.vmap(draw, (None, 0))(arguments.seed, begin + jnp.arange(_GROUP))
-
-            def within(index: Array, state: TrainState) -> TrainState:
-                drawn = jax.tree.map(lambda each: each[index - begin], draws)
-                return one(index, drawn, state, arguments, images)
-
-            begins = jnp.maximum(first, begin), jnp.minimum(last, begin + _GROUP)
-            return lax.fori_loop(*begins, within, state)
-
-        return lax.fori_loop(first // _GROUP, (last - 1) // _GROUP + 1, group, state)
+        return lax.fori_loop(first, last, lambda n, s: one(n, s, arguments, images), state)
 
     def negative_elbo(model: Model, x: Array, noise: Array) -> Array:
         return loss(model, x, noise, lambda rate: rate)[0]
@@ -283,6 +254,17 @@ def held_out(examples: int) -> int:
 def selected(state: TrainState) -> Model:
     """The parameters that a run ends with."""
     return state.model if state.best is None else state.best.model
+
+
+def _total(gradient: Sequence[Array]) -> Array:
+    """A number that is finite if every entry is: their sum, down the columns by a product.
+
+    A reduction of a matrix costs several times as much on a CPU.
+    """
+    return sum(
+        (jnp.sum(jnp.ones((1, len(g)), g.dtype) @ g if g.ndim == 2 else g) for g in gradient),
+        jnp.float32(0),
+    )
 
 
 def _key(seed: Array, purpose: str) -> PRNGKeyArray:

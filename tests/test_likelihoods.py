@@ -152,3 +152,20 @@ def test_colour_images_through_convolutions(tmp_path, decoder):
     figure = rd.figure(frame, units="bits-per-dim")
     assert "bits per dimension" in figure.axes[0].get_ylabel()
     assert np.load(tmp_path / "run" / "images.npz")["samples"].shape == (1, 10, 4, 4, 3)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 15, 16, 17, 784])
+def test_bernoulli_is_scipy_s(dimensions):
+    """Against float64 in logarithms of single terms; its slope against x - sigmoid(logit)."""
+    random = np.random.default_rng(dimensions)
+    logits = random.normal(size=(50, dimensions)).astype(np.float32) * 5
+    logits[0] = np.resize(np.float32([200.0, -200.0, 0.0]), dimensions)
+    x = random.integers(0, 2, (50, dimensions)).astype(np.float32)
+    likelihood = likelihood_of("bernoulli")
+    found, slope = jax.vmap(jax.value_and_grad(
+        lambda one, x: likelihood.log_density(x[None], one[None])[0]
+    ))(jnp.asarray(logits)[..., None], jnp.asarray(x))  # fmt: skip
+    wide = logits.astype(float)
+    expected = x * special.log_expit(wide) + (1 - x) * special.log_expit(-wide)
+    np.testing.assert_allclose(found, expected.sum(-1), rtol=2e-6, atol=1e-6 * dimensions)
+    np.testing.assert_allclose(slope[..., 0], x - special.expit(wide), atol=1e-6)

@@ -1,113 +1,80 @@
-"""The engine beside what a user would write instead, in one process: medians and ratios.
+"""The engine beside what a user would write instead: medians, ends, and ratios of one minute.
 
-Run it with `make bench`: a few minutes on two CPU cores. Machines are noisy: read the ratios.
+Run it with `make bench`: about half an hour on two CPU cores; `--quick` tries everything in a
+few minutes. Machines are noisy: competitors take turns, and ratios are taken within a round.
 """
 
-import statistics
-import time
-from collections.abc import Callable
+import argparse
+import importlib
+from pathlib import Path
 
 import jax
-import jax.numpy as jnp
-import numpy as np
+from chart import draw
+from machine import Bench, surroundings
+from results import Row, aligned, markdown, plain, save, wide
+from torch_client import NoTorch, TorchWorker
 
-from ratedistortion.datasets.dataset import Dataset
 from ratedistortion.devices import find_devices
-from ratedistortion.engine import Engine
-from ratedistortion.estimators import Posteriors, mixture_terms
-from ratedistortion.models.autoencoder import make_functions
-from ratedistortion.plan import Plan, RunId
 from ratedistortion.settings import Settings
-from ratedistortion.train import Arguments, Source, make_run
 
-REPEATS = 5
-IMAGES, PIXELS = 10_000, 784
+PARTS = ("machine", "training", "information", "scaling", "memory", "startup", "forecast")
 
 
-def median_seconds(functions: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Times the functions in turn, so that a slow minute of the machine falls on all of them."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for repeat in range(REPEATS + 1):
-        for name, function in functions.items():
-            began = time.perf_counter()
-            jax.block_until_ready(function())
-            if repeat:  # the first compiles
-                times[name].append(time.perf_counter() - began)
-    return {name: statistics.median(values) for name, values in times.items()}
+def main() -> None:
+    """Measures, prints and writes."""
+    asked = _arguments()
+    devices = find_devices(Settings())
+    # Programs of an earlier run would make every compilation look free.
+    jax.config.update("jax_enable_compilation_cache", False)
+    worker = None
+    try:
+        worker = TorchWorker(asked.torch)
+    except (NoTorch, OSError) as error:
+        print(f"no PyTorch column: {error}")
+    bench = Bench(asked.quick, 3 if asked.quick else 5, devices, worker)
+    about = surroundings(bench)
+    print("  ".join(f"{name} {value}" for name, value in about.items()))
+    if about["load"] > 0.5:
+        print("Other programs are at work here: the PyTorch column above all will look worse.")
+    rows: list[Row] = []
+    for name in PARTS:
+        if name in (asked.only or PARTS):
+            part = importlib.import_module(f"part_{name}")
+            found = part.measure(bench)
+            rows += found
+            print(f"\n{name}\n{_table(found, name, part)}", flush=True)
+            # After every part, so that what was measured outlives a failure in the next.
+            save(rows, about, asked.output / "bench.parquet")
+    _write(rows, about, asked.output)
+    if worker:
+        worker.close()
 
 
-def training(hidden: int, runs: int, steps: int) -> None:
-    """Milliseconds per step and model: the engine, and a loop of jitted steps."""
-    settings = Settings(
-        dataset="noise", hidden=(hidden, hidden), steps=steps, betas=tuple(range(1, runs + 1))
-    )
-    pixels = np.random.default_rng(0).integers(0, 2, (IMAGES, PIXELS), np.uint8)
-    data = Dataset("noise", pixels, {"train": pixels, "test": pixels}, (PIXELS,), 1.0, False, "")
-    devices = find_devices(settings)
-    ids = [RunId(beta, 0) for beta in settings.betas]
-
-    def sweep(batching: str, count: int) -> Callable[[], object]:
-        engine = Engine(settings, data, Plan(batching, count, runs, 1), devices)
-        return lambda: list(engine.train(ids))[-1].state
-
-    functions = make_functions(settings, (PIXELS,))
-    run = make_run(settings, functions, Source(IMAGES, PIXELS, 1.0, False))
-    arguments = Arguments(jnp.float32(1), jnp.float32(1e-3), jnp.int32(0), jnp.float32(0))
-    step, images = jax.jit(run.advance, donate_argnums=0), jnp.asarray(pixels)
-
-    def loop() -> object:
-        state = run_start(arguments)
-        for index in range(steps):
-            state = step(state, arguments, images, np.int32(index), np.int32(index + 1))
-        return state
-
-    run_start = jax.jit(run.start)
-    count = min(len(devices), runs)
-    measured = median_seconds(
-        {
-            f"map, {count} devices": sweep("map", count),
-            f"vmap, {count} devices": sweep("vmap", count),
-            "vmap, 1 device": sweep("vmap", 1),
-            "loop of jitted steps": loop,
-        }
-    )
-    print(f"\ntraining, {PIXELS}-{hidden}-{hidden}, {runs} runs, batch 100")
-    base = measured["loop of jitted steps"] / steps
-    for name, seconds in measured.items():
-        each = seconds / steps / (1 if name.startswith("loop") else runs)
-        print(f"  {name:24} {each * 1e3:7.3f} ms per step and model   x{base / each:5.2f}")
+def _table(rows: list[Row], name: str, part: object) -> str:
+    columns = getattr(part, "COLUMNS", None)
+    return aligned(wide(rows, name, columns), {0, 1}) if columns else plain(rows)
 
 
-def information(count: int, codes: int, latents: int, scale: float) -> None:
-    """Pairs a second of the exact N-way information."""
-    random = np.random.default_rng(0)
-    with jax.enable_x64(True):
-        mean = jnp.asarray(random.normal(size=(count, latents)))
-        posteriors = Posteriors(mean, jnp.full_like(mean, scale))
-        own = jnp.arange(codes)
-        z = mean[:codes] + scale * random.normal(size=(codes, latents))
-        terms = jax.jit(lambda z, own, p: mixture_terms(z, None, own, p))
-        seconds = median_seconds({"": lambda: terms(z, own, posteriors)})[""]
-    print(
-        f"  N {count:6,}  codes {codes:6,}  d {latents:2}  scale {scale:<5}"
-        f"  {seconds:6.2f} s  {count * codes / seconds / 1e9:.2f} billion pairs/s"
-    )
+def _write(rows: list[Row], about: dict[str, object], folder: Path) -> None:
+    """The Markdown tables and the figure, of the parts that were measured."""
+    text = ["; ".join(f"{name} {value}" for name, value in about.items())]
+    for name in ("training", "information"):
+        lines = wide(rows, name, importlib.import_module(f"part_{name}").COLUMNS)
+        text += [markdown(lines)] if len(lines) > 1 else []
+    (folder / "bench.md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
+    if any(row.part == "training" for row in rows):
+        draw(rows, folder / "bench.png")
+    print(f"\n{folder}: {', '.join(sorted(path.name for path in folder.glob('bench.*')))}")
 
 
-def ceiling() -> None:
-    """What a large matrix product reaches on this machine."""
-    a = jnp.ones((2048, 2048), jnp.float32)
-    product = jax.jit(jnp.matmul)
-    seconds = median_seconds({"": lambda: product(a, a)})[""]
-    print(f"float32 matrix product: {2 * 2048**3 / seconds / 1e9:.0f} GFLOP/s")
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="little work and three rounds")
+    parser.add_argument("--torch", metavar="PYTHON", help="a Python that has PyTorch")
+    parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/bench"), metavar="FOLDER")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    find_devices(Settings())
-    print(jax.devices())
-    ceiling()
-    training(64, 32, 100)
-    training(256, 8, 60)
-    print("\nexact information")
-    for shape in ((20_000, 10_000, 16, 0.5), (20_000, 10_000, 16, 0.01), (60_000, 10_000, 32, 0.5)):
-        information(*shape)
+    main()

@@ -1,0 +1,96 @@
+"""The models that training is timed on: what every competitor builds, in its own way."""
+
+import dataclasses
+import math
+from typing import Any
+
+from ratedistortion.plan import RunId
+from ratedistortion.settings import Settings
+
+IMAGES = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One architecture, and how much of it is trained in a round.
+
+    Attributes:
+        name: Of the case, in tables.
+        runs: Models that the engine trains together.
+        steps: Steps of each in a round; a loop over single models takes `loop_steps`, which
+            lasts about as long.
+        hidden: Widths of the dense layers.
+        encoder: Family, by the package's name.
+        decoder: Family.
+        shape: Of an image: (height, width, channels) or (dimensions,).
+        batch_size: Images in a step.
+        latents: Dimensions of the code.
+        channels: Of the convolutions.
+        strides: Of the convolutions.
+        learning_rate: Of Adam.
+    """
+
+    name: str
+    runs: int
+    steps: int
+    hidden: tuple[int, ...] = (256, 256)
+    encoder: str = "mlp"
+    decoder: str = "mlp"
+    shape: tuple[int, ...] = (784,)
+    batch_size: int = 100
+    latents: int = 32
+    channels: tuple[int, ...] = (32, 64)
+    strides: tuple[int, ...] = (2, 2)
+    learning_rate: float = 1e-3
+
+    @property
+    def dimensions(self) -> int:
+        """Pixels of an image."""
+        return math.prod(self.shape)
+
+    @property
+    def loop_steps(self) -> int:
+        """Steps of a loop over single models in a round."""
+        return self.steps * max(self.runs // 2, 1)
+
+    def settings(self, **others: Any) -> Settings:
+        """The sweep of this case: one beta per run."""
+        values: dict[str, Any] = {
+            "dataset": "noise",
+            "betas": tuple(0.5 + n / 8 for n in range(self.runs)),
+            "steps": self.steps,
+        }
+        for name in (
+            "hidden", "encoder", "decoder", "batch_size", "latents", "channels", "strides",
+            "learning_rate",
+        ):  # fmt: skip
+            values[name] = getattr(self, name)
+        return Settings(**(values | others))
+
+    def run_ids(self) -> list[RunId]:
+        """The runs of the sweep."""
+        return [RunId(beta, 0) for beta in self.settings().betas]
+
+    def scaled(self, factor: float) -> "Case":
+        """The same with more or fewer steps in a round."""
+        return dataclasses.replace(self, steps=max(round(self.steps * factor), 4))
+
+
+CASES = (
+    Case("64-64", 32, 100, hidden=(64, 64)),
+    Case("256-256", 8, 60),
+    Case("512-512", 8, 30, hidden=(512, 512)),
+    Case("conv", 8, 8, encoder="conv", decoder="deconv", shape=(28, 28, 1)),
+    Case("made", 8, 40, decoder="made"),
+)
+
+
+def noise(case: Case, images: int = IMAGES) -> Any:
+    """A `Dataset` of random pixels, 0 or 1, of the case's shape: what they show costs nothing."""
+    import numpy as np
+
+    from ratedistortion.datasets.dataset import Dataset
+
+    pixels = np.random.default_rng(0).integers(0, 2, (images, case.dimensions), np.uint8)
+    splits = {"train": pixels, "test": pixels}
+    return Dataset("noise", pixels, splits, case.shape, 1.0, False, "")

@@ -1,0 +1,33 @@
+"""Starting: the same sweep twice with one cache, so that the second finds its programs compiled."""
+
+import tempfile
+from pathlib import Path
+
+from machine import Bench
+from results import Row, row
+from sweep_process import rd_sweep
+from timing import ratios
+
+_OPTIONS = (
+    "--dataset", "digits", "--binarize", "dynamic", "--hidden", "256,256",
+    "--betas", "0.01:10:log8", "--steps", "50",
+)  # fmt: skip
+_QUANTITIES = {"compile_seconds": "compilation", "process_seconds": "whole process"}
+
+
+def measure(bench: Bench) -> list[Row]:
+    """Seconds of compiling and of the whole process, without a cache and with one."""
+    seconds: dict[tuple[str, str], list[float]] = {}
+    for _ in range(1 if bench.quick else 3):
+        with tempfile.TemporaryDirectory() as folder:
+            for which in ("first", "again"):
+                summary = rd_sweep(Path(folder, which), _OPTIONS, Path(folder, "cache"))
+                for name in _QUANTITIES:
+                    seconds.setdefault((name, which), []).append(summary[name])
+    rows, case = [], "digits, 8 runs"
+    for name, quantity in _QUANTITIES.items():
+        first, again = seconds[name, "first"], seconds[name, "again"]
+        rows.append(row("startup", case, "empty cache", quantity, "s", first))
+        rows.append(row("startup", case, "same cache again", quantity, "s", again))
+        rows.append(row("startup", case, "first / again", quantity, "ratio", ratios(first, again)))
+    return rows
