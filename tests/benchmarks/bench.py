@@ -1,7 +1,7 @@
 """The engine beside what a user would write instead: medians, ends, and ratios of one minute.
 
-Run it with `make bench`: about half an hour on two CPU cores; `--quick` tries everything in a
-few minutes. Machines are noisy: competitors take turns, and ratios are taken within a round.
+Run it with `make bench`: long; `--quick` takes about ten minutes on two slow CPU cores. Machines
+are noisy: competitors take turns, and ratios are taken within a round.
 """
 
 import argparse
