@@ -1,5 +1,6 @@
 """What a sweep would take, for `--dry-run`."""
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from ratedistortion import contents, datasets
 from ratedistortion.datasets import Dataset
 from ratedistortion.devices import find_devices
 from ratedistortion.engine import Engine
+from ratedistortion.errors import OutOfMemoryError
 from ratedistortion.estimators import Posteriors, mixture_terms
 from ratedistortion.plan import all_runs, stored_plan
 from ratedistortion.settings import Settings
@@ -37,13 +39,18 @@ def forecast(settings: Settings, path: Path, manifest: Mapping[str, Any] | None)
     data = datasets.load(settings)
     devices = find_devices(settings)
     if manifest is None:
-        engine, step_seconds = prepare(settings, data, devices, timed=True)
+        engine, step_seconds = prepare(settings, data, devices)
     else:
         engine = Engine(settings, data, stored_plan(manifest["plan"], settings), devices)
-        step_seconds = {engine.plan.way: time_step(engine)}
+        step_seconds = {}
     plan, runs = engine.plan, all_runs(settings)
     taken = engine.training_bytes(plan.runs(settings, 0)) or 0
-    step = step_seconds[plan.way]
+    step = step_seconds.get(plan.way) or time_step(engine)
+    if not math.isfinite(step):
+        raise OutOfMemoryError(
+            f"{plan.width} runs at once do not fit in memory: lower runs_at_once, hidden, latents"
+            " or batch_size."
+        )
     measuring = plan.chunks * (plan.width // plan.devices) * _measuring(settings, data)
     images = sum(map(len, data.splits.values())) * len(runs)
     forward = _FORWARD_SHARE * step / plan.width / settings.batch_size * images

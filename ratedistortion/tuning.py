@@ -51,9 +51,7 @@ class Prepared(NamedTuple):
     step_seconds: Mapping[str, float]
 
 
-def prepare(
-    settings: Settings, data: Dataset, devices: Sequence[Any], timed: bool = False
-) -> Prepared:
+def prepare(settings: Settings, data: Dataset, devices: Sequence[Any]) -> Prepared:
     """Chooses the plan of a new sweep: width by memory, batching by a trial of each candidate.
 
     The choice is remembered in the user's cache folder, for the same model, data of the same
@@ -65,7 +63,6 @@ def prepare(
         settings: The sweep.
         data: Its data set.
         devices: Those at hand.
-        timed: Whether to time a step where no trial is needed, too.
 
     Raises:
         OutOfMemoryError: If not even one run fits.
@@ -73,7 +70,7 @@ def prepare(
     """
     engine = _fitted(settings, data, devices)
     if settings.batching != "auto" or len(candidates(engine.plan)) == 1:
-        return Prepared(engine, {engine.plan.way: time_step(engine)} if timed else {})
+        return Prepared(engine, {})
     path = cache_folder() / "batching" / f"{_fingerprint(engine, devices)}.json"
     known = _read(path)
     for plan in candidates(engine.plan):

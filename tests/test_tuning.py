@@ -193,3 +193,10 @@ def test_out_of_memory_spoils_no_result(monkeypatch, tmp_path):
         rd.sweep(settings, tmp_path / "run")
     monkeypatch.setattr(Engine, "train", whole)
     assert len(rd.sweep(settings, tmp_path / "run")) == 8
+
+
+def test_a_dry_run_of_what_does_not_fit_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr("ratedistortion.forecast.time_step", lambda engine: math.inf)
+    monkeypatch.setattr(Engine, "training_bytes", lambda self, runs: None)
+    with pytest.raises(OutOfMemoryError, match="^4 runs at once do not fit"):
+        rd.api.dry_run(settings_of(betas=EIGHT[:4], batching="map"), tmp_path / "run")
