@@ -19,6 +19,8 @@ HISTORY_POINTS = 200
 # An error of one nat or more moves log beta by this much in a whole run, at the pace of the
 # learning rate: from 1 to any beta that is of use in a tenth of the steps.
 _DUAL_SHARE, _MOST_LOG_BETA = 60.0, math.log(1e3)
+# Adam's own numbers.
+_DECAYS, _SMALL = (0.9, 0.999), 1e-8
 # How often held-out images are looked at, and how many at most: less than a tenth of the time.
 _LOOKS, _MOST_HELD_OUT = 50, 5000
 
@@ -62,7 +64,7 @@ class TrainState(NamedTuple):
     """
 
     model: Model
-    optimizer: optax.OptState
+    optimizer: optax.ScaleByAdamState
     diverged_at: Int[Array, ""]
     history: Float[Array, "points 2"]
     log_beta: Float[Array, ""]
@@ -122,13 +124,13 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
     per_epoch = max(examples // settings.batch_size, 1)
     steps = settings.steps or (settings.epochs or 0) * per_epoch
     every = max(steps // _LOOKS, 1)
-    adam = optax.scale_by_adam()
 
     def start(arguments: Arguments) -> TrainState:
         model = functions.build(_key(arguments.seed, "model"))
+        zeros = jax.tree.map(jnp.zeros_like, model)
         return TrainState(
             model=model,
-            optimizer=adam.init(model),
+            optimizer=optax.ScaleByAdamState(jnp.int32(0), zeros, zeros),
             diverged_at=jnp.int32(-1),
             history=jnp.zeros((HISTORY_POINTS, 2), jnp.float32),
             log_beta=jnp.log(arguments.beta),
@@ -179,8 +181,7 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
         # Freezing through the gradient and the learning rate reads less memory than choosing
         # between the old and the new parameters.
         gradient = jax.tree.map(lambda g: jnp.where(good, g, 0.0), gradient)
-        with jax.numpy_dtype_promotion("standard"):  # Optax raises a float to the power of a count.
-            updates, optimizer = adam.update(gradient, state.optimizer)
+        updates, optimizer = _adam(gradient, state.optimizer)
         rate = jnp.where(good, rate, 0.0)
         model = jax.tree.map(lambda p, u: p - rate * u, state.model, updates)
         first_bad = ~good & (state.diverged_at < 0)
@@ -254,6 +255,24 @@ def held_out(examples: int) -> int:
 def selected(state: TrainState) -> Model:
     """The parameters that a run ends with."""
     return state.model if state.best is None else state.best.model
+
+
+def _adam(gradient: Model, state: optax.ScaleByAdamState) -> tuple[Model, optax.ScaleByAdamState]:
+    """What is taken off the parameters, before the learning rate, and the moments.
+
+    Optax's moments, with both corrections of their bias in one factor, and the small number that
+    keeps the division finite inside the root, squared: a product with a reciprocal root takes a
+    twentieth of a step less than two divisions by numbers and one by a root.
+
+    Source: Kingma and Ba, "Adam", 2015, the more efficient order at the end of section 2.
+    """
+    count = jnp.asarray(state.count) + 1
+    mu = optax.tree.update_moment(gradient, state.mu, _DECAYS[0], 1)
+    nu = optax.tree.update_moment(gradient, state.nu, _DECAYS[1], 2)
+    first, second = (1 - jnp.float32(decay) ** count.astype(jnp.float32) for decay in _DECAYS)
+    factor, small = jnp.sqrt(second) / first, _SMALL**2 * second
+    updates = jax.tree.map(lambda m, v: factor * m * lax.rsqrt(v + small), mu, nu)
+    return updates, optax.ScaleByAdamState(count, mu, nu)
 
 
 def _total(gradient: Sequence[Array]) -> Array:

@@ -27,6 +27,9 @@ from ratedistortion.train import Arguments, Run
 _TRIAL_SECONDS, _ROUNDS = 0.3, 2
 _WORTH_SECONDS = 60.0
 _CLEARLY = 0.95
+# Rounds that differ by more were taken while other programs were at work: the choice serves this
+# sweep and is not remembered.
+_STEADY = 1.25
 # Between what XLA takes for a chunk and what is asked of the device.
 _MARGIN = 1.1
 # From the shapes, by what XLA says, and once more where that was far off.
@@ -54,10 +57,10 @@ class Prepared(NamedTuple):
 def prepare(settings: Settings, data: Dataset, devices: Sequence[Any]) -> Prepared:
     """Chooses the plan of a new sweep: width by memory, batching by a trial of each candidate.
 
-    The choice is remembered in the user's cache folder, for the same model, data of the same
-    shape, devices and versions, so that the same command makes the same plan again. A short sweep
-    has no trial: it takes the platform's own way, one run after another on a CPU, all at once
-    elsewhere.
+    The choice is remembered in the user's cache folder, if the machine was quiet, for the same
+    model, data of the same shape, devices and versions, so that the same command makes the same
+    plan again. A short sweep has no trial: it takes the platform's own way, one run after another
+    on a CPU, all at once elsewhere.
 
     Args:
         settings: The sweep.
@@ -83,8 +86,9 @@ def prepare(settings: Settings, data: Dataset, devices: Sequence[Any]) -> Prepar
         return Prepared(engine, {engine.plan.way: first})
     if not math.isfinite(first):
         return Prepared(engine, {})
-    chosen, times = _trial(engine, settings, data, devices)
-    _write(path, {"way": chosen.plan.way, "step_seconds": times})
+    chosen, times, steady = _trial(engine, settings, data, devices)
+    if steady:
+        _write(path, {"way": chosen.plan.way, "step_seconds": times})
     return Prepared(chosen, times)
 
 
@@ -157,20 +161,25 @@ def _fitted(settings: Settings, data: Dataset, devices: Sequence[Any]) -> Engine
 
 def _trial(
     engine: Engine, settings: Settings, data: Dataset, devices: Sequence[Any]
-) -> tuple[Engine, dict[str, float]]:
-    """The fastest candidate, and the seconds of a step of each."""
+) -> tuple[Engine, dict[str, float], bool]:
+    """The fastest candidate, the seconds of a step of each, and whether its rounds agree."""
     engines = [engine] + [
         Engine(settings, data, plan, devices) for plan in candidates(engine.plan)[1:]
     ]
-    times = {each.plan.way: math.inf for each in engines}
-    for _ in range(_ROUNDS):
-        for each in engines:
-            times[each.plan.way] = min(times[each.plan.way], time_step(each))
+    rounds = [[time_step(each) for each in engines] for _ in range(_ROUNDS)]
+    times = {
+        each.plan.way: min(seconds)
+        for each, seconds in zip(engines, zip(*rounds, strict=True), strict=True)
+    }
+    steady = all(
+        max(seconds) <= _STEADY * min(seconds) or math.isinf(min(seconds))
+        for seconds in zip(*rounds, strict=True)
+    )
     best = min(engines, key=lambda each: times[each.plan.way])
     if times[best.plan.way] > _CLEARLY * times[engine.plan.way]:
         best = engine
     best.compile_seconds = sum(each.compile_seconds for each in engines)
-    return best, {way: seconds for way, seconds in times.items() if math.isfinite(seconds)}
+    return best, {way: seconds for way, seconds in times.items() if math.isfinite(seconds)}, steady
 
 
 def _fingerprint(engine: Engine, devices: Sequence[Any]) -> str:

@@ -295,11 +295,16 @@ CONVOLUTIONS = {"encoder": "conv", "decoder": "deconv", "channels": (2, 3)}
 
 @pytest.mark.parametrize("batching", ["map", "vmap"])
 @pytest.mark.parametrize("values", [{}, CONVOLUTIONS, {"decoder": "made"}])
-def test_training_is_products_without_convolutions_or_callbacks(data, batching, values):
-    """A convolution is slow inside a loop on a CPU, and a grouped one on a GPU."""
+def test_training_is_products_and_plain_convolutions_without_callbacks(data, batching, values):
+    """One that is dilated, reversed or grouped is slow: on a CPU, and most in a loop."""
     text = lowered(data, batching, **values)
     assert "dot_general" in text
-    assert "stablehlo.convolution" not in text
+    convolutions = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+    assert bool(convolutions) == (values is CONVOLUTIONS and batching == "map")
+    for line in convolutions:
+        assert "dim_numbers = [b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]" in line
+        assert "lhs_dilate = [2" not in line and "reverse = [true" not in line
+        assert "feature_group_count = 1" in line and "batch_group_count = 1" in line
     assert "callback" not in text and "infeed" not in text
 
 

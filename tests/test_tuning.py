@@ -77,6 +77,16 @@ def test_a_choice_is_remembered_for_this_architecture(data, clock, empty_cache):
     assert empty_cache.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_trial_beside_other_programs_is_not_remembered(data, clock, empty_cache, monkeypatch):  # noqa: F811
+    # What one step of the platform's own way takes, then two rounds that differ by 30%.
+    seconds = iter([1.0, *(1.0, 0.5, 2.0), *(1.3, 0.5, 2.0)])
+    monkeypatch.setattr(tuning, "time_step", lambda engine: next(seconds))
+    engine, times = prepared(data)
+    assert engine.plan.way == "map of 2"
+    assert times == {"map": 1.0, "map of 2": 0.5, "vmap": 2.0}
+    assert not empty_cache.exists()
+
+
 @pytest.mark.parametrize(
     "text", ["", "{}", "[1]", '{"way": "map"}', '{"way": 3, "step_seconds": 2}']
 )

@@ -1,8 +1,4 @@
-"""Convolutions as patches and a matrix product, and the encoders and decoders made of them.
-
-Inside a compiled loop on a CPU a plain convolution is slower than this, and one with its own
-kernel for every run of a batch, a grouped convolution, is slow on a GPU too. NHWC throughout.
-"""
+"""Convolutional layers, and the encoders and decoders made of them; NHWC throughout."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,39 +9,25 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ratedistortion.errors import SettingsError
+from ratedistortion.models.convolve import convolve, depth_to_space
 from ratedistortion.settings import Settings
-
-
-def patches(
-    x: Float[Array, "images height width channels"], size: int, stride: int
-) -> Float[Array, "images rows columns features"]:
-    """Every `stride`-th square of `size` pixels, zeros beyond the edges, as one vector each.
-
-    With height and width that `stride` divides there are height / stride by width / stride.
-    """
-    before = (size - stride) // 2
-    after = size - stride - before
-    padded = jnp.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
-    height, width = x.shape[1:3]
-    parts = [
-        padded[:, i : i + height - stride + 1 : stride, j : j + width - stride + 1 : stride]
-        for i in range(size)
-        for j in range(size)
-    ]
-    return jnp.concatenate(parts, axis=-1)
 
 
 class Convolution(nnx.Module):
     """Squares of stride + 2 pixels, one at every `stride`-th: they overlap by two."""
 
     def __init__(self, key: PRNGKeyArray, inputs: int, outputs: int, stride: int = 1) -> None:
-        self.size, self.stride = stride + 2, stride
-        self.product = nnx.Linear(self.size**2 * inputs, outputs, rngs=nnx.Rngs(params=key))
+        self.stride = stride
+        # Its parameters are those of a product with the pixels of a square.
+        self.product = nnx.Linear((stride + 2) ** 2 * inputs, outputs, rngs=nnx.Rngs(params=key))
 
     def __call__(
         self, x: Float[Array, "images height width channels"]
     ) -> Float[Array, "images rows columns features"]:
-        return self.product(patches(x, self.size, self.stride))
+        size, bias = self.stride + 2, self.product.bias
+        assert bias is not None
+        kernel = self.product.kernel[...].reshape(size, size, x.shape[-1], -1)
+        return convolve(x, kernel, self.stride) + bias[None, None, None]
 
 
 class Upsampling(nnx.Module):
@@ -61,10 +43,7 @@ class Upsampling(nnx.Module):
     def __call__(
         self, x: Float[Array, "images height width channels"]
     ) -> Float[Array, "images rows columns features"]:
-        images, height, width, _ = x.shape
-        s = self.stride
-        blocks = self.convolution(x).reshape(images, height, width, s, s, -1)
-        return jnp.swapaxes(blocks, 2, 3).reshape(images, height * s, width * s, -1)
+        return depth_to_space(self.convolution(x), self.stride)
 
 
 class Residual(nnx.Module):
