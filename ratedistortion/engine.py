@@ -110,7 +110,7 @@ class Engine:
             began = time.perf_counter()
             state = jax.block_until_ready(self._compiled["advance"](*inputs))
             seconds = time.perf_counter() - began
-            size = max(1, min(int((last - done) / seconds * _BLOCK_SECONDS), 4 * size))
+            size = max(1, min(int((last - done) / seconds * _BLOCK_SECONDS), 2 * size))
             done = last
             yield Block(done, seconds, state)
 

@@ -111,7 +111,7 @@ def time_step(engine: Engine) -> float:
 def bytes_per_run(settings: Settings, run: Run, dimensions: int) -> int:
     """The memory that one run needs, in bytes, from the shapes of a step traced backward.
 
-    Between 1.3 and 4.9 times what XLA takes for the models here: it keeps less than is traced, and
+    Between 1.3 and 5 times what XLA takes for the models here: it keeps less than is traced, and
     under `map` what the passes need once and not for every run.
     """
     zero = jnp.float32(0)
