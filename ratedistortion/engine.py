@@ -199,14 +199,16 @@ class Engine:
             function, mesh=self._mesh, in_specs=specs, out_specs=P("runs"), check_vma=False
         )
 
-    def _batched(self, function: Callable[..., Any], *per_run: Any) -> Any:
-        if self.plan.batching == "vmap":
-            return jax.vmap(function)(*per_run)
-        lanes = self.plan.lanes
-        return lax.map(lambda one: function(*one), per_run, batch_size=lanes if lanes > 1 else None)
+    def _start(self, arguments: Arguments) -> TrainState:
+        def local(arguments: Arguments) -> TrainState:
+            if self.plan.batching == "vmap":
+                return jax.vmap(self._run.start)(arguments)
+            return lax.map(self._run.start, arguments)
+
+        return self._spread_over_devices(local, P("runs"))(arguments)
 
     def _in_place(self, function: Callable[..., Any], state: Any, arguments: Any) -> Any:
-        """`_batched` of a state whose successor takes its place: under map, without a copy of all.
+        """`function` of the runs of a device, each of whose states makes room for the next.
 
         `lax.map` would gather the new states in other memory and copy them back.
         """
@@ -214,26 +216,23 @@ class Engine:
             return jax.vmap(function)(state, arguments)
         lanes = self.plan.lanes
 
-        def some(n: jax.Array, state: Any) -> Any:
-            def cut(leaf: jax.Array) -> jax.Array:
-                return lax.dynamic_slice_in_dim(leaf, n * lanes, lanes)
-
-            def put(leaf: jax.Array, new: jax.Array) -> jax.Array:
-                return lax.dynamic_update_slice_in_dim(leaf, new, n * lanes, 0)
-
-            chosen = jax.tree.map(cut, (state, arguments))
+        def several(*inputs: Any) -> Any:
             if lanes > 1:
-                return jax.tree.map(put, state, jax.vmap(function)(*chosen))
-            one = function(*jax.tree.map(lambda leaf: leaf[0], chosen))
-            return jax.tree.map(lambda leaf, new: put(leaf, new[None]), state, one)
+                return jax.vmap(function)(*inputs)
+            # One run has no axis: its products are not groups, its convolutions stay such.
+            one = function(*jax.tree.map(lambda leaf: leaf[0], inputs))
+            return jax.tree.map(lambda leaf: leaf[None], one)
 
-        groups = self.plan.width // self.plan.devices // lanes
-        return lax.fori_loop(0, groups, some, state)
+        def advance(n: jax.Array, state: Any) -> Any:
+            inputs = jax.tree.map(
+                lambda leaf: lax.dynamic_slice_in_dim(leaf, n * lanes, lanes), (state, arguments)
+            )
+            return jax.tree.map(
+                lambda leaf, new: lax.dynamic_update_slice_in_dim(leaf, new, n * lanes, 0),
+                *(state, several(*inputs)),
+            )
 
-    def _start(self, arguments: Arguments) -> TrainState:
-        return self._spread_over_devices(
-            lambda local: self._batched(self._run.start, local), P("runs")
-        )(arguments)
+        return lax.fori_loop(0, self.plan.width // self.plan.devices // lanes, advance, state)
 
     def _advance(self, state, arguments, images, first, last) -> TrainState:
         def local(state, arguments, images, first, last):

@@ -167,19 +167,16 @@ def _trial(
         Engine(settings, data, plan, devices) for plan in candidates(engine.plan)[1:]
     ]
     rounds = [[time_step(each) for each in engines] for _ in range(_ROUNDS)]
-    times = {
-        each.plan.way: min(seconds)
-        for each, seconds in zip(engines, zip(*rounds, strict=True), strict=True)
-    }
-    steady = all(
-        max(seconds) <= _STEADY * min(seconds) or math.isinf(min(seconds))
-        for seconds in zip(*rounds, strict=True)
+    lowest, highest = (
+        {each.plan.way: end(seconds) for each, *seconds in zip(engines, *rounds, strict=True)}
+        for end in (min, max)
     )
-    best = min(engines, key=lambda each: times[each.plan.way])
-    if times[best.plan.way] > _CLEARLY * times[engine.plan.way]:
+    best = min(engines, key=lambda each: lowest[each.plan.way])
+    if lowest[best.plan.way] > _CLEARLY * lowest[engine.plan.way]:
         best = engine
     best.compile_seconds = sum(each.compile_seconds for each in engines)
-    return best, {way: seconds for way, seconds in times.items() if math.isfinite(seconds)}, steady
+    times = {way: seconds for way, seconds in lowest.items() if math.isfinite(seconds)}
+    return best, times, all(highest[way] <= _STEADY * lowest[way] for way in lowest)
 
 
 def _fingerprint(engine: Engine, devices: Sequence[Any]) -> str:

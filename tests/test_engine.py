@@ -19,6 +19,7 @@ from ratedistortion.settings import Settings
 from ratedistortion.tuning import bytes_per_run
 
 STEPS, BETAS = 24, (0.1, 1.0, 4.0)
+CONVOLUTIONS = {"encoder": "conv", "decoder": "deconv", "channels": (2, 3)}
 
 
 def settings_of(**values: Any) -> Settings:
@@ -120,6 +121,16 @@ def test_vmapped_is_mapped(vmapped, mapped):
         for name in ("rate", "distortion", "mutual_information", "marginal_kl"):
             a, b = getattr(one.measurement, name), getattr(other.measurement, name)
             assert_close(a, b, 1e-3)
+
+
+def test_convolutions_agree_however_they_are_batched(data):
+    """Plain ones under map, products of patches under the others; rounding grows as above."""
+    states = []
+    for plan in (Plan("map", 2, 4, 1), Plan("map", 2, 4, 1, 2), Plan("vmap", 2, 4, 1)):
+        engine = engine_of(data, plan, **CONVOLUTIONS)
+        states.append(trained(engine, all_runs(engine.settings)).state.model)
+    assert_close(states[1], states[0], 1e-3)
+    assert_close(states[2], states[0], 1e-3)
 
 
 def test_runs_differ_by_beta_as_they_should(mapped):
@@ -268,6 +279,19 @@ def test_a_block_of_steps_is_one_dispatch(mapped):
     assert len(calls) == len(blocks) - 1 <= 6  # 24 steps as 1, 2, 4, 8, and the rest
 
 
+def test_mapped_states_are_advanced_where_they_lie(data):
+    """Beside them there is room for a few runs, not for all."""
+    engine = engine_of(
+        data, Plan("map", 2, 32, 1), betas=tuple(np.arange(1.0, 33).tolist()), hidden=(64, 64)
+    )
+    runs = all_runs(engine.settings)
+    engine.training_bytes(runs)
+    needs = engine._compiled["advance"].memory_analysis()
+    state = sum(leaf.nbytes for leaf in leaves(next(engine.train(runs)).state)) / 2
+    assert needs.alias_size_in_bytes >= state
+    assert needs.temp_size_in_bytes < state / 2
+
+
 def test_data_are_moved_once(mapped, monkeypatch):
     """After construction nothing goes to a device but the runs' arguments and step numbers."""
     moved, put = [], jax.device_put
@@ -288,9 +312,6 @@ def lowered(data: Dataset, batching: str, **values: Any) -> str:
     state = jax.eval_shape(engine._start, arguments)
     inputs = (state, arguments, engine._train_images, np.int32(0), np.int32(1))
     return jax.jit(engine._advance).lower(*inputs).as_text()
-
-
-CONVOLUTIONS = {"encoder": "conv", "decoder": "deconv", "channels": (2, 3)}
 
 
 @pytest.mark.parametrize("batching", ["map", "vmap"])

@@ -92,11 +92,11 @@ def _kernel_gradient(x: Array, dy: Array, stride: int) -> Array:
     x = _space_to_depth(jnp.pad(x, ((0, 0), (1, after), (1, after), (0, 0))), stride)
     channels, outputs = x.shape[-1], dy.shape[-1]
     if channels <= outputs:
-        seen = patches(x, blocks, 1, 0)
+        seen = _patches(x, blocks, 1, 0)
         gradient = seen.reshape(-1, blocks**2 * channels).T @ dy.reshape(-1, outputs)
     else:
         # Turned round, as dy moves where the images stand still.
-        seen = patches(dy, blocks, 1, blocks - 1, turned=True)
+        seen = _patches(dy, blocks, 1, blocks - 1, turned=True)
         gradient = x.reshape(-1, channels).T @ seen.reshape(-1, blocks**2 * outputs)
         gradient = jnp.swapaxes(gradient.reshape(channels, blocks**2, outputs), 0, 1)
     gradient = gradient.reshape(blocks, blocks, stride, stride, -1, outputs)
@@ -134,13 +134,13 @@ def _plain(stride: int, border: int) -> Callable[[Array, Array], Array]:
         return merged.reshape(size, -1, *merged.shape[1:]), True
 
     def product(x: Array, kernel: Array) -> Array:
-        seen = patches(x, kernel.shape[0], stride, border)
+        seen = _patches(x, kernel.shape[0], stride, border)
         return seen @ kernel.reshape(-1, kernel.shape[-1])
 
     return convolution
 
 
-def patches(
+def _patches(
     x: Float[Array, "images height width channels"],
     size: int,
     stride: int,
