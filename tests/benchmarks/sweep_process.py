@@ -9,7 +9,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-_COMMAND = (sys.executable, "-c", "from ratedistortion.cli.sweep import main; main()")
+# The command, and on standard error the moment when its first steps were done.
+_PROGRAM = """
+import sys, time
+from ratedistortion.cli.progress import Progress
+from ratedistortion.cli.sweep import main
+shown, show = [], Progress.report
+def report(self, event):
+    if event["event"] == "block" and event["steps_done"] and not shown:
+        shown.append(print(_FIRST, time.monotonic(), file=sys.stderr))
+    show(self, event)
+Progress.report = report
+main()
+"""
+_FIRST = "first steps done at"
+_COMMAND = (sys.executable, "-c", _PROGRAM.replace("_FIRST", repr(_FIRST)))
 _DIVERGED = 3
 
 
@@ -22,7 +36,8 @@ def rd_sweep(run_dir: Path, options: Sequence[str], cache: Path) -> dict[str, An
         cache: Stands for the user's cache folder; compiled programs are kept in it.
 
     Returns:
-        What `--json` prints, and `process_seconds`, from the start of Python to its end.
+        What `--json` prints, and in seconds from the start of Python: `process_seconds`, to its
+        end, and `first_step_seconds`, to the end of the first step.
 
     Raises:
         RuntimeError: If the sweep fails; runs that diverge are no failure.
@@ -30,9 +45,15 @@ def rd_sweep(run_dir: Path, options: Sequence[str], cache: Path) -> dict[str, An
     environment = {name: v for name, v in os.environ.items() if not name.startswith("JAX_COMPIL")}
     environment["XDG_CACHE_HOME"] = str(cache.resolve())
     command = [*_COMMAND, str(run_dir), "--json", "--quiet", *options]
-    began = time.perf_counter()
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
-    seconds = time.perf_counter() - began
+    began = time.monotonic()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    seconds = time.monotonic() - began
     if done.returncode not in (0, _DIVERGED):
+        print(done.stderr, file=sys.stderr)
         raise RuntimeError(f"rd-sweep ended with code {done.returncode}: {' '.join(command[3:])}")
-    return {**json.loads(done.stdout), "process_seconds": seconds}
+    (first,) = (line for line in done.stderr.splitlines() if line.startswith(_FIRST))
+    return {
+        **json.loads(done.stdout),
+        "process_seconds": seconds,
+        "first_step_seconds": float(first.removeprefix(_FIRST)) - began,
+    }
