@@ -73,7 +73,7 @@ class Engine:
             else jax.device_put(data.train, self._everywhere)
         )
         self.functions, self._run = describe(settings, data)
-        model = jax.eval_shape(self.functions.build, jax.random.key(0))
+        model = jax.eval_shape(lambda: self.functions.build(jax.random.key(0)))
         self.information_kind = "exact" if self.functions.gaussian(model) else "bounds"
         self.steps = self._run.steps
         self._compiled: dict[str, Callable[..., Any]] = {}
@@ -167,13 +167,13 @@ class Engine:
 
     def _arguments(self, runs: Sequence[RunId]) -> Arguments:
         padded = [*runs, *[runs[-1]] * (self.plan.width - len(runs))]
-        columns = Arguments(
-            beta=jnp.array([run.beta for run in padded], jnp.float32),
-            learning_rate=jnp.full(len(padded), self.settings.learning_rate, jnp.float32),
-            seed=jnp.array([run.seed for run in padded], jnp.int32),
-            target_rate=jnp.array([run.target_rate or 0.0 for run in padded], jnp.float32),
-        )
-        return jax.device_put(columns, self._spread)
+        columns = {  # NumPy's: JAX would compile a program to fill each
+            "beta": np.array([run.beta for run in padded], np.float32),
+            "learning_rate": np.full(len(padded), self.settings.learning_rate, np.float32),
+            "seed": np.array([run.seed for run in padded], np.int32),
+            "target_rate": np.array([run.target_rate or 0.0 for run in padded], np.float32),
+        }
+        return Arguments(**jax.device_put(columns, self._spread))
 
     def _call(self, name: str, function: Callable[..., Any], *inputs: Any) -> Any:
         self._compile(name, function, inputs)
@@ -214,21 +214,22 @@ class Engine:
         """
         if self.plan.batching == "vmap":
             return jax.vmap(function)(state, arguments)
-        lanes = self.plan.lanes
+        lanes, plain = self.plan.lanes, {"allow_negative_indices": False}
 
         def several(*inputs: Any) -> Any:
             if lanes > 1:
                 return jax.vmap(function)(*inputs)
             # One run has no axis: its products are not groups, its convolutions stay such.
-            one = function(*jax.tree.map(lambda leaf: leaf[0], inputs))
+            one = function(*jax.tree.map(lambda leaf: lax.squeeze(leaf, (0,)), inputs))
             return jax.tree.map(lambda leaf: leaf[None], one)
 
         def advance(n: jax.Array, state: Any) -> Any:
             inputs = jax.tree.map(
-                lambda leaf: lax.dynamic_slice_in_dim(leaf, n * lanes, lanes), (state, arguments)
+                lambda leaf: lax.dynamic_slice_in_dim(leaf, n * lanes, lanes, **plain),
+                (state, arguments),
             )
             return jax.tree.map(
-                lambda leaf, new: lax.dynamic_update_slice_in_dim(leaf, new, n * lanes, 0),
+                lambda leaf, new: lax.dynamic_update_slice_in_dim(leaf, new, n * lanes, 0, **plain),
                 *(state, several(*inputs)),
             )
 

@@ -3,12 +3,11 @@
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas
 
-from ratedistortion import contents, datasets, table
+from ratedistortion import contents, datasets
 from ratedistortion.datasets import Dataset
 from ratedistortion.devices import find_devices, out_of_memory
 from ratedistortion.engine import PICTURES, Block, Engine, leaves
@@ -19,8 +18,10 @@ from ratedistortion.provenance import check_surroundings, make_manifest
 from ratedistortion.rows import row, row_name, row_names
 from ratedistortion.rundir import RunDirectory
 from ratedistortion.settings import Settings
-from ratedistortion.summary import finished
 from ratedistortion.tuning import prepare
+
+if TYPE_CHECKING:
+    import pandas
 
 _CHECKPOINT_SECONDS = 30.0
 
@@ -32,7 +33,7 @@ def sweep(
     directory: RunDirectory,
     report: Report,
     stop_signal: Callable[[], str | None],
-) -> pandas.DataFrame:
+) -> "pandas.DataFrame":
     """Carries out a sweep in a run directory, or what is left of one.
 
     Args:
@@ -79,6 +80,10 @@ def sweep(
             results, times = _all_chunks(engine, directory, report, stop_signal)
         except Exception as again:
             raise _does_not_fit(width) if out_of_memory(again) else again from again
+
+    # pandas and pyarrow take a third of a second: not before training.
+    from ratedistortion import table
+    from ratedistortion.summary import finished
 
     rows = [row for result, _ in results for row in result["rows"]]
     kept = {

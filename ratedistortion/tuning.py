@@ -81,10 +81,8 @@ def prepare(settings: Settings, data: Dataset, devices: Sequence[Any]) -> Prepar
             if plan != engine.plan:
                 engine = Engine(settings, data, plan, devices)
             return Prepared(engine, known["step_seconds"])
-    first = time_step(engine)
-    if first * engine.steps * engine.plan.chunks < _WORTH_SECONDS:
-        return Prepared(engine, {engine.plan.way: first})
-    if not math.isfinite(first):
+    seconds = _training(engine, time_step(engine, _WORTH_SECONDS))
+    if seconds < _WORTH_SECONDS or not math.isfinite(seconds):
         return Prepared(engine, {})
     chosen, times, steady = _trial(engine, settings, data, devices)
     if steady:
@@ -92,20 +90,29 @@ def prepare(settings: Settings, data: Dataset, devices: Sequence[Any]) -> Prepar
     return Prepared(chosen, times)
 
 
-def time_step(engine: Engine) -> float:
-    """Seconds of one step of a chunk, from a training that is thrown away; inf: no memory."""
+def time_step(engine: Engine, short: float = 0.0) -> float:
+    """Seconds of one step of a chunk, from a training that is thrown away; inf: no memory.
+
+    With `short` it ends as soon as the whole training will take less than so many seconds; the
+    first steps look slower than they are.
+    """
     steps, spent, last = 0, 0.0, math.inf
     try:
         for block in engine.train(engine.plan.runs(engine.settings, 0)):
             if block.steps:
                 last = block.seconds / (block.steps - steps)
             steps, spent = block.steps, spent + block.seconds
-            if spent > _TRIAL_SECONDS:
+            if spent > _TRIAL_SECONDS or _training(engine, last) < short:
                 break
     except Exception as error:
         if not out_of_memory(error):
             raise
     return last
+
+
+def _training(engine: Engine, step: float) -> float:
+    """Seconds of the training of all chunks."""
+    return step * engine.steps * engine.plan.chunks
 
 
 def bytes_per_run(settings: Settings, run: Run, dimensions: int) -> int:

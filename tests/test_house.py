@@ -207,6 +207,10 @@ def test_nothing_heavy_is_imported_before_it_is_needed(program):
     assert after(program, *HEAVY) == "[]"
 
 
+def test_training_does_not_wait_for_the_libraries_of_tables():
+    assert after("import ratedistortion.job", "pandas", "pyarrow") == "[]"
+
+
 FAMILIES = {
     "encoders": ENCODERS,
     "decoders": DECODERS,

@@ -33,7 +33,7 @@ def clock(monkeypatch) -> dict[str, float]:
     """Seconds of a step by way of batching, instead of a trial; every trial is worth it."""
     seconds = {"map": 1.0, "map of 2": 0.5, "vmap": 2.0, "trials": 0}
 
-    def time_step(engine: Engine) -> float:
+    def time_step(engine: Engine, short: float = 0.0) -> float:
         seconds["trials"] += 1
         return seconds[engine.plan.way]
 
@@ -80,7 +80,7 @@ def test_a_choice_is_remembered_for_this_architecture(data, clock, empty_cache):
 def test_a_trial_beside_other_programs_is_not_remembered(data, clock, empty_cache, monkeypatch):  # noqa: F811
     # What one step of the platform's own way takes, then two rounds that differ by 30%.
     seconds = iter([1.0, *(1.0, 0.5, 2.0), *(1.3, 0.5, 2.0)])
-    monkeypatch.setattr(tuning, "time_step", lambda engine: next(seconds))
+    monkeypatch.setattr(tuning, "time_step", lambda engine, short=0.0: next(seconds))
     engine, times = prepared(data)
     assert engine.plan.way == "map of 2"
     assert times == {"map": 1.0, "map of 2": 0.5, "vmap": 2.0}
@@ -119,6 +119,16 @@ def test_what_is_timed_is_a_step_of_a_chunk(data, monkeypatch):  # noqa: F811
     assert 0 < seconds < 1
     monkeypatch.setattr(engine, "train", exhausted(engine.train, 1))
     assert tuning.time_step(engine) == math.inf
+
+
+def test_one_step_shows_that_a_training_is_short(data, monkeypatch):  # noqa: F811
+    engine = engine_of(data, Plan("map", 2, 4, 1))
+    blocks, train = [], engine.train
+    monkeypatch.setattr(
+        engine, "train", lambda runs: (blocks.append(block) or block for block in train(runs))
+    )
+    assert 0 < tuning.time_step(engine, short=1e6) * engine.steps < 1e6
+    assert [block.steps for block in blocks] == [0, 1]
 
 
 def test_a_few_at_a_time_are_one_at_a_time(data):  # noqa: F811
