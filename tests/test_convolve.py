@@ -8,7 +8,8 @@ from jax import lax
 
 from ratedistortion.models.convolve import convolve
 
-SHAPES = [(6, 6, 1), (12, 6, 3), (6, 12, 8)]
+# Height, width, channels, outputs: few outputs, few channels, and many of both.
+SHAPES = [(6, 6, 1, 5), (12, 6, 3, 5), (6, 12, 8, 5), (6, 12, 32, 40)]
 
 
 def reference(x, kernel, stride):
@@ -19,10 +20,11 @@ def reference(x, kernel, stride):
 
 def arrays_of(shape, stride, batch=()):
     random = np.random.default_rng(stride)
-    x = random.normal(size=(*batch, 2, *shape))
-    kernel = random.normal(size=(*batch, stride + 2, stride + 2, shape[-1], 5))
-    rows, columns = shape[0] // stride, shape[1] // stride
-    return x, kernel, random.normal(size=(*batch, 2, rows, columns, 5))
+    height, width, channels, outputs = shape
+    x = random.normal(size=(*batch, 2, height, width, channels))
+    kernel = random.normal(size=(*batch, stride + 2, stride + 2, channels, outputs))
+    dy = random.normal(size=(*batch, 2, height // stride, width // stride, outputs))
+    return x, kernel, dy
 
 
 def error(found, expected):
@@ -55,15 +57,14 @@ def found(arrays, stride, axes=None):
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_value_and_gradients_are_those_of_xla_in_float64(shape, stride):
-    """With fewer channels than outputs, and with more."""
     arrays = arrays_of(shape, stride)
     assert error(found(arrays, stride), truth(arrays, stride)) < 4e-6
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("which", [(True, True), (True, False), (False, True)])
-def test_batches_of_images_and_of_kernels(which, stride):
-    shape = SHAPES[1]
+@pytest.mark.parametrize("shape", SHAPES[1::2])
+def test_batches_of_images_and_of_kernels(shape, which, stride):
     batched, single = arrays_of(shape, stride, (3,)), arrays_of(shape, stride)
     which = (*which, True)
     arrays = [b if each else one for b, one, each in zip(batched, single, which, strict=True)]
@@ -71,11 +72,21 @@ def test_batches_of_images_and_of_kernels(which, stride):
     assert error(found(arrays, stride, axes), truth(arrays, stride, axes)) < 4e-6
 
 
+@pytest.mark.parametrize("shape", SHAPES[1::2])
 @pytest.mark.parametrize("kernels", [False, True])
-def test_one_kernel_stays_a_convolution_and_many_become_a_product(kernels):
-    """Value and gradient of the images; the gradient of the kernel is a product always."""
-    x, kernel, dy = (jnp.asarray(each, jnp.float32) for each in arrays_of(SHAPES[1], 2, (3,)))
+def test_one_kernel_stays_a_convolution_and_many_become_a_product(shape, kernels):
+    """Value and gradient of the images; the gradient of the kernel is a product in a batch."""
+    x, kernel, dy = (jnp.asarray(each, jnp.float32) for each in arrays_of(shape, 2, (3,)))
     axes = (0, 0 if kernels else None, 0)
     kernel = kernel if kernels else kernel[0]
     text = jax.jit(jax.vmap(with_gradients(convolve, 2), axes)).lower(x, kernel, dy).as_text()
     assert text.count("stablehlo.convolution") == (0 if kernels else 2)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_gradient_of_many_channels_needs_no_patches(shape):
+    x, kernel, dy = (jnp.asarray(each, jnp.float32) for each in arrays_of(shape, 2))
+    text = jax.jit(with_gradients(convolve, 2)).lower(x, kernel, dy).as_text()
+    many = shape is SHAPES[-1]
+    assert text.count("stablehlo.convolution") == (3 if many else 2)
+    assert ("dot_general" in text) != many

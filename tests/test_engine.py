@@ -123,14 +123,19 @@ def test_vmapped_is_mapped(vmapped, mapped):
             assert_close(a, b, 1e-3)
 
 
-def test_convolutions_agree_however_they_are_batched(data):
-    """Plain ones under map, products of patches under the others; rounding grows as above."""
+@pytest.mark.parametrize("channels", [(2, 3), (32, 32)])
+def test_convolutions_agree_however_they_are_batched(data, channels):
+    """Plain ones under map, products of patches under the others; rounding grows as above.
+
+    Not entry by entry: Adam takes a gradient of rounding alone for as good as any.
+    """
     states = []
     for plan in (Plan("map", 2, 4, 1), Plan("map", 2, 4, 1, 2), Plan("vmap", 2, 4, 1)):
-        engine = engine_of(data, plan, **CONVOLUTIONS)
+        engine = engine_of(data, plan, **CONVOLUTIONS | {"channels": channels})
         states.append(trained(engine, all_runs(engine.settings)).state.model)
-    assert_close(states[1], states[0], 1e-3)
-    assert_close(states[2], states[0], 1e-3)
+    for other in states[1:]:
+        for a, b in zip(jax.tree.leaves(other), jax.tree.leaves(states[0]), strict=True):
+            assert np.linalg.norm(a - b) < 1e-3 * np.linalg.norm(b)
 
 
 def test_runs_differ_by_beta_as_they_should(mapped):

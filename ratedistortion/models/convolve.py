@@ -1,10 +1,10 @@
 """A convolution and its gradients, each in a form that is fast where it runs; NHWC throughout.
 
-What differentiation makes of a convolution, with a dilated image, a reversed kernel or a window as
-large as the image, runs at 1 to 25 GFLOP/s on a CPU core that reaches 130 with plain ones. So the
-gradient of the image is a plain convolution here too, and that of the kernel one matrix product.
-With a kernel for every run of a batch plain ones become grouped ones, slow on any device: patches
-and one product per run take their place.
+What differentiation makes of a convolution, with a dilated image, a reversed kernel or axes in
+another order, runs at 1 to 25 GFLOP/s on a CPU core that reaches 130 with plain ones. So the
+gradients are plain ones here too, or one matrix product where there are few channels. With a kernel
+for every run of a batch plain ones become grouped ones, slow on any device: patches and one product
+per run take their place.
 """
 
 import functools
@@ -19,6 +19,8 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
 _NHWC = ("NHWC", "HWIO", "NHWC")
+# From so many channels on, of the images and of the outputs, patches are larger than caches.
+_MANY = 32
 
 
 def convolve(
@@ -49,7 +51,7 @@ def _forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, 
 
 def _backward(stride: int, saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, kernel = saved
-    return _image_gradient(kernel, dy, stride), _kernel_gradient(x, dy, stride)
+    return _image_gradient(kernel, dy, stride), _kernel_gradient(stride)(x, dy)
 
 
 _convolve: Any = jax.custom_vjp(_value, nondiff_argnums=(2,))
@@ -84,7 +86,36 @@ def _image_gradient(kernel: Array, dy: Array, stride: int) -> Array:
     return pixels[:, first : first + height, first : first + width]
 
 
-def _kernel_gradient(x: Array, dy: Array, stride: int) -> Array:
+@functools.cache
+def _kernel_gradient(stride: int) -> Callable[[Array, Array], Array]:
+    """The gradient of the kernel by images and dy, and what a batch makes of it."""
+
+    @custom_vmap
+    def gradient(x: Array, dy: Array) -> Array:
+        many = min(x.shape[-1], dy.shape[-1]) >= _MANY
+        return (_by_convolution if many else _by_product)(x, dy, stride)
+
+    @gradient.def_vmap
+    def batched(_: int, is_batched: list[bool], x: Array, dy: Array) -> tuple[Array, bool]:
+        return jax.vmap(_by_product, (*_axes(is_batched), None))(x, dy, stride), True
+
+    return gradient
+
+
+def _by_convolution(x: Array, dy: Array, stride: int) -> Array:
+    """dy, moved over the images: channels are a batch, and images the channels."""
+    gradient = lax.conv_general_dilated(
+        jnp.transpose(x, (3, 1, 2, 0)),
+        jnp.transpose(dy, (1, 2, 0, 3)),
+        (1, 1),
+        ((1, 1), (1, 1)),
+        rhs_dilation=(stride, stride),
+        dimension_numbers=_NHWC,
+    )
+    return jnp.transpose(gradient, (1, 2, 0, 3))
+
+
+def _by_product(x: Array, dy: Array, stride: int) -> Array:
     """One product of patches, of the images or of dy: of those that have fewer channels."""
     size = stride + 2
     blocks = -(-size // stride)
@@ -128,8 +159,7 @@ def _plain(stride: int, border: int) -> Callable[[Array, Array], Array]:
     @convolution.def_vmap
     def batched(size: int, is_batched: list[bool], x: Array, kernel: Array) -> tuple[Array, bool]:
         if is_batched[1]:
-            axes = tuple(0 if each else None for each in is_batched)
-            return jax.vmap(product, axes)(x, kernel), True
+            return jax.vmap(product, _axes(is_batched))(x, kernel), True
         merged = convolution(x.reshape(-1, *x.shape[2:]), kernel)
         return merged.reshape(size, -1, *merged.shape[1:]), True
 
@@ -138,6 +168,10 @@ def _plain(stride: int, border: int) -> Callable[[Array, Array], Array]:
         return seen @ kernel.reshape(-1, kernel.shape[-1])
 
     return convolution
+
+
+def _axes(is_batched: list[bool]) -> tuple[int | None, ...]:
+    return tuple(0 if each else None for each in is_batched)
 
 
 def _patches(
