@@ -17,8 +17,8 @@ class Case:
     Attributes:
         name: Of the case, in tables.
         runs: Models that the engine trains together.
-        steps: Steps of each in a round; a loop over single models takes `loop_steps`, which
-            lasts about as long.
+        steps: Steps of each in a round: some seconds, as the engine's first dispatches are short
+            ones. A loop over single models takes `loop_steps`, which lasts about as long.
         hidden: Widths of the dense layers.
         encoder: Family, by the package's name.
         decoder: Family.
@@ -77,11 +77,11 @@ class Case:
 
 
 CASES = (
-    Case("64-64", 32, 100, hidden=(64, 64)),
-    Case("256-256", 8, 60),
-    Case("512-512", 8, 30, hidden=(512, 512)),
-    Case("conv", 8, 8, encoder="conv", decoder="deconv", shape=(28, 28, 1)),
-    Case("made", 8, 40, decoder="made"),
+    Case("64-64", 32, 200, hidden=(64, 64)),
+    Case("256-256", 8, 200),
+    Case("512-512", 8, 80, hidden=(512, 512)),
+    Case("conv", 8, 16, encoder="conv", decoder="deconv", shape=(28, 28, 1)),
+    Case("made", 8, 80, decoder="made"),
 )
 
 

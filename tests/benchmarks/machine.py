@@ -39,7 +39,7 @@ class Bench(NamedTuple):
     @property
     def work(self) -> float:
         """How much work a round has, relative to what suits two CPU cores."""
-        return (1 if self.on_cpu else 20) * (0.2 if self.quick else 1)
+        return (1 if self.on_cpu else 8) * (0.2 if self.quick else 1)
 
 
 def surroundings(bench: Bench) -> dict[str, Any]:
