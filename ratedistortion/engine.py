@@ -1,5 +1,6 @@
 """Many runs as one compiled job; the only place that knows there are many."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from ratedistortion.errors import RunDirectoryError
 from ratedistortion.measure import Codes, Measurement, make_measure
 from ratedistortion.models.autoencoder import Functions, make_functions
 from ratedistortion.plan import Plan, RunId
+from ratedistortion.programs import Programs
 from ratedistortion.settings import Settings
 from ratedistortion.train import Arguments, Run, Source, TrainState, make_run, selected
 
@@ -55,28 +57,23 @@ class Engine:
         self, settings: Settings, data: Dataset, plan: Plan, devices: Sequence[Any]
     ) -> None:
         self.settings, self.data, self.plan = settings, data, plan
-        self.compile_seconds = 0.0
-        self._mesh = jax.make_mesh(
-            (plan.devices,),
-            ("runs",),
-            axis_types=(jax.sharding.AxisType.Auto,),
-            devices=devices[: plan.devices],
-        )
+        own, automatic = devices[: plan.devices], (jax.sharding.AxisType.Auto,)
+        self._mesh = jax.make_mesh((plan.devices,), ("runs",), automatic, devices=own)
         self._spread = NamedSharding(self._mesh, P("runs"))
         self._everywhere = NamedSharding(self._mesh, P())
         self._images = {
             split: jax.device_put(images, self._everywhere) for split, images in data.splits.items()
         }
-        self._train_images = (
-            self._images["train"]
-            if data.train is data.splits["train"]
-            else jax.device_put(data.train, self._everywhere)
-        )
+        self._train_images = self._images["train"]
+        if data.train is not data.splits["train"]:
+            self._train_images = jax.device_put(data.train, self._everywhere)
+        self._originals = jax.device_put(data.splits["test"][:PICTURES], self._everywhere)
         self.functions, self._run = describe(settings, data)
         model = jax.eval_shape(lambda: self.functions.build(jax.random.key(0)))
         self.information_kind = "exact" if self.functions.gaussian(model) else "bounds"
         self.steps = self._run.steps
-        self._compiled: dict[str, Callable[..., Any]] = {}
+        self._any = self._arguments(plan.runs(settings, 0))
+        self.programs = Programs(self._compile, devices[0].platform)
 
     def train(
         self, runs: Sequence[RunId], saved: Sequence[np.ndarray] | None = None, done: int = 0
@@ -92,23 +89,24 @@ class Engine:
             A block before the first step and after each dispatch; the last has all the steps.
         """
         arguments = self._arguments(runs)
+        if done < self.steps:
+            self.programs.ahead("advance")
         if saved is None:
-            state = self._call("start", self._start, arguments)
+            state = jax.block_until_ready(self.programs["start"](arguments))
         else:
-            shapes = jax.eval_shape(self._start, arguments)
-            expected = [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(shapes)]
+            shapes, tree = jax.tree.flatten(self._state)
+            expected = [(leaf.shape, leaf.dtype) for leaf in shapes]
             if [(leaf.shape, leaf.dtype) for leaf in saved] != expected:
                 raise RunDirectoryError("the checkpoint does not fit the model: delete it.")
-            state = jax.tree.unflatten(
-                jax.tree.structure(shapes), jax.device_put(list(saved), self._spread)
-            )
+            state = jax.tree.unflatten(tree, jax.device_put(list(saved), self._spread))
         yield Block(done, 0.0, state)
         size = 1
         while done < self.steps:
             last = min(done + size, self.steps)
-            inputs = self._compile_training(state, arguments, done, last)
+            advance = self.programs["advance"]
+            steps = jax.device_put((np.int32(done), np.int32(last)), self._everywhere)
             began = time.perf_counter()
-            state = jax.block_until_ready(self._compiled["advance"](*inputs))
+            state = jax.block_until_ready(advance(state, arguments, self._train_images, *steps))
             seconds = time.perf_counter() - began
             size = max(1, min(int((last - done) / seconds * _BLOCK_SECONDS), 2 * size))
             done = last
@@ -118,19 +116,18 @@ class Engine:
         """Measures every run of a trained chunk on every split, one run per device at a time."""
         lanes = self.plan.width // self.plan.devices
         arguments = self._arguments(runs)
-        with jax.enable_x64(True):
-            for lane in range(lanes):
-                place = jax.device_put(np.int32(lane), self._everywhere)
-                for split, images in self._images.items():
-                    results = self._call(
-                        f"measure {split}", self._measure, state, arguments, images, place
-                    )
-                    results = jax.tree.map(np.asarray, results)
-                    for device in range(self.plan.devices):
-                        n = device * lanes + lane
-                        if n < len(runs):
-                            one = jax.tree.map(lambda leaf, device=device: leaf[device], results)
-                            yield Measured(runs[n], split, *one)
+        for lane in range(lanes):
+            place = jax.device_put(np.int32(lane), self._everywhere)
+            for split, images in self._images.items():
+                program = self.programs[f"measure {split}"]
+                # Not around the loop: who stops listening would be left with it.
+                with jax.enable_x64(True):
+                    results = jax.tree.map(np.asarray, program(state, arguments, images, place))
+                for device in range(self.plan.devices):
+                    n = device * lanes + lane
+                    if n < len(runs):
+                        one = jax.tree.map(lambda leaf, device=device: leaf[device], results)
+                        yield Measured(runs[n], split, *one)
 
     def pictures(self, runs: Sequence[RunId], state: TrainState) -> dict[str, np.ndarray]:
         """Images for the gallery, each (runs, PICTURES, *shape of an image), float32.
@@ -140,30 +137,28 @@ class Engine:
             `samples` decoded from the prior: expected images, or draws where the decoder's pixels
             depend on one another.
         """
-        originals = jax.device_put(self.data.splits["test"][:PICTURES], self._everywhere)
-        results = self._call("pictures", self._pictures, state, self._arguments(runs), originals)
+        results = self.programs["pictures"](state, self._arguments(runs), self._originals)
         return {
             name: np.asarray(value)[: len(runs)].reshape(len(runs), -1, *self.data.shape)
             for name, value in results.items()
         }
 
-    def training_bytes(self, runs: Sequence[RunId]) -> int | None:
+    def training_bytes(self) -> int | None:
         """What training takes on all devices beside the data, in bytes; None where XLA is silent.
 
         Compiles the training of a chunk, and computes nothing.
         """
-        arguments = self._arguments(runs)
-        state = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self._spread),
-            jax.eval_shape(self._start, arguments),
-        )
-        self._compile_training(state, arguments, 0, 0)
-        needs = self._compiled["advance"].memory_analysis()
+        self.programs.ahead("advance", "start")
+        needs = self.programs["advance"].memory_analysis()
         if needs is None:
             return None
         taken = needs.argument_size_in_bytes + needs.output_size_in_bytes
         taken += needs.temp_size_in_bytes - needs.alias_size_in_bytes
         return self.plan.devices * (taken - self.data.train.nbytes)
+
+    def compile_ahead(self) -> None:
+        """Begins to compile what follows training."""
+        self.programs.ahead(*(f"measure {split}" for split in self._images), "pictures")
 
     def _arguments(self, runs: Sequence[RunId]) -> Arguments:
         padded = [*runs, *[runs[-1]] * (self.plan.width - len(runs))]
@@ -175,24 +170,28 @@ class Engine:
         }
         return Arguments(**jax.device_put(columns, self._spread))
 
-    def _call(self, name: str, function: Callable[..., Any], *inputs: Any) -> Any:
-        self._compile(name, function, inputs)
-        return jax.block_until_ready(self._compiled[name](*inputs))
+    @functools.cached_property
+    def _state(self) -> TrainState:
+        """The shapes of the state of a chunk."""
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self._spread),
+            jax.eval_shape(self._start, self._any),
+        )
 
-    def _compile_training(self, state: Any, arguments: Arguments, first: int, last: int) -> Any:
-        """Returns what the compiled function takes."""
-        steps = jax.device_put((np.int32(first), np.int32(last)), self._everywhere)
-        inputs = (state, arguments, self._train_images, *steps)
-        self._compile("advance", self._advance, inputs, donate_argnums=0)
-        return inputs
-
-    def _compile(
-        self, name: str, function: Callable[..., Any], inputs: tuple[Any, ...], **options: Any
-    ) -> None:
-        if name not in self._compiled:
-            began = time.perf_counter()
-            self._compiled[name] = jax.jit(function, **options).lower(*inputs).compile()
-            self.compile_seconds += time.perf_counter() - began
+    def _compile(self, name: str) -> Any:
+        """A program for the shapes of any chunk; called in a thread that has no settings of JAX."""
+        if name == "start":
+            return jax.jit(self._start).lower(self._any).compile()
+        inputs = self._state, self._any
+        number = jax.ShapeDtypeStruct((), np.int32, sharding=self._everywhere)
+        if name == "advance":
+            advance = jax.jit(self._advance, donate_argnums=0)
+            return advance.lower(*inputs, self._train_images, number, number).compile()
+        if name == "pictures":
+            return jax.jit(self._pictures).lower(*inputs, self._originals).compile()
+        images = self._images[name.removeprefix("measure ")]
+        with jax.enable_x64(True):
+            return jax.jit(self._measure).lower(*inputs, images, number).compile()
 
     def _spread_over_devices(self, function: Callable[..., Any], *specs: P) -> Callable[..., Any]:
         return jax.shard_map(

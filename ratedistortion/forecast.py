@@ -44,7 +44,7 @@ def forecast(settings: Settings, path: Path, manifest: Mapping[str, Any] | None)
         engine = Engine(settings, data, stored_plan(manifest["plan"], settings), devices)
         step_seconds = {}
     plan, runs = engine.plan, all_runs(settings)
-    taken = engine.training_bytes(plan.runs(settings, 0)) or 0
+    taken = engine.training_bytes() or 0
     step = step_seconds.get(plan.way) or time_step(engine)
     if not math.isfinite(step):
         raise OutOfMemoryError(
@@ -73,7 +73,7 @@ def forecast(settings: Settings, path: Path, manifest: Mapping[str, Any] | None)
             step * engine.steps * plan.chunks
             + measuring
             + forward
-            + engine.compile_seconds * _COMPILED_AGAIN
+            + engine.programs.seconds * _COMPILED_AGAIN
         ),
     }
 

@@ -93,7 +93,7 @@ def sweep(
     directory.write_table(table.write(rows, kept))
     summary = {
         "seconds": time.perf_counter() - began,
-        "compile_seconds": engine.compile_seconds,
+        "compile_seconds": engine.programs.seconds,
         **times,
     }
     directory.log({"event": "finished", **summary})
@@ -126,7 +126,10 @@ def _all_chunks(
     for chunk in range(plan.chunks):
         result = directory.read_result(chunk)
         if result is None:
-            trained_steps += _one_chunk(engine, directory, chunk, times, report, stop_signal)
+            try:
+                trained_steps += _one_chunk(engine, directory, chunk, times, report, stop_signal)
+            finally:
+                engine.programs.cancel()
             result = directory.read_result(chunk)
         assert result is not None
         if not _belongs(result, plan.runs(settings, chunk), engine.data):
@@ -170,6 +173,7 @@ def _one_chunk(
     first = saved[0] if saved else 0
     saved_at, done, state, chunk_seconds = time.monotonic(), first, None, 0.0
     for block in _blocks(engine, directory, chunk, saved):
+        engine.compile_ahead()
         done, state = block.steps, block.state
         chunk_seconds += block.seconds
         times["train_seconds"] += block.seconds
@@ -184,7 +188,7 @@ def _one_chunk(
         _stop(stopping, directory)
     assert state is not None
 
-    rows, began, compiled = [], time.perf_counter(), engine.compile_seconds
+    rows, began, compiled = [], time.perf_counter(), engine.programs.seconds
     ended = outcomes(runs, state)
     for measured in engine.measure(runs, state):
         rows.append(row(engine, measured, ended[measured.run]))
@@ -197,7 +201,7 @@ def _one_chunk(
         report({"event": "measured", "chunk": chunk, "rows": len(rows), "of": 2 * len(runs)})
         _stop(stop_signal(), directory)
     pictures = engine.pictures(runs, state)
-    times["measure_seconds"] += time.perf_counter() - began - (engine.compile_seconds - compiled)
+    times["measure_seconds"] += time.perf_counter() - began - (engine.programs.seconds - compiled)
     order = row_names(runs)
     rows.sort(key=lambda row: order.index(row_name(row)))
     for curve in loss_curves(runs, state, engine.steps):

@@ -156,13 +156,13 @@ def _fitted(settings: Settings, data: Dataset, devices: Sequence[Any]) -> Engine
         if engine and plan == engine.plan:
             break
         engine = Engine(settings, data, plan, devices)
-        taken = engine.training_bytes(plan.runs(settings, 0))
-        compiled += engine.compile_seconds
+        taken = engine.training_bytes()
+        compiled += engine.programs.seconds
         if taken is None or (taken <= memory and plan.chunks == 1):
             break
         needed = math.ceil(_MARGIN * taken / plan.width)
     assert engine is not None
-    engine.compile_seconds = compiled
+    engine.programs.seconds = compiled
     return engine
 
 
@@ -181,7 +181,7 @@ def _trial(
     best = min(engines, key=lambda each: lowest[each.plan.way])
     if lowest[best.plan.way] > _CLEARLY * lowest[engine.plan.way]:
         best = engine
-    best.compile_seconds = sum(each.compile_seconds for each in engines)
+    best.programs.seconds = sum(each.programs.seconds for each in engines)
     times = {way: seconds for way, seconds in lowest.items() if math.isfinite(seconds)}
     return best, times, all(highest[way] <= _STEADY * lowest[way] for way in lowest)
 

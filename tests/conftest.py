@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from collections.abc import Iterator
 
 import pytest
 from jaxtyping import install_import_hook
@@ -27,6 +28,13 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Programs compiled by one test serve the others, and the user's cache is left alone."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def float32_afterwards() -> Iterator[None]:
+    """float64 is asked for where it is needed, and given back."""
+    yield
+    assert not jax.config.values["jax_enable_x64"]
 
 
 @pytest.fixture(autouse=True)

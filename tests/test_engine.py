@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Sequence
+from concurrent.futures import wait
 from typing import Any
 
 import jax
@@ -187,14 +188,51 @@ def test_nothing_is_compiled_twice(mapped, compilations):
 
     engine = mapped.engine
     engine.pictures(mapped.runs, mapped.state)
-    before, spent = len(compilations), engine.compile_seconds
+    before, spent = len(compilations), engine.programs.seconds
     for runs in ((RunId(0.7, 3), RunId(1e-3, 4), RunId(9.0, 5), RunId(0.0, 6)), (RunId(2.0, 7),)):
         state = trained(engine, runs).state
         assert len(list(engine.measure(runs, state))) == 2 * len(runs)
         engine.pictures(runs, state)
         loss_curves(runs, state, engine.steps)
     assert len(compilations) == before
-    assert engine.compile_seconds == spent
+    assert engine.programs.seconds == spent
+
+
+def test_measuring_leaves_jax_as_it_was_between_two_runs(mapped):
+    measuring = mapped.engine.measure(mapped.runs, mapped.state)
+    next(measuring)
+    assert not jax.config.values["jax_enable_x64"]
+
+
+def test_what_follows_training_is_compiled_meanwhile(data, mapped, compilations):
+    engine = engine_of(data, Plan("map", 2, 4, 1))
+    engine.compile_ahead()
+    wait(engine.programs._begun.values())
+    before = len(compilations)
+    for ahead, asked in zip(
+        engine.measure(mapped.runs, mapped.state),
+        mapped.engine.measure(mapped.runs, mapped.state),
+        strict=True,
+    ):
+        np.testing.assert_equal(ahead, asked)
+    engine.pictures(mapped.runs, mapped.state)
+    assert len(compilations) == before
+
+
+def test_an_engine_that_is_given_up_compiles_no_more(data):
+    engine = engine_of(data, Plan("map", 2, 4, 1))
+    engine.compile_ahead()
+    engine.programs.cancel()
+    *measuring, pictures = engine.programs._begun.values()
+    assert pictures.cancelled() and len(measuring) == 2
+    wait(measuring)
+
+
+def test_what_goes_wrong_in_compiling_is_told(data, monkeypatch):
+    engine = engine_of(data, Plan("map", 2, 4, 1))
+    monkeypatch.setattr(engine, "_start", lambda arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        next(engine.train(all_runs(engine.settings)))
 
 
 def test_a_checkpoint_continues_to_the_same_bits(mapped):
@@ -250,7 +288,7 @@ def test_pictures_are_expected_images(mapped, data):
 
 def test_a_run_that_diverges_has_no_loss_from_then_on(data, mapped):
     engine = engine_of(data, Plan("map", 2, 4, 1), learning_rate=1e30)
-    engine._compiled = dict(mapped.engine._compiled)  # the learning rate is an argument
+    engine.programs._ready = dict(mapped.engine.programs._ready)  # the learning rate is an argument
     state = trained(engine, mapped.runs).state
     assert [o.diverged_at for o in outcomes(mapped.runs, state).values()] == [1, 1, 1]
     for curve in loss_curves(mapped.runs, state, engine.steps):
@@ -275,12 +313,12 @@ def test_describe_knows_the_size_of_a_run_without_computing(data):
 
 def test_a_block_of_steps_is_one_dispatch(mapped):
     engine, calls = mapped.engine, []
-    whole = engine._compiled["advance"]
-    engine._compiled["advance"] = lambda *inputs: calls.append(1) or whole(*inputs)
+    whole = engine.programs._ready["advance"]
+    engine.programs._ready["advance"] = lambda *inputs: calls.append(1) or whole(*inputs)
     try:
         blocks = list(engine.train(mapped.runs))
     finally:
-        engine._compiled["advance"] = whole
+        engine.programs._ready["advance"] = whole
     assert len(calls) == len(blocks) - 1 <= 6  # 24 steps as 1, 2, 4, 8, and the rest
 
 
@@ -290,8 +328,8 @@ def test_mapped_states_are_advanced_where_they_lie(data):
         data, Plan("map", 2, 32, 1), betas=tuple(np.arange(1.0, 33).tolist()), hidden=(64, 64)
     )
     runs = all_runs(engine.settings)
-    engine.training_bytes(runs)
-    needs = engine._compiled["advance"].memory_analysis()
+    engine.training_bytes()
+    needs = engine.programs._ready["advance"].memory_analysis()
     state = sum(leaf.nbytes for leaf in leaves(next(engine.train(runs)).state)) / 2
     assert needs.alias_size_in_bytes >= state
     assert needs.temp_size_in_bytes < state / 2

@@ -39,7 +39,7 @@ STOREYS = (
     "models estimators",
     "summary rundir",
     "contents figures devices",
-    "checked curve table datasets",
+    "checked curve table datasets programs",
     "theory plan files",
     "settings",
     "grid units",

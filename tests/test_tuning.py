@@ -38,7 +38,7 @@ def clock(monkeypatch) -> dict[str, float]:
         return seconds[engine.plan.way]
 
     monkeypatch.setattr(tuning, "time_step", time_step)
-    monkeypatch.setattr(Engine, "training_bytes", lambda self, runs: None)  # compiles nothing
+    monkeypatch.setattr(Engine, "training_bytes", lambda self: None)  # compiles nothing
     monkeypatch.setattr(tuning, "_WORTH_SECONDS", 0.0)
     return seconds
 
@@ -145,7 +145,7 @@ def test_what_xla_takes_is_what_fits(data, monkeypatch):  # noqa: F811
     """The shapes say more than is taken; memory for six by XLA's word is given six."""
     settings = settings_of(betas=EIGHT, hidden=(64,))
     six = Engine(settings, data, Plan("map", 2, 6, 2), jax.devices())
-    taken = six.training_bytes(all_runs(settings)[:6])
+    taken = six.training_bytes()
     assert taken is not None
     _, run = describe(settings, data)
     memory = int(taken * 1.15)
@@ -217,6 +217,6 @@ def test_out_of_memory_spoils_no_result(monkeypatch, tmp_path):
 
 def test_a_dry_run_of_what_does_not_fit_says_so(monkeypatch, tmp_path):
     monkeypatch.setattr("ratedistortion.forecast.time_step", lambda engine: math.inf)
-    monkeypatch.setattr(Engine, "training_bytes", lambda self, runs: None)
+    monkeypatch.setattr(Engine, "training_bytes", lambda self: None)
     with pytest.raises(OutOfMemoryError, match="^4 runs at once do not fit"):
         rd.api.dry_run(settings_of(betas=EIGHT[:4], batching="map"), tmp_path / "run")

@@ -47,13 +47,13 @@ class EngineLoop:
     @property
     def compile_seconds(self) -> float:
         """Of start and steps together, once a call has been made."""
-        return self.engine.compile_seconds
+        return self.engine.programs.seconds
 
     def memory(self) -> dict[str, int]:
         """Bytes that XLA plans for the training program on one device, without the images."""
         blocks = self.engine.train(self.case.run_ids())
         next(blocks), next(blocks)
-        sizes = self.engine._compiled["advance"].memory_analysis()
+        sizes = self.engine.programs._ready["advance"].memory_analysis()
         arguments = sizes.argument_size_in_bytes - self.engine.data.train.nbytes
         return {
             "temporary": sizes.temp_size_in_bytes,
