@@ -31,10 +31,11 @@ def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(autouse=True)
-def float32_afterwards() -> Iterator[None]:
+def same_floats_afterwards() -> Iterator[None]:
     """float64 is asked for where it is needed, and given back."""
+    before = jax.config.values["jax_enable_x64"]
     yield
-    assert not jax.config.values["jax_enable_x64"]
+    assert jax.config.values["jax_enable_x64"] == before
 
 
 @pytest.fixture(autouse=True)
