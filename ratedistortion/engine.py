@@ -72,7 +72,7 @@ class Engine:
         model = jax.eval_shape(lambda: self.functions.build(jax.random.key(0)))
         self.information_kind = "exact" if self.functions.gaussian(model) else "bounds"
         self.steps = self._run.steps
-        self._any = self._arguments(plan.runs(settings, 0))
+        self._any = self._arguments(plan.runs(settings, 0))  # of any chunk, for their shapes
         self.programs = Programs(self._compile, devices[0].platform)
 
     def train(

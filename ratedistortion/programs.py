@@ -1,6 +1,7 @@
 """Compiled programs by their names, each compiled once, in the background where that is asked."""
 
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -15,8 +16,9 @@ class Programs:
     The compilers of other devices than CPUs time kernels on them: one by one, and only when asked.
 
     Args:
-        compile: From a name to the program; called in a thread, with JAX's settings as they are
-            in a new one.
+        compile: A method, from a name to the program; called in a thread, with JAX's settings as
+            they are in a new one. It is held weakly: with its object these programs end too, and
+            at once, as a device's memory goes with them.
         platform: `cpu` or another name of JAX's.
 
     Attributes:
@@ -25,7 +27,7 @@ class Programs:
 
     def __init__(self, compile: Callable[[str], Any], platform: str) -> None:
         self.seconds = 0.0
-        self._compile, self._on_cpu = compile, platform == "cpu"
+        self._compile, self._on_cpu = weakref.WeakMethod(compile), platform == "cpu"
         self._threads = ThreadPoolExecutor(_AT_ONCE if self._on_cpu else 1)
         self._begun: dict[str, Future[Any]] = {}
         self._ready: dict[str, Any] = {}
@@ -35,7 +37,7 @@ class Programs:
         if name not in self._ready:
             began = time.perf_counter()
             self._begin(name)
-            self._ready[name] = self._begun[name].result()
+            self._ready[name] = self._begun.pop(name).result()
             self.seconds += time.perf_counter() - began
         return self._ready[name]
 
@@ -51,5 +53,6 @@ class Programs:
             program.cancel()
 
     def _begin(self, name: str) -> None:
-        if name not in self._begun:
-            self._begun[name] = self._threads.submit(self._compile, name)
+        compile = self._compile()
+        if compile and name not in self._begun and name not in self._ready:
+            self._begun[name] = self._threads.submit(compile, name)

@@ -1,6 +1,8 @@
 """Many runs at once are each of them alone, and nothing is compiled twice."""
 
 import functools
+import gc
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import wait
 from typing import Any
@@ -228,6 +230,20 @@ def test_an_engine_that_is_given_up_compiles_no_more(data):
     wait(measuring)
 
 
+def test_an_engine_frees_its_memory_with_the_last_reference(data):
+    """Not when the collector comes by: the next engine wants the device's memory."""
+    gc.disable()
+    try:
+        engine = engine_of(data, Plan("map", 2, 4, 1))
+        state = trained(engine, all_runs(engine.settings)).state
+        assert list(engine.measure(all_runs(engine.settings), state))
+        alive = weakref.ref(engine)
+        del engine
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
 def test_what_goes_wrong_in_compiling_is_told(data, monkeypatch):
     engine = engine_of(data, Plan("map", 2, 4, 1))
     monkeypatch.setattr(engine, "_start", lambda arguments: 1 / 0)
@@ -329,7 +345,7 @@ def test_mapped_states_are_advanced_where_they_lie(data):
     )
     runs = all_runs(engine.settings)
     engine.training_bytes()
-    needs = engine.programs._ready["advance"].memory_analysis()
+    needs = engine.programs["advance"].memory_analysis()
     state = sum(leaf.nbytes for leaf in leaves(next(engine.train(runs)).state)) / 2
     assert needs.alias_size_in_bytes >= state
     assert needs.temp_size_in_bytes < state / 2

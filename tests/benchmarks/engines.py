@@ -53,7 +53,7 @@ class EngineLoop:
         """Bytes that XLA plans for the training program on one device, without the images."""
         blocks = self.engine.train(self.case.run_ids())
         next(blocks), next(blocks)
-        sizes = self.engine.programs._ready["advance"].memory_analysis()
+        sizes = self.engine.programs["advance"].memory_analysis()
         arguments = sizes.argument_size_in_bytes - self.engine.data.train.nbytes
         return {
             "temporary": sizes.temp_size_in_bytes,
