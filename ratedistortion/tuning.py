@@ -118,8 +118,9 @@ def _training(engine: Engine, step: float) -> float:
 def bytes_per_run(settings: Settings, run: Run, dimensions: int) -> int:
     """The memory that one run needs, in bytes, from the shapes of a step traced backward.
 
-    Between 1.3 and 5 times what XLA takes for the models here: it keeps less than is traced, and
-    under `map` what the passes need once and not for every run.
+    Under `map` 3 to 5.4 times what XLA takes for the models of the benchmark, which needs once and
+    not for every run what the passes need; under `vmap` 0.9 (convolutions) to 2.7 times. So it is
+    a first guess: what XLA says decides.
     """
     zero = jnp.float32(0)
     state = jax.eval_shape(run.start, Arguments(zero, zero, jnp.int32(0), zero))
