@@ -57,23 +57,21 @@ class Engine:
         self, settings: Settings, data: Dataset, plan: Plan, devices: Sequence[Any]
     ) -> None:
         self.settings, self.data, self.plan = settings, data, plan
-        own, automatic = devices[: plan.devices], (jax.sharding.AxisType.Auto,)
-        self._mesh = jax.make_mesh((plan.devices,), ("runs",), automatic, devices=own)
+        used, automatic = devices[: plan.devices], (jax.sharding.AxisType.Auto,)
+        self._mesh = jax.make_mesh((plan.devices,), ("runs",), automatic, devices=used)
         self._spread = NamedSharding(self._mesh, P("runs"))
         self._everywhere = NamedSharding(self._mesh, P())
-        self._images = {
-            split: jax.device_put(images, self._everywhere) for split, images in data.splits.items()
-        }
-        self._train_images = self._images["train"]
-        if data.train is not data.splits["train"]:
-            self._train_images = jax.device_put(data.train, self._everywhere)
-        self._originals = jax.device_put(data.splits["test"][:PICTURES], self._everywhere)
+        put = functools.partial(jax.device_put, device=self._everywhere)
+        self._images = {split: put(images) for split, images in data.splits.items()}
+        own = data.train is not data.splits["train"]
+        self._train_images = put(data.train) if own else self._images["train"]
+        self._originals = put(data.splits["test"][:PICTURES])
         self.functions, self._run = describe(settings, data)
-        model = jax.eval_shape(lambda: self.functions.build(jax.random.key(0)))
-        self.information_kind = "exact" if self.functions.gaussian(model) else "bounds"
+        gaussian = self.functions.gaussian(self._run.state.model)
+        self.information_kind = "exact" if gaussian else "bounds"
         self.steps = self._run.steps
         self._any = self._arguments(plan.runs(settings, 0))  # of any chunk, for their shapes
-        self.programs = Programs(self._compile, devices[0].platform)
+        self.programs = Programs(self._lower, devices[0].platform)
 
     def train(
         self, runs: Sequence[RunId], saved: Sequence[np.ndarray] | None = None, done: int = 0
@@ -173,25 +171,25 @@ class Engine:
     @functools.cached_property
     def _state(self) -> TrainState:
         """The shapes of the state of a chunk."""
+        shape = functools.partial(jax.ShapeDtypeStruct, sharding=self._spread)
         return jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self._spread),
-            jax.eval_shape(self._start, self._any),
+            lambda leaf: shape((self.plan.width, *leaf.shape), leaf.dtype), self._run.state
         )
 
-    def _compile(self, name: str) -> Any:
+    def _lower(self, name: str) -> jax.stages.Lowered:
         """A program for the shapes of any chunk; called in a thread that has no settings of JAX."""
         if name == "start":
-            return jax.jit(self._start).lower(self._any).compile()
+            return jax.jit(self._start).lower(self._any)
         inputs = self._state, self._any
         number = jax.ShapeDtypeStruct((), np.int32, sharding=self._everywhere)
         if name == "advance":
             advance = jax.jit(self._advance, donate_argnums=0)
-            return advance.lower(*inputs, self._train_images, number, number).compile()
+            return advance.lower(*inputs, self._train_images, number, number)
         if name == "pictures":
-            return jax.jit(self._pictures).lower(*inputs, self._originals).compile()
+            return jax.jit(self._pictures).lower(*inputs, self._originals)
         images = self._images[name.removeprefix("measure ")]
         with jax.enable_x64(True):
-            return jax.jit(self._measure).lower(*inputs, images, number).compile()
+            return jax.jit(self._measure).lower(*inputs, images, number)
 
     def _spread_over_devices(self, function: Callable[..., Any], *specs: P) -> Callable[..., Any]:
         return jax.shard_map(
@@ -288,10 +286,10 @@ class Engine:
 
 def describe(settings: Settings, data: Dataset) -> tuple[Functions, Run]:
     """The model's functions and the run, without computing."""
-    examples, dimensions = data.train.shape
     functions = make_functions(settings, data.shape)
-    run = make_run(settings, functions, Source(examples, dimensions, data.scale, data.dynamic))
-    return functions, run
+    examples, dimensions = data.train.shape
+    source = Source(examples, dimensions, data.scale, data.dynamic)
+    return functions, make_run(settings, functions, source)
 
 
 def leaves(state: TrainState) -> list[np.ndarray]:

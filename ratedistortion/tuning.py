@@ -10,17 +10,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-
 from ratedistortion.datasets import Dataset
 from ratedistortion.datasets.cache import cache_folder
 from ratedistortion.devices import free_memory, out_of_memory
-from ratedistortion.engine import Engine, describe
+from ratedistortion.engine import Engine
 from ratedistortion.files import write_file
 from ratedistortion.plan import candidates, make_plan
 from ratedistortion.settings import ENGINE_FIELDS, Settings
-from ratedistortion.train import Arguments, Run
 
 # A trial: long enough to be measured, twice. Sweeps that are shorter than what compiling the other
 # candidates takes are not worth one; another way than the platform's own must be clearly faster.
@@ -32,7 +28,7 @@ _CLEARLY = 0.95
 _STEADY = 1.25
 # Between what XLA takes for a chunk and what is asked of the device.
 _MARGIN = 1.1
-# From the shapes, by what XLA says, and once more where that was far off.
+# All runs at once, by what XLA says of that, and once more where fewer take more each.
 _PLANS = 3
 # What a step costs does not depend on these.
 _NOT_OF_A_STEP = (
@@ -115,43 +111,11 @@ def _training(engine: Engine, step: float) -> float:
     return step * engine.steps * engine.plan.chunks
 
 
-def bytes_per_run(settings: Settings, run: Run, dimensions: int) -> int:
-    """The memory that one run needs, in bytes, from the shapes of a step traced backward.
-
-    Under `map` 3 to 5.4 times what XLA takes for the models of the benchmark, which needs once and
-    not for every run what the passes need; under `vmap` 0.9 (convolutions) to 2.7 times. So it is
-    a first guess: what XLA says decides.
-    """
-    zero = jnp.float32(0)
-    state = jax.eval_shape(run.start, Arguments(zero, zero, jnp.int32(0), zero))
-    _, backward = jax.eval_shape(
-        lambda model, *batch: jax.vjp(lambda model: run.loss(model, *batch), model),
-        *(state.model, *_batch_shapes(settings, dimensions)),
-    )
-    # The state, its successor and the gradient; what the forward pass keeps for the backward
-    # pass, and as much again for what that makes of it.
-    return 3 * _bytes(state) + 2 * _bytes(backward)
-
-
-def _batch_shapes(settings: Settings, dimensions: int) -> tuple[jax.ShapeDtypeStruct, ...]:
-    """x and noise of one step, without values."""
-    widths = dimensions, settings.latents
-    return tuple(
-        jax.ShapeDtypeStruct((settings.batch_size, width), jnp.float32) for width in widths
-    )
-
-
-def _bytes(tree: Any) -> int:
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-
 def _fitted(settings: Settings, data: Dataset, devices: Sequence[Any]) -> Engine:
-    """An engine as wide as fits: from the shapes at first, then by what XLA says it took."""
-    _, run = describe(settings, data)
+    """An engine as wide as fits, by what XLA says that the widest takes."""
     stored = sum(images.nbytes for images in data.splits.values())
     memory = free_memory(list(devices)) - len(devices) * stored
-    needed = bytes_per_run(settings, run, data.train.shape[1])
-    engine, compiled = None, 0.0
+    needed, engine, compiled = 1, None, 0.0
     for _ in range(_PLANS):
         plan = make_plan(settings, devices[0].platform, len(devices), needed, memory)
         if engine and plan == engine.plan:

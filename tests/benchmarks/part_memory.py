@@ -1,13 +1,10 @@
-"""Memory: what XLA plans for training, beside what the planner reckons with."""
+"""Memory: what XLA plans for training."""
 
 import resource
 
 from engines import EngineLoop, plan, plan_of
 from machine import Bench
 from results import Row, row
-
-from ratedistortion.engine import describe
-from ratedistortion.tuning import bytes_per_run
 
 _MEBI = 2**20
 
@@ -22,19 +19,10 @@ def measure(bench: Bench) -> list[Row]:
         ways = {"as planned": plan_of(case, bench.devices), "vmap, 1": plan("vmap", 1, case)}
         for way, chosen in ways.items():
             loop = EngineLoop(case.scaled(0), chosen, bench.devices)
-            settings, data = loop.engine.settings, loop.engine.data
             lanes = chosen.width // chosen.devices
             planned = {name: size / lanes / _MEBI for name, size in loop.memory().items()}
-            _, run = describe(settings, data)
-            reckoned = bytes_per_run(settings, run, case.dimensions) / _MEBI
-            for quantity, value in (
-                *planned.items(),
-                ("XLA's plan", sum(planned.values())),
-                ("bytes_per_run", reckoned),
-            ):
+            for quantity, value in (*planned.items(), ("XLA's plan", sum(planned.values()))):
                 rows.append(row("memory", case.name, way, quantity, "MiB per run", [value]))
-            share = reckoned / sum(planned.values())
-            rows.append(row("memory", case.name, way, "bytes_per_run / plan", "ratio", [share]))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
     rows.append(row("memory", "all so far", "this process", "peak resident", "MiB", [peak]))
     return rows
