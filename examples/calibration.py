@@ -33,7 +33,7 @@ def main() -> None:
         likelihood_scale=NOISE,
         latents=1,
     )
-    functions = make_functions(settings, 1)
+    functions = make_functions(settings, (1,))
     values = {"encoder.mean": SLOPE, "encoder.log_scale": math.log(SCALE), "decoder": DECODER}
     model = jax.tree_util.tree_map_with_path(
         lambda path, leaf: jnp.full_like(leaf, _value(jax.tree_util.keystr(path), values)),

@@ -94,7 +94,7 @@ def read_images(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_losses(path: Path) -> list[dict[str, Any]]:
-    """The loss curve of every run: `beta`, `seed`, `steps`, `distortion`, `rate`.
+    """The loss curve of every run: `beta`, `target_rate`, `seed`, `steps`, `distortion`, `rate`.
 
     A line that was being written when the power went is passed over.
 
@@ -110,7 +110,9 @@ def read_losses(path: Path) -> list[dict[str, Any]]:
                 continue
             curves = [np.asarray(event[name], float) for name in ("steps", "distortion", "rate")]
             if len({curve.shape for curve in curves}) == 1 and curves[0].ndim == 1:
-                losses[float(event["beta"]), int(event["seed"])] = event
+                target = event.get("target_rate")
+                point = event["beta"] if target is None else target
+                losses[float(point), int(event["seed"])] = event
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
     return [losses[run] for run in sorted(losses)]

@@ -18,7 +18,7 @@ def find_devices(settings: Settings) -> list[Any]:
         SettingsError: If a GPU is asked for and JAX sees none.
     """
     try:
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+        jax.config.update("jax_num_cpu_devices", _cores())
     except RuntimeError:
         pass  # JAX is already running, in somebody's notebook: its devices are as they are.
     _keep_compiled()
@@ -28,15 +28,30 @@ def find_devices(settings: Settings) -> list[Any]:
         os.environ["XLA_FLAGS"] = (
             os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
         )
+    if jax.config.values["jax_disable_jit"]:
+        raise SettingsError("JAX_DISABLE_JIT: a sweep is one compiled job: unset it.")
     if settings.device == "auto":
-        return jax.local_devices()
+        try:
+            return jax.local_devices()
+        except (RuntimeError, AssertionError) as error:
+            raise SettingsError(
+                f"JAX_PLATFORMS: JAX finds none of {os.environ.get('JAX_PLATFORMS')!r} here: unset"
+                " it to use what there is."
+            ) from error
     try:
         return jax.local_devices(backend=settings.device)
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:
         raise SettingsError(
             f"device: JAX sees no {settings.device}: leave --device out to use what there is"
             " (for NVIDIA GPUs install ratedistortion[cuda])."
         ) from error
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system says so."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _keep_compiled() -> None:

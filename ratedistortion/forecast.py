@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from ratedistortion.engine import Engine
 from ratedistortion.errors import OutOfMemoryError
 from ratedistortion.estimators import Posteriors, mixture_terms
 from ratedistortion.plan import all_runs, stored_plan
+from ratedistortion.provenance import check_surroundings
 from ratedistortion.settings import Settings
 from ratedistortion.tuning import prepare, time_step
 
@@ -28,7 +28,7 @@ _COMPILED_AGAIN = 3.0
 _CODES, _POSTERIORS = 1024, 8192
 
 
-def forecast(settings: Settings, path: Path, manifest: Mapping[str, Any] | None) -> dict[str, Any]:
+def forecast(settings: Settings, path: Path, manifest: dict[str, Any] | None) -> dict[str, Any]:
     """The plan, by name, with a time estimate from a few steps and codes on this machine.
 
     Args:
@@ -41,7 +41,9 @@ def forecast(settings: Settings, path: Path, manifest: Mapping[str, Any] | None)
     if manifest is None:
         engine, step_seconds = prepare(settings, data, devices)
     else:
-        engine = Engine(settings, data, stored_plan(manifest["plan"], settings), devices)
+        plan = stored_plan(manifest["plan"], settings)
+        check_surroundings(manifest, data, plan, devices, lambda event: None)
+        engine = Engine(settings, data, plan, devices)
         step_seconds = {}
     plan, runs = engine.plan, all_runs(settings)
     taken = engine.training_bytes() or 0

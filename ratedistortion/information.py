@@ -32,8 +32,10 @@ class Information(NamedTuple):
     """In nats per image, float64; nan where there is no number.
 
     Estimates are means over codes, given the N posteriors; their standard errors, sd / sqrt(M),
-    are a little too large where the M codes are of most of the images. `leave_one_out` is nan
-    where it is no use. Posteriors that are not Gaussian have bounds of I(n;z) only.
+    are a little too large where the M codes are of most of the images. Where R is a closed form,
+    the marginal KL is R and the mean over codes of what it differs by: R is known of all images.
+    `leave_one_out` is nan where it is no use. Posteriors that are not Gaussian have bounds of
+    I(n;z) only.
     """
 
     mutual_information: Estimate
@@ -51,7 +53,7 @@ def exact_information(
     functions: Functions,
     model: Model,
     posterior: Posterior,
-    rate: Estimate,
+    rates: Float[Array, "images"],
     z: Float[Array, "images latents"],
     chosen: Int[Array, "codes"],
 ) -> Information:
@@ -61,11 +63,11 @@ def exact_information(
         functions: The model's functions.
         model: Its parameters.
         posterior: Of every image of the split, float32.
-        rate: R.
+        rates: KL(q || p) of every image, float64; their mean is R.
         z: One draw from every posterior, float32.
         chosen: The images whose codes are used, without repetition.
     """
-    count = z.shape[0]
+    rate, count = estimate(rates), z.shape[0]
     log_scale = _wide(posterior.log_scale)
     posteriors = Posteriors(_wide(posterior.mean), jnp.exp(log_scale))
     code = _wide(z)[chosen]
@@ -78,27 +80,28 @@ def exact_information(
     # The mean of numbers that are all log N can be a last digit above it.
     limit = jnp.float64(math.log(count))
     information = information._replace(value=jnp.clip(information.value, 0.0, limit))
-    residual = Estimate(
-        rate.value - information.value - marginal_kl.value,
-        estimate(terms.information + marginal).standard_error,
-    )
+    residual = estimate(terms.information + marginal)
+    if functions.latent_rates(model, posterior) is not None:
+        difference = estimate(marginal - rates[chosen])
+        marginal_kl = difference._replace(value=rate.value + difference.value)
+        residual = estimate(rates[chosen] - terms.information - marginal)
+    residual = residual._replace(value=rate.value - information.value - marginal_kl.value)
     upper = pairwise_kl_upper_bound(chosen[:_UPPER_ROWS], posteriors)
-    without_sampling, population, gaussian_kl = limit, rate.value, jnp.float64(jnp.nan)
+    upper, gaussian_kl = _at_most(_at_most(upper, _exactly(limit)), rate), jnp.float64(jnp.nan)
     standard = functions.standardize(model, posteriors.mean, log_scale)
     if standard is not None:
         mean, log_scale = standard
         gaussian_kl = marginal_kl_gaussian(Posteriors(mean, jnp.exp(log_scale)))
-        population = population - gaussian_kl
-        without_sampling = jnp.minimum(without_sampling, population)
-    leave_one_out = _if_useful(estimate(terms.log_own - terms.log_others), population)
+        upper = _at_most(upper, _exactly(rate.value - gaussian_kl))
+    leave_one_out = _if_useful(estimate(terms.log_own - terms.log_others), rate.value)
     return Information(
         mutual_information=information,
         marginal_kl=marginal_kl,
         identity_residual=residual,
         mutual_information_lower=bhattacharyya_lower_bound(chosen[:_LOWER_ROWS], posteriors),
-        mutual_information_upper=_at_most(upper, without_sampling),
+        mutual_information_upper=upper,
         marginal_kl_gaussian=gaussian_kl,
-        population_information_upper=jnp.fmin(population, leave_one_out.value),
+        population_information_upper=jnp.fmin(rate.value, leave_one_out.value),
         leave_one_out=leave_one_out,
         active_units=jnp.sum(jnp.var(posteriors.mean, axis=0) > ACTIVE_VARIANCE),
     )
@@ -108,7 +111,7 @@ def bounded_information(
     functions: Functions,
     model: Model,
     posterior: Posterior,
-    rate: Estimate,
+    rates: Float[Array, "images"],
     noise: Float[Array, "images latents"],
     chosen: Int[Array, "codes"],
 ) -> Information:
@@ -117,7 +120,7 @@ def bounded_information(
     The arguments are those of `exact_information`, but for the noise that the codes are drawn
     with again here: only in float64 is a flow inverted to the noise of sharp posteriors.
     """
-    count = noise.shape[0]
+    rate, count = estimate(rates), noise.shape[0]
     size = min(_SUBSET, len(chosen))
     subsets = chosen[: min(len(chosen) // size, _SUBSETS) * size].reshape(-1, size)
 
@@ -132,15 +135,16 @@ def bounded_information(
 
     lower, upper = (estimate(bounds) for bounds in lax.map(one_subset, subsets))
     nothing = Estimate(jnp.float64(jnp.nan), jnp.float64(jnp.nan))
-    limit = jnp.float64(math.log(count))
+    limit = _exactly(jnp.float64(math.log(count)))
     leave_one_out = _if_useful(upper, rate.value)
+    upper = _at_most(_at_most(upper, rate), limit)
     return Information(
         mutual_information=nothing,
         marginal_kl=nothing,
         identity_residual=nothing,
         # Sampling error can take a bound across the other, or below zero.
         mutual_information_lower=lower._replace(value=jnp.maximum(lower.value, 0.0)),
-        mutual_information_upper=_at_most(_at_most(upper, rate.value), limit),
+        mutual_information_upper=upper._replace(value=jnp.maximum(upper.value, 0.0)),
         marginal_kl_gaussian=nothing.value,
         population_information_upper=jnp.fmin(rate.value, leave_one_out.value),
         leave_one_out=leave_one_out,
@@ -148,12 +152,14 @@ def bounded_information(
     )
 
 
-def _at_most(bound: Estimate, limit: Array) -> Estimate:
-    """The lesser of an estimate and a number that has no error; nan counts as no bound."""
-    lesser = bound.value < limit
-    return Estimate(
-        jnp.where(lesser, bound.value, limit), jnp.where(lesser, bound.standard_error, 0.0)
-    )
+def _at_most(bound: Estimate, limit: Estimate) -> Estimate:
+    """The lesser of two estimates; nan counts as no bound."""
+    lesser = bound.value < limit.value
+    return Estimate(*(jnp.where(lesser, *pair) for pair in zip(bound, limit, strict=True)))
+
+
+def _exactly(value: Array) -> Estimate:
+    return Estimate(value, jnp.float64(0.0))
 
 
 def _if_useful(leave_one_out: Estimate, other: Array) -> Estimate:

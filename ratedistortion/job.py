@@ -1,5 +1,6 @@
 """One sweep, from settings to a table: plan, train, measure, store, chunk by chunk."""
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ import numpy as np
 from ratedistortion import contents, datasets
 from ratedistortion.datasets import Dataset
 from ratedistortion.devices import find_devices, out_of_memory
-from ratedistortion.engine import PICTURES, Block, Engine, leaves
+from ratedistortion.engine import PICTURES, Block, Engine, Measured, leaves
 from ratedistortion.errors import Interrupted, OutOfMemoryError, RunDirectoryError, Stopped
 from ratedistortion.outcomes import loss_curves, outcomes
 from ratedistortion.plan import RunId, all_runs, make_plan, stored_plan
@@ -18,6 +19,7 @@ from ratedistortion.provenance import check_surroundings, make_manifest
 from ratedistortion.rows import row, row_name, row_names
 from ratedistortion.rundir import RunDirectory
 from ratedistortion.settings import Settings
+from ratedistortion.train import TrainState
 from ratedistortion.tuning import prepare
 
 if TYPE_CHECKING:
@@ -61,25 +63,21 @@ def sweep(
         plan = stored_plan(manifest["plan"], settings)
         check_surroundings(manifest, data, plan, devices, report)
         engine = Engine(settings, data, plan, devices)
-    try:
+    results, width = None, engine.plan.width
+    with contextlib.suppress(_TooWide):
         results, times = _all_chunks(engine, directory, report, stop_signal)
-    except Exception as error:
-        if not out_of_memory(error):
-            raise
-        wide = engine.plan.width
+    # Out of the reach of the error, which held the engine and so what it has on its devices.
+    if results is None:
         engine = _narrower(engine, directory, devices)
-        if engine is None:
-            raise _does_not_fit(wide) from error
-        width = engine.plan.width
-        text = f"out of memory with {wide} runs at once: going on with {width}."
+        text = f"out of memory with {width} runs at once: going on with {engine.plan.width}."
         manifest = {**manifest, "plan": dataclasses.asdict(engine.plan)}
         directory.write_manifest(manifest)
         directory.log({"event": "warning", "text": text})
         report({"event": "warning", "text": text})
         try:
             results, times = _all_chunks(engine, directory, report, stop_signal)
-        except Exception as again:
-            raise _does_not_fit(width) if out_of_memory(again) else again from again
+        except _TooWide as error:
+            raise _does_not_fit(engine.plan.width) from error
 
     # pandas and pyarrow take a third of a second: not before training.
     from ratedistortion import table
@@ -139,11 +137,11 @@ def _all_chunks(
     return results, {**times, "model_steps_per_second": speed}
 
 
-def _narrower(engine: Engine, directory: RunDirectory, devices: list[Any]) -> Engine | None:
-    """An engine of half the width; None where there is a result, or only one run at once."""
+def _narrower(engine: Engine, directory: RunDirectory, devices: list[Any]) -> Engine:
+    """An engine of half the width, unless there is a result or only one run at once."""
     width = engine.plan.width
     if width == 1 or directory.read_result(0) is not None:
-        return None
+        raise _does_not_fit(width)
     directory.remove_state(0)
     half = dataclasses.replace(engine.settings, runs_at_once=width // 2)
     plan = make_plan(half, devices[0].platform, len(devices), 1, width)
@@ -167,7 +165,12 @@ def _one_chunk(
     report: Report,
     stop_signal: Callable[[], str | None],
 ) -> int:
-    """Trains, measures and stores one chunk; returns how many model-steps it trained."""
+    """Trains, measures and stores one chunk; returns how many model-steps it trained.
+
+    Raises:
+        _TooWide: If training it does not fit in memory.
+        OutOfMemoryError: If measuring a run of it does not.
+    """
     runs = engine.plan.runs(engine.settings, chunk)
     saved = directory.read_state(chunk)
     first = saved[0] if saved else 0
@@ -190,7 +193,7 @@ def _one_chunk(
 
     rows, began, compiled = [], time.perf_counter(), engine.programs.seconds
     ended = outcomes(runs, state)
-    for measured in engine.measure(runs, state):
+    for measured in _measured(engine, runs, state):
         rows.append(row(engine, measured, ended[measured.run]))
         if engine.settings.save_posteriors:
             target = measured.run.target_rate
@@ -233,6 +236,27 @@ def _blocks(
         yield from engine.train(engine.plan.runs(engine.settings, chunk), state_leaves, done)
     except RunDirectoryError as error:
         raise directory.foreign_state(chunk) from error
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        raise _TooWide from error
+
+
+def _measured(engine: Engine, runs: Sequence[RunId], state: TrainState) -> Iterator[Measured]:
+    """What `Engine.measure` yields; one run at a time, so that fewer at once would not help."""
+    try:
+        yield from engine.measure(runs, state)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            "measuring one run did not fit in memory: free some and run the same command again,"
+            " which measures what is trained, or use another directory and lower max_examples."
+        ) from error
+
+
+class _TooWide(Exception):
+    """Training a chunk does not fit in memory."""
 
 
 def _belongs(
@@ -266,5 +290,6 @@ def _all_pictures(
         "originals": originals.reshape(-1, *data.shape),
         **{name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]},
         "beta": np.array([row["beta"] for row in runs]),
+        "target_rate": np.array([row["target_rate"] for row in runs], float),  # nan for None
         "seed": np.array([row["seed"] for row in runs]),
     }

@@ -92,7 +92,6 @@ def make_measure(
         posterior, z, log_likelihood = in_blocks(one_block, jnp.arange(count))
         rates = in_blocks(rate_of_block, jnp.arange(count))
         chosen = jax.random.permutation(row_key, count)[: min(codes, count)]
-        rate = estimate(rates)
         inform, codes_of = exact_information, z
         if not functions.gaussian(model):
             inform, codes_of = bounded_information, noise
@@ -100,11 +99,11 @@ def make_measure(
         if iwae:
             nll = estimate(importance_weights(model, images, posterior, chosen, weight_key))
         measurement = Measurement(
-            rate=rate,
+            rate=estimate(rates),
             distortion=estimate(-log_likelihood),
             negative_elbo=estimate(rates - log_likelihood),
             nll_iwae=nll,
-            **inform(functions, model, posterior, rate, codes_of, chosen)._asdict(),
+            **inform(functions, model, posterior, rates, codes_of, chosen)._asdict(),
         )
         return measurement, Codes(posterior.mean, jnp.exp(posterior.log_scale), z)
 

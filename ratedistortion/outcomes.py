@@ -26,7 +26,8 @@ class Outcome(NamedTuple):
 def outcomes(runs: Sequence[RunId], state: TrainState) -> dict[RunId, Outcome]:
     """How every run ended; the state may have lanes of padding behind them."""
     steps = np.asarray(state.diverged_at).tolist()
-    found = np.exp(np.asarray(state.log_beta, float)).tolist()
+    log_beta = (state if state.best is None else state.best).log_beta
+    found = np.exp(np.asarray(log_beta, float)).tolist()
     best = [None] * len(runs) if state.best is None else np.asarray(state.best.step).tolist()
     return {
         run: Outcome(
@@ -47,8 +48,8 @@ def loss_curves(runs: Sequence[RunId], state: TrainState, steps: int) -> list[di
         steps: How many steps a run has.
 
     Returns:
-        `beta`, `seed`, `steps` (where each share ends), `distortion` and `rate`, which are None
-        from where a run diverged on.
+        `beta`, `target_rate`, `seed`, `steps` (where each share ends), `distortion` and `rate`,
+        which are None from where a run diverged on.
     """
     points = state.history.shape[1]
     share = np.arange(steps, dtype=np.int64) * points // steps
@@ -66,7 +67,7 @@ def loss_curves(runs: Sequence[RunId], state: TrainState, steps: int) -> list[di
             for column in means.T
         )
         curves.append({
-            "beta": outcome.beta, "seed": run.seed, "steps": ends, "distortion": distortion,
-            "rate": rate,
+            "beta": outcome.beta, "target_rate": run.target_rate, "seed": run.seed, "steps": ends,
+            "distortion": distortion, "rate": rate,
         })  # fmt: skip
     return curves

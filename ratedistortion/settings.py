@@ -24,7 +24,8 @@ ENGINE_FIELDS = ("device", "batching", "runs_at_once", "data_dir", "download")
 
 _NUMBERS = ("likelihood_scale", "learning_rate", "free_bits")
 _LISTS = ("hidden", "channels", "strides")
-_MOST = 10_000_000  # of anything that is counted, which keeps 200 times a step in 32 bits
+_LEAST, _MOST_FLOAT = 1.2e-38, 3e38  # beyond, float32 has nothing, or infinity
+MOST = 10_000_000  # of anything that is counted, which keeps 200 times a step in 32 bits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,9 +88,17 @@ class Settings:
             raise SettingsError("epochs and steps exclude each other: give one of them.")
         if self.epochs is None and self.steps is None:
             _set(self, "epochs", 100 if alone else 20)
-        _set(self, "betas", check_grid(self.betas))
-        if self.target_rates:
-            _set(self, "target_rates", check_grid(self.target_rates, "target_rates"))
+        for name in ("betas", "target_rates"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                _set(self, name, parse_grid(value, name))
+            elif name == "betas" or len(value):
+                _set(self, name, check_grid(value, name))
+        if self.target_rates and self.free_bits:
+            raise SettingsError(
+                "free_bits and target_rates exclude each other: bits that the loss does not count"
+                " leave it no weight that could reach a rate."
+            )
         for name in _LISTS:
             value = getattr(self, name)
             if not isinstance(value, list | tuple):
@@ -104,9 +113,10 @@ class Settings:
         for name in ("download", "save_posteriors", "deterministic"):
             if not isinstance(getattr(self, name), bool):
                 raise SettingsError(f"{name} must be true or false: got {getattr(self, name)!r}.")
-        for name in ("seeds", "latents", "batch_size", "codes", "components"):
+        for name in ("seeds", "latents", "batch_size", "components"):
             _whole(name, getattr(self, name), at_least=1)
-        _whole("levels", self.levels, at_least=2)
+        for name in ("levels", "codes"):  # one code has no spread
+            _whole(name, getattr(self, name), at_least=2)
         grid = "target_rates" if self.target_rates else "betas"
         points = len(getattr(self, grid))
         if points * self.seeds > MOST_RUNS:
@@ -122,9 +132,10 @@ class Settings:
         for name in _NUMBERS:
             value, zero = getattr(self, name), name == "free_bits"
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not (0 < value < 3e38 or zero and value == 0):  # float32's infinity
+            if not number or not (_LEAST < value < _MOST_FLOAT or zero and value == 0):
                 least = "at least" if zero else "above"
-                raise SettingsError(f"{name} must be finite and {least} 0: got {value!r}.")
+                tiny = ", which is 0 in float32" if number and 0 < value < 1 else ""
+                raise SettingsError(f"{name} must be finite and {least} 0: got {value!r}{tiny}.")
             _set(self, name, float(value))
         for name, choices in (
             ("binarize", BINARIZE),
@@ -243,8 +254,8 @@ def differences(stored: Settings, asked: Settings) -> list[str]:
 def _whole(name: str, value: object, at_least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
         raise SettingsError(f"{name} must be a whole number of at least {at_least}: got {value!r}.")
-    if value > _MOST:
-        raise SettingsError(f"{name} must be at most {_MOST:,}: got {value:,}.")
+    if value > MOST:
+        raise SettingsError(f"{name} must be at most {MOST:,}: got {value:,}.")
 
 
 def _set(settings: Settings, name: str, value: object) -> None:

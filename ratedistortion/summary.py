@@ -26,13 +26,15 @@ def finished(
             f"{path / contents.TABLE}: it is not the table of this run directory; restore it, or"
             " delete it to have it made again."
         )
-    statuses = frame.drop_duplicates(["beta", "seed"])["status"].to_list()
-    diverged = statuses.count("diverged")
+    # Of a run that diverges in its last step one split can still have numbers.
+    point = frame["target_rate"].fillna(frame["beta"])
+    bad = (frame["status"] == "diverged").groupby([point, frame["seed"]]).any()
+    diverged = len(bad[bad])
     names = ("seconds", "compile_seconds", "train_seconds", "measure_seconds")
     frame.attrs["summary"] = {
         "run_dir": str(path),
-        "runs": len(statuses),
-        "ok": len(statuses) - diverged,
+        "runs": len(bad),
+        "ok": len(bad) - diverged,
         "diverged": diverged,
         **(times or {**dict.fromkeys(names, 0.0), "model_steps_per_second": 0.0}),
         "device": manifest["device"],

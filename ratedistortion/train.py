@@ -1,7 +1,7 @@
 """One training run as a pure function; nothing here knows that there are many."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -13,16 +13,18 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from ratedistortion.errors import SettingsError
 from ratedistortion.minibatch import minibatch
 from ratedistortion.models.autoencoder import Functions, Model
-from ratedistortion.settings import Settings
+from ratedistortion.settings import MOST, Settings
 
 HISTORY_POINTS = 200
-# An error of one nat or more moves log beta by this much in a whole run, at the pace of the
-# learning rate: from 1 to any beta that is of use in a tenth of the steps.
+# An error of one nat or more moves log beta by half of this in a whole run, as the learning rate
+# sets the pace: from 1 to any beta that is of use in a tenth of the steps.
 _DUAL_SHARE, _MOST_LOG_BETA = 60.0, math.log(1e3)
 # Adam's own numbers.
 _DECAYS, _SMALL = (0.9, 0.999), 1e-8
 # How often held-out images are looked at, and how many at most: less than a tenth of the time.
 _LOOKS, _MOST_HELD_OUT = 50, 5000
+# With a target rate, what is this near to it on them is compared by its distortion.
+_NEAR = 0.05
 
 
 class Source(NamedTuple):
@@ -44,11 +46,12 @@ class Arguments(NamedTuple):
 
 
 class Best(NamedTuple):
-    """The parameters with the lowest loss on images held out, that loss, and the steps before."""
+    """The parameters with the lowest loss on images held out: that loss, steps and weight then."""
 
     model: Model
     loss: Float[Array, ""]
     step: Int[Array, ""]
+    log_beta: Float[Array, ""]
 
 
 class TrainState(NamedTuple):
@@ -110,7 +113,8 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
         The run.
 
     Raises:
-        SettingsError: If holding out leaves less than a batch.
+        SettingsError: If holding out leaves less than a batch, or the steps are too many or fewer
+            than beta needs to warm up.
 
     Source: Rezende and Viola, "Taming VAEs", 2018, section 2, for the multiplier.
     """
@@ -121,20 +125,26 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
             f"select best holds out {held} of {source.examples} images: too few are left for a"
             f" batch of {settings.batch_size}; lower batch_size."
         )
-    per_epoch = max(examples // settings.batch_size, 1)
-    steps = settings.steps or (settings.epochs or 0) * per_epoch
+    steps = settings.steps or (settings.epochs or 0) * (examples // settings.batch_size)
+    if steps > MOST:
+        raise SettingsError(f"epochs: a run has at most {MOST:,} steps: got {steps:,}.")
+    if settings.warmup >= steps:
+        raise SettingsError(
+            f"warmup must be less than the {steps:,} steps of a run, as beta would not be what the"
+            f" table says: got {settings.warmup:,}."
+        )
     every = max(steps // _LOOKS, 1)
 
     def start(arguments: Arguments) -> TrainState:
         model = functions.build(_key(arguments.seed, "model"))
-        zeros = jax.tree.map(jnp.zeros_like, model)
+        zeros, start_beta = jax.tree.map(jnp.zeros_like, model), jnp.log(arguments.beta)
         return TrainState(
             model=model,
             optimizer=optax.ScaleByAdamState(jnp.int32(0), zeros, zeros),
             diverged_at=jnp.int32(-1),
             history=jnp.zeros((HISTORY_POINTS, 2), jnp.float32),
-            log_beta=jnp.log(arguments.beta),
-            best=Best(model, jnp.float32(jnp.inf), jnp.int32(0)) if held else None,
+            log_beta=start_beta,
+            best=Best(model, jnp.float32(jnp.inf), jnp.int32(0), start_beta) if held else None,
         )
 
     def read(stored: Array, key: PRNGKeyArray) -> Array:
@@ -177,7 +187,7 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
         (value, terms), gradient = jax.value_and_grad(loss, has_aux=True)(
             state.model, x, noise, weigh
         )
-        good = jnp.isfinite(value + _total(jax.tree.leaves(gradient))) & (state.diverged_at < 0)
+        good = jnp.isfinite(value + _square(gradient)) & (state.diverged_at < 0)
         # Freezing through the gradient and the learning rate reads less memory than choosing
         # between the old and the new parameters.
         gradient = jax.tree.map(lambda g: jnp.where(good, g, 0.0), gradient)
@@ -214,12 +224,14 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
 
         def weigh(rate: Array) -> Array:
             if settings.target_rates:
-                return jnp.abs(rate - arguments.target_rate)
+                # Weighed like the largest multiplier, so that nothing is gained by missing it.
+                error = jnp.abs(rate - arguments.target_rate) - _NEAR * arguments.target_rate
+                return jnp.exp(_MOST_LOG_BETA) * jnp.maximum(error, 0.0)
             return arguments.beta * rate
 
         value = jnp.mean(lax.map(one_block, jnp.arange(held // size)))
         better = (value < state.best.loss) & (state.diverged_at < 0)
-        found = Best(state.model, value, index + 1)
+        found = Best(state.model, value, index + 1, state.log_beta)
         return state._replace(
             best=jax.tree.map(lambda new, old: jnp.where(better, new, old), found, state.best)
         )
@@ -274,15 +286,9 @@ def _adam(gradient: Model, state: optax.ScaleByAdamState) -> tuple[Model, optax.
     return updates, optax.ScaleByAdamState(count, mu, nu)
 
 
-def _total(gradient: Sequence[Array]) -> Array:
-    """A number that is finite if every entry is: their sum, down the columns by a product.
-
-    A reduction of a matrix costs several times as much on a CPU.
-    """
-    return sum(
-        (jnp.sum(jnp.ones((1, len(g)), g.dtype) @ g if g.ndim == 2 else g) for g in gradient),
-        jnp.float32(0),
-    )
+def _square(gradient: Model) -> Array:
+    """The squared norm, as products: not finite where an entry or its second moment is not."""
+    return sum((jnp.vdot(g, g) for g in jax.tree.leaves(gradient)), jnp.float32(0))
 
 
 def _key(seed: Array, purpose: str) -> PRNGKeyArray:

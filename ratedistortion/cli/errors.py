@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import traceback
 from typing import Any
 
@@ -16,6 +17,21 @@ class Command(click.Command):
     A `RateDistortionError` exits with its own code, wrong usage with 2, Ctrl-C with 130, anything
     else with 1. `RATEDISTORTION_DEBUG=1` in the environment adds the traceback.
     """
+
+    def __call__(self, *args: Any, **extra: Any) -> Any:
+        """Runs the command as a program: who stops it does not wait for what compiles behind it."""
+        try:
+            return self.main(*args, **extra)
+        except SystemExit as error:
+            streams = [stream for stream in (sys.stdout, sys.stderr) if stream is not None]
+            try:
+                for stream in streams:
+                    stream.flush()
+            except (OSError, ValueError):
+                raise error from None
+            if threading.active_count() > 1 and isinstance(error.code, int):
+                os._exit(error.code)
+            raise
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Runs the command, and in standalone mode exits."""

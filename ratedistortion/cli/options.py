@@ -63,7 +63,10 @@ _OPTIONS: tuple[tuple[str, str, Any, str, str], ...] = (
         "Model", "--levels", int, "COUNT",
         "Grey levels of the last two likelihoods, at most the data's own.  [default: 256]",
     ),
-    ("Training", "--epochs", int, "COUNT", "Passes over the data.  [default: 20, digits 100]"),
+    (
+        "Training", "--epochs", int, "COUNT",
+        "Passes over the data.  [default: 20, 100 without --dataset]",
+    ),
     ("Training", "--steps", int, "COUNT", "Steps, instead of --epochs."),
     ("Training", "--batch-size", int, "COUNT", "Images a step.  [default: 100]"),
     (
@@ -86,7 +89,7 @@ _OPTIONS: tuple[tuple[str, str, Any, str, str], ...] = (
     ),
     (
         "Measuring", "--codes", int, "COUNT",
-        "Monte Carlo draws per split, each held against all N posteriors."
+        "Monte Carlo draws per split, one an image at most, each held against all N posteriors."
         "  [default: 10000]",
     ),
     (

@@ -1,5 +1,6 @@
 """What is shown while a sweep runs: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import os
 import sys
 import time
@@ -21,7 +22,8 @@ class Progress:
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._bar: Any = None
-        self._animated = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and not quiet
+        terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._animated = terminal and not os.environ.get("NO_COLOR") and not quiet
         self._plan: Mapping[str, Any] = {}
         self._shown = time.monotonic()
         self._steps_before: dict[int, int] = {}
@@ -48,7 +50,11 @@ class Progress:
             self._bar.stop()
 
     def report(self, event: Mapping[str, Any]) -> None:
-        """Shows one event."""
+        """Shows one event; a log that is full or gone does not end a sweep."""
+        with contextlib.suppress(OSError):
+            self._show(event)
+
+    def _show(self, event: Mapping[str, Any]) -> None:
         match event["event"]:
             case "plan":
                 self._plan = event

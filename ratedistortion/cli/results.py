@@ -42,7 +42,8 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
         lines.append([f"{row['beta']:g}", f"{row['seed']}", *cells, note])
     widths = [max(len(line[n]) for line in lines) for n in range(len(header))]
     rows = [[cell.rjust(w) for cell, w in zip(line, widths, strict=True)] for line in lines]
-    return "\n".join([f"test split, {units} per image", *("  ".join(row).rstrip() for row in rows)])
+    per = "bits per dimension" if units == "bits-per-dim" else f"{units} per image"
+    return "\n".join([f"test split, {per}", *("  ".join(row).rstrip() for row in rows)])
 
 
 def checks(done: "Sequence[Check]") -> str:

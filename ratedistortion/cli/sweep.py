@@ -11,7 +11,7 @@ from ratedistortion import __version__, api
 from ratedistortion.cli.groups import GroupedCommand, option
 from ratedistortion.cli.options import settings_options
 from ratedistortion.errors import SettingsError
-from ratedistortion.settings import Settings, from_mapping, read_config
+from ratedistortion.settings import ENGINE_FIELDS, Settings, from_mapping, read_config
 from ratedistortion.units import UNITS
 
 # Python's collector looks at new objects when there are so many; 700 by itself.
@@ -98,7 +98,7 @@ def main(
     """
     # What imports and traces make lasts: looking through it for garbage takes 5% of the start.
     gc.set_threshold(_OBJECTS)
-    settings = _settings(context, config)
+    settings = _settings(context, config, run_dir)
     if dry_run:
         plan = api.dry_run(settings, run_dir)
         lines = [f"{name:>16}  {value}" for name, value in plan.items()]
@@ -122,8 +122,11 @@ def main(
         context.exit(3)
 
 
-def _settings(context: click.Context, config: Path | None) -> Settings | None:
-    """The options that were given, over the configuration file; None if there are neither."""
+def _settings(context: click.Context, config: Path | None, run_dir: Path) -> Settings | None:
+    """The options that were given, over the configuration file; None if there are neither.
+
+    Options that say how to compute, not what, are laid over the settings of a directory.
+    """
     own = {"run_dir", "config", "dry_run", "units", "as_json", "quiet"}
     given = {
         name: value
@@ -131,11 +134,19 @@ def _settings(context: click.Context, config: Path | None) -> Settings | None:
         if name not in own
         and context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
     }
-    if {"betas", "target_rates"} <= given.keys():
-        raise SettingsError("betas and target_rates exclude each other: give one of them.")
+    if given and not config and given.keys() <= set(ENGINE_FIELDS):
+        from ratedistortion.contents import read_manifest
+
+        stored = (read_manifest(run_dir) or {}).get("settings")
+        if isinstance(stored, dict):
+            return from_mapping({**stored, **given}, "options")
     values = read_config(config) if config else {}
     # A length of training given as an option replaces the file's, whichever name each has.
     if given.keys() & {"epochs", "steps"}:
         values = {name: value for name, value in values.items() if name not in ("epochs", "steps")}
+    if given.keys() & {"betas", "target_rates"}:
+        values = {n: value for n, value in values.items() if n not in ("betas", "target_rates")}
     values |= given
+    if {"betas", "target_rates"} <= values.keys():
+        raise SettingsError("betas and target_rates exclude each other: give one of them.")
     return from_mapping(values, str(config) if config else "options") if values else None

@@ -12,7 +12,10 @@ _COLLAPSED = 1e-3
 
 
 class Points(NamedTuple):
-    """One point for each beta, in increasing order of beta; any one unit for all but beta."""
+    """One point for each beta, in increasing order of beta; any one unit for all but beta.
+
+    The runs of a target rate are one point too, at the geometric mean of the betas they found.
+    """
 
     beta: Float[np.ndarray, " betas"]
     rate: Float[np.ndarray, " betas"]
@@ -36,7 +39,7 @@ class Points(NamedTuple):
 
 
 def points_of(rows: "pandas.DataFrame") -> Points:
-    r"""Means over the seeds of each beta, of the runs that did not diverge.
+    r"""Means over the seeds of each beta or target rate, of the runs that did not diverge.
 
     The standard error of a mean over n seeds has two parts,
     $$se^2 = \overline{se_{run}^2} + s^2 / n,$$
@@ -49,12 +52,14 @@ def points_of(rows: "pandas.DataFrame") -> Points:
             and the two standard errors. A missing standard error counts as 0.
 
     Returns:
-        One point a beta, empty if every run diverged.
+        One point a beta or target rate, empty if every run diverged.
     """
     rows = rows.loc[rows["status"] == "ok"]
+    target = (rows["target_rate"] if "target_rate" in rows else np.nan * rows["beta"]).astype(float)
     found = []
-    for beta, group in rows.groupby("beta", sort=True):
-        n = len(group)
+    for _, group in rows.groupby([target.isna(), target.fillna(rows["beta"])]):
+        n, betas = len(group), group["beta"].to_numpy(float)
+        beta = betas[0] if np.ptp(betas) == 0 else np.exp(np.mean(np.log(betas)))
         rate, distortion = (group[name].to_numpy(float) for name in ("rate", "distortion"))
         errors = group[["rate_se", "distortion_se", "negative_elbo_se"]].to_numpy(float)
         rate_variance, distortion_variance, sum_variance = (np.nan_to_num(errors) ** 2).mean(0)
@@ -71,7 +76,7 @@ def points_of(rows: "pandas.DataFrame") -> Points:
             (beta, rate.mean(), rate_variance**0.5, distortion.mean(), distortion_variance**0.5)
             + (together, n)
         )
-    columns = np.array(found, float).reshape(-1, 7).T
+    columns = np.array(sorted(found), float).reshape(-1, 7).T
     return Points(*columns[:6], seeds=columns[6].astype(int))
 
 

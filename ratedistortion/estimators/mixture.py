@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 # A tile of 256 codes by 2,048 posteriors is 4 MiB of float64: it stays in a CPU's cache.
 _CODES, _POSTERIORS = 256, 2048
-# exp(-100) is below the smallest float32, so that what is clamped here adds exactly nothing.
+# exp(-104) is below the smallest float32, so that what is clamped here adds exactly nothing.
 _UNDERFLOW = -104.0
 _ABSENT = -1e300
 

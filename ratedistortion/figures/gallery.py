@@ -80,17 +80,18 @@ def _choose(
     rows: pandas.DataFrame, images: dict[str, np.ndarray]
 ) -> tuple[pandas.DataFrame, list[int]]:
     """A handful of betas spread over the grid: their rows of the table, and their images."""
-    run_of = {
-        (beta, seed): n
-        for n, (beta, seed) in enumerate(zip(images["beta"], images["seed"], strict=True))
-    }
-    pairs = zip(rows["beta"], rows["seed"], strict=True)
-    known = rows.loc[[pair in run_of for pair in pairs]].drop_duplicates("beta")
+    # Targets out of reach end at one beta.
+    target = images.get("target_rate", np.full(len(images["beta"]), np.nan))
+    point = np.where(np.isnan(target), images["beta"], target)
+    run_of = {run: n for n, run in enumerate(zip(point, images["seed"], strict=True))}
+    rows = rows.assign(point=rows["target_rate"].astype(float).fillna(rows["beta"]))
+    pairs = zip(rows["point"], rows["seed"], strict=True)
+    known = rows.loc[[pair in run_of for pair in pairs]].drop_duplicates("point")
     if known.empty:
         raise SettingsError("gallery: the images belong to none of the table's runs.")
     places = np.linspace(0, len(known) - 1, min(SHOWN_BETAS, len(known))).round().astype(int)
     shown = known.iloc[places]
-    return shown, [run_of[pair] for pair in zip(shown["beta"], shown["seed"], strict=True)]
+    return shown, [run_of[pair] for pair in zip(shown["point"], shown["seed"], strict=True)]
 
 
 def _mosaic(

@@ -110,6 +110,7 @@ def discretized_logistic(settings: Settings) -> Likelihood:
         return jnp.sum(jnp.where(x > 1 - width / 2, below, ends), axis=-1)
 
     def mean(parameters: Any) -> Any:
+        # The centre, where a pixel is as likely above as below; wide ones have other means.
         return jnp.clip(split(parameters)[0], 0.0, 1.0)
 
     def sample(key: Any, parameters: Any) -> Any:
