@@ -13,14 +13,13 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from ratedistortion.errors import SettingsError
 from ratedistortion.minibatch import minibatch
 from ratedistortion.models.autoencoder import Functions, Model
+from ratedistortion.optimizer import adam, bounded
 from ratedistortion.settings import MOST, Settings
 
 HISTORY_POINTS = 200
 # An error of one nat or more moves log beta by half of this in a whole run, as the learning rate
 # sets the pace: from 1 to any beta that is of use in a tenth of the steps.
 _DUAL_SHARE, _MOST_LOG_BETA = 60.0, math.log(1e3)
-# Adam's own numbers.
-_DECAYS, _SMALL = (0.9, 0.999), 1e-8
 # How often held-out images are looked at, and how many at most: less than a tenth of the time.
 _LOOKS, _MOST_HELD_OUT = 50, 5000
 # With a target rate, what is this near to it on them is compared by its distortion.
@@ -100,9 +99,9 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
     gradients jump whenever R passes the target. Adam; the learning rate falls to zero along a
     cosine; beta rises linearly from zero over `settings.warmup` steps. Minibatches and
     noise depend on (seed, step) alone: every beta of a seed sees the same. A run whose loss or
-    gradient stops being finite takes no step from then on: it keeps the finite parameters that it
-    had. With `settings.select` `best` the last images are held out of training, and a run ends as
-    it was when their loss was lowest.
+    gradient stops being finite, or has no finite square, takes no step from then on: it keeps the
+    finite parameters that it had. With `settings.select` `best` the last images are held out of
+    training, and a run ends as it was when their loss was lowest.
 
     Args:
         settings: The sweep's settings; beta, seeds and learning rate are not read.
@@ -187,11 +186,11 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
         (value, terms), gradient = jax.value_and_grad(loss, has_aux=True)(
             state.model, x, noise, weigh
         )
-        good = jnp.isfinite(value + _square(gradient)) & (state.diverged_at < 0)
+        good = bounded(value, gradient) & (state.diverged_at < 0)
         # Freezing through the gradient and the learning rate reads less memory than choosing
         # between the old and the new parameters.
         gradient = jax.tree.map(lambda g: jnp.where(good, g, 0.0), gradient)
-        updates, optimizer = _adam(gradient, state.optimizer)
+        updates, optimizer = adam(gradient, state.optimizer)
         rate = jnp.where(good, rate, 0.0)
         model = jax.tree.map(lambda p, u: p - rate * u, state.model, updates)
         first_bad = ~good & (state.diverged_at < 0)
@@ -266,29 +265,6 @@ def held_out(examples: int) -> int:
 def selected(state: TrainState) -> Model:
     """The parameters that a run ends with."""
     return state.model if state.best is None else state.best.model
-
-
-def _adam(gradient: Model, state: optax.ScaleByAdamState) -> tuple[Model, optax.ScaleByAdamState]:
-    """What is taken off the parameters, before the learning rate, and the moments.
-
-    Optax's moments, with both corrections of their bias in one factor, and the small number that
-    keeps the division finite inside the root, squared: a product with a reciprocal root takes a
-    twentieth of a step less than two divisions by numbers and one by a root.
-
-    Source: Kingma and Ba, "Adam", 2015, the more efficient order at the end of section 2.
-    """
-    count = jnp.asarray(state.count) + 1
-    mu = optax.tree.update_moment(gradient, state.mu, _DECAYS[0], 1)
-    nu = optax.tree.update_moment(gradient, state.nu, _DECAYS[1], 2)
-    first, second = (1 - jnp.float32(decay) ** count.astype(jnp.float32) for decay in _DECAYS)
-    factor, small = jnp.sqrt(second) / first, _SMALL**2 * second
-    updates = jax.tree.map(lambda m, v: factor * m * lax.rsqrt(v + small), mu, nu)
-    return updates, optax.ScaleByAdamState(count, mu, nu)
-
-
-def _square(gradient: Model) -> Array:
-    """The squared norm, as products: not finite where an entry or its second moment is not."""
-    return sum((jnp.vdot(g, g) for g in jax.tree.leaves(gradient)), jnp.float32(0))
 
 
 def _key(seed: Array, purpose: str) -> PRNGKeyArray:

@@ -1,5 +1,6 @@
 """rd-sweep as its users meet it: streams, exit codes, bad input, signals, kills, resumption."""
 
+import io
 import json
 import math
 import shutil
@@ -374,6 +375,19 @@ def test_another_configuration_is_refused_with_what_differs(undisturbed):
 def test_how_it_is_computed_is_no_other_configuration(undisturbed):
     result = invoke(undisturbed[0], *SWEEP, "--device", "gpu", "--runs-at-once", "1")
     assert result.exit_code == 0
+    # Alone such options are laid over the directory's own settings.
+    assert invoke(undisturbed[0], "--device", "gpu").exit_code == 0
+
+
+def test_progress_that_nobody_can_read_ends_no_sweep(monkeypatch, tmp_path):
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    for stream in (None, Gone()):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with progress.Progress(quiet=False) as shown:
+            shown.report({"event": "warning", "text": "what nobody reads"})
 
 
 def test_damage_is_one_line_and_exit_4(finished, bare):
@@ -520,6 +534,11 @@ def test_options_override_the_configuration_file(tmp_path):
     assert (plan()["runs"], plan()["steps"]) == (6, 16)
     changed = plan("--seeds", "1", "--steps", "7", "--betas", "1,2,3")
     assert (changed["runs"], changed["steps"]) == (3, 7)
+    config.write_text("target-rates = [5, 10]\nsteps = 4\n")
+    assert plan("--betas", "1,2,3")["runs"] == 3
+    assert plan()["runs"] == 2
+    config.write_text("target-rates = [5, 10]\nbetas = [1]\n")
+    check_error(invoke(run_dir, "--config", config), 2, "betas and target_rates exclude each other")
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,19 @@ def test_points_are_means_over_the_seeds_of_a_beta():
     assert points.variance(np.ones(2), np.ones(2))[0] == pytest.approx(0.05)
 
 
+def test_the_seeds_of_a_target_rate_are_one_point():
+    frame = rows(
+        beta=[4.0, 1.0, 0.5, 0.5],
+        seed=[0, 1, 0, 1],
+        target_rate=[1.0, 1.0, 3.0, 4.0],
+        rate=[1.0, 2.0, 3.0, 4.0],
+        distortion=[6.0, 4.0, 4.0, 3.0],
+    )
+    points = points_of(frame)
+    assert points.beta.tolist() == [0.5, 0.5, 2.0] and points.seeds.tolist() == [1, 1, 2]
+    assert points.rate.tolist() == [3.0, 4.0, 1.5]
+
+
 def test_runs_that_diverged_are_no_points():
     frame = rows(
         beta=[1.0, 0.5], rate=[np.nan, 3.0], distortion=[np.nan, 4.0], status=["diverged", "ok"]

@@ -35,7 +35,7 @@ STOREYS = (
     "engine outcomes",
     "train measure",
     "information",
-    "blocks minibatch",
+    "blocks minibatch optimizer",
     "models estimators",
     "summary rundir",
     "contents figures devices",
@@ -157,7 +157,7 @@ def names_imported(source: str) -> set[str]:
     "package, rooms",
     [
         ("flax", {"models"}),
-        ("optax", {"train"}),
+        ("optax", {"train", "optimizer"}),
         ("click", {"cli"}),
         ("rich", {"cli"}),
         ("filelock", {"rundir"}),

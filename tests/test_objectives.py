@@ -9,8 +9,11 @@ from click.testing import CliRunner
 import ratedistortion as rd
 from ratedistortion import table
 from ratedistortion.cli import plot
+from ratedistortion.contents import read_losses
+from ratedistortion.curve.points import points_of
 from ratedistortion.errors import SettingsError
 from ratedistortion.models.autoencoder import make_functions
+from ratedistortion.optimizer import bounded
 from ratedistortion.train import Arguments, Source, held_out, make_run, selected
 
 LINEAR = {
@@ -47,6 +50,61 @@ def test_target_rates_are_met_and_beta_is_the_slope_there(tmp_path):
     for kind in ("rate-distortion", "information", "training"):
         arguments = [str(tmp_path / "run"), "-o", str(tmp_path / f"{kind}.png"), "--kind", kind]
         assert CliRunner().invoke(plot.main, arguments).exit_code == 0
+
+
+def test_the_best_of_a_target_rate_is_one_that_meets_it(tmp_path):
+    """Where the multiplier is far above 1, and a first look is far from the rate."""
+    rows = rows_of(tmp_path, target_rates=(1.0,), select="best", steps=8000)
+    assert rows["selected_step"][0] > 800
+    np.testing.assert_allclose(rows["rate"], 1.0, rtol=0.1)
+    np.testing.assert_allclose(rows["beta"], 2 / np.e / 0.2, rtol=0.25)  # by hand, as above
+
+
+def test_targets_that_end_at_one_beta_stay_apart(tmp_path):
+    """Rates out of reach: each is a run, a point, a loss curve and a row of the gallery."""
+    settings = rd.Settings(
+        binarize="dynamic", hidden=(4,), latents=2, steps=4, max_examples=200, codes=50,
+        target_rates=(200.0, 300.0, 0.0), seeds=2,
+    )  # fmt: skip
+    frame = rd.sweep(settings, tmp_path / "run")
+    assert frame.attrs["summary"]["runs"] == 6
+    beta = frame[frame["target_rate"] > 100].groupby("seed")["beta"].nunique()
+    assert (beta == 1).all()
+    assert len(read_losses(tmp_path / "run")) == 6
+    points = points_of(frame[frame["split"] == "test"])
+    assert points.seeds.tolist() == [2, 2, 2] and (np.diff(points.beta) >= 0).all()
+    for kind in ("gallery", "training", "bounds"):
+        arguments = [str(tmp_path / "run"), "-o", str(tmp_path / f"{kind}.png"), "--kind", kind]
+        assert CliRunner().invoke(plot.main, arguments).exit_code == 0
+
+
+def test_what_the_table_would_say_wrongly_is_refused():
+    functions = make_functions(rd.Settings(**LINEAR), (3,))
+    source = Source(4000, 3, 1.0, False)
+    with pytest.raises(SettingsError, match="warmup must be less than the 6,000 steps"):
+        make_run(rd.Settings(**LINEAR | {"warmup": 6000}), functions, source)
+    long = {"steps": None, "epochs": 10_000_000}
+    with pytest.raises(SettingsError, match="epochs: a run has at most 10,000,000 steps"):
+        make_run(rd.Settings(**LINEAR | long), functions, source)
+    with pytest.raises(SettingsError, match="free_bits and target_rates exclude each other"):
+        rd.Settings(free_bits=0.1, target_rates=(1.0,))
+
+
+def test_a_gradient_without_a_finite_square_is_as_bad_as_none():
+    for gradient, good in ((1e18, True), (-1e20, False), (np.inf, False), (np.nan, False)):
+        parts = {"a": jnp.ones((2, 3)), "b": jnp.array([0.0, gradient])}
+        assert bool(bounded(jnp.float32(1), parts)) is good
+    assert not bounded(jnp.float32(np.nan), {})
+
+
+def test_a_last_step_into_the_void_is_divergence(tmp_path):
+    frame = rd.sweep(
+        rd.Settings(binarize="dynamic", hidden=(4,), steps=1, learning_rate=1e30, betas=(1.0,)),
+        tmp_path / "run",
+    )
+    assert frame["status"].tolist() == ["diverged"] * 2
+    assert frame["diverged_at_step"].tolist() == [1, 1]
+    assert frame.attrs["summary"]["diverged"] == 1
 
 
 def test_a_target_of_zero_collapses(tmp_path):

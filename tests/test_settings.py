@@ -7,6 +7,7 @@ import subprocess
 import sys
 from types import ModuleType
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
@@ -103,6 +104,8 @@ def test_steps_stand_in_for_epochs():
         ({"seeds": 1.5}, "seeds must be a whole number of at least 1: got 1.5."),
         ({"latents": True}, "latents must be a whole number of at least 1: got True."),
         ({"batch_size": -1}, "batch_size must be a whole number of at least 1: got -1."),
+        ({"codes": 1}, "codes must be a whole number of at least 2: got 1."),
+        ({"learning_rate": 1e-46}, "learning_rate must be finite and above 0: got 1e-46, which is"),
         ({"codes": "10"}, "codes must be a whole number of at least 2: got '10'."),
         ({"epochs": 0}, "epochs must be a whole number of at least 1: got 0."),
         ({"steps": 0}, "steps must be a whole number of at least 1: got 0."),
@@ -221,6 +224,12 @@ def test_a_file_that_is_no_toml_is_named(tmp_path, content):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(SettingsError, match="config: cannot read .*no.toml: "):
         read_config(tmp_path / "no.toml")
+
+
+def test_grids_of_any_kind():
+    assert PLAIN.Settings(target_rates=np.array([1.0, 2.0])).target_rates == (1.0, 2.0)
+    assert PLAIN.Settings(betas="1:3:lin3", target_rates="12").betas == (1.0, 2.0, 3.0)
+    assert PLAIN.Settings(target_rates="12").target_rates == (12.0,)
 
 
 def test_lists_from_text():

@@ -198,6 +198,35 @@ def test_out_of_memory_twice_is_the_end(monkeypatch, tmp_path):
     assert str(caught.value).startswith("2 runs at once did not fit in memory:")
 
 
+def test_out_of_memory_while_measuring_keeps_what_is_trained(monkeypatch, tmp_path):
+    """Measuring takes one run a device: fewer at once would train again, and not help."""
+    settings = settings_of(betas=EIGHT[:4])
+    whole = rd.sweep(settings, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "measure", lambda *_: exhausted(iter, 0)(EIGHT))
+        with pytest.raises(OutOfMemoryError, match="^measuring one run did not fit in memory"):
+            rd.sweep(settings, tmp_path / "run")
+    monkeypatch.setattr(Engine, "train", trained_before(Engine.train))
+    table = rd.sweep(settings, tmp_path / "run")
+    np.testing.assert_array_equal(table["rate"], whole["rate"])
+
+
+def trained_before(train: Any) -> Any:
+    def instead(self: Engine, runs: Any, saved: Any, done: int = 0) -> Any:
+        assert done == self.steps
+        yield from train(self, runs, saved, done)
+
+    return instead
+
+
+def test_what_a_listener_runs_out_of_is_not_the_plan_s(tmp_path):
+    def report(event: Any) -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        rd.sweep(settings_of(betas=EIGHT[:4]), tmp_path / "run", report=report)
+
+
 def test_out_of_memory_spoils_no_result(monkeypatch, tmp_path):
     settings = settings_of(betas=EIGHT[:4], runs_at_once=2)
     whole, calls = Engine.train, []
