@@ -94,6 +94,8 @@ def exact_information(
         gaussian_kl = marginal_kl_gaussian(Posteriors(mean, jnp.exp(log_scale)))
         upper = _at_most(upper, _exactly(rate.value - gaussian_kl))
     leave_one_out = _if_useful(estimate(terms.log_own - terms.log_others), rate.value)
+    # What is below another estimate of the same is so by its error.
+    population = jnp.maximum(leave_one_out.value, information.value)
     return Information(
         mutual_information=information,
         marginal_kl=marginal_kl,
@@ -101,7 +103,7 @@ def exact_information(
         mutual_information_lower=bhattacharyya_lower_bound(chosen[:_LOWER_ROWS], posteriors),
         mutual_information_upper=upper,
         marginal_kl_gaussian=gaussian_kl,
-        population_information_upper=jnp.fmin(rate.value, leave_one_out.value),
+        population_information_upper=jnp.fmin(rate.value, population),
         leave_one_out=leave_one_out,
         active_units=jnp.sum(jnp.var(posteriors.mean, axis=0) > ACTIVE_VARIANCE),
     )
@@ -138,15 +140,17 @@ def bounded_information(
     limit = _exactly(jnp.float64(math.log(count)))
     leave_one_out = _if_useful(upper, rate.value)
     upper = _at_most(_at_most(upper, rate), limit)
+    lower = lower._replace(value=jnp.maximum(lower.value, 0.0))
+    population = jnp.maximum(leave_one_out.value, lower.value)
     return Information(
         mutual_information=nothing,
         marginal_kl=nothing,
         identity_residual=nothing,
         # Sampling error can take a bound across the other, or below zero.
-        mutual_information_lower=lower._replace(value=jnp.maximum(lower.value, 0.0)),
+        mutual_information_lower=lower,
         mutual_information_upper=upper._replace(value=jnp.maximum(upper.value, 0.0)),
         marginal_kl_gaussian=nothing.value,
-        population_information_upper=jnp.fmin(rate.value, leave_one_out.value),
+        population_information_upper=jnp.fmin(rate.value, population),
         leave_one_out=leave_one_out,
         active_units=jnp.int64(0),
     )

@@ -62,7 +62,7 @@ def _panel(
     else:
         less = rows["negative_elbo"].min() - distortion
         less = np.where(less > 0, less, np.nan)
-        name, look, colour = "H ≤ best −ELBO seen", "--", "black"
+        name, look, colour = "H − D, at most", "--", "black"
     handles["I(X;Z) lies here"] = axes.fill_between(
         places,
         lower,
