@@ -32,7 +32,7 @@ _MARGIN = 1.1
 _PLANS = 3
 # What a step costs does not depend on these.
 _NOT_OF_A_STEP = (
-    *ENGINE_FIELDS, "dataset", "max_examples", "betas", "seeds", "epochs", "steps",
+    *ENGINE_FIELDS, "dataset", "max_examples", "betas", "target_rates", "seeds", "epochs", "steps",
     "learning_rate", "warmup", "codes", "iwae", "save_posteriors",
 )  # fmt: skip
 
