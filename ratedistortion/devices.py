@@ -15,7 +15,8 @@ def find_devices(settings: Settings) -> list[Any]:
     """The devices to sweep on; a CPU counts as one device per core.
 
     Raises:
-        SettingsError: If a GPU is asked for and JAX sees none.
+        SettingsError: If a GPU is asked for and JAX sees none, or if its own settings leave it no
+            device, or forbid it to compile.
     """
     try:
         jax.config.update("jax_num_cpu_devices", _cores())
@@ -28,7 +29,7 @@ def find_devices(settings: Settings) -> list[Any]:
         os.environ["XLA_FLAGS"] = (
             os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
         )
-    if jax.config.values["jax_disable_jit"]:
+    if jax.config.jax_disable_jit:  # pyright: ignore[reportAttributeAccessIssue]
         raise SettingsError("JAX_DISABLE_JIT: a sweep is one compiled job: unset it.")
     if settings.device == "auto":
         try:

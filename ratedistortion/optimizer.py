@@ -21,6 +21,13 @@ def adam(gradient: Any, state: optax.ScaleByAdamState) -> tuple[Any, optax.Scale
     keeps the division finite inside the root, squared: a product with a reciprocal root takes a
     twentieth of a step less than two divisions by numbers and one by a root.
 
+    Args:
+        gradient: A pytree of float32 arrays.
+        state: Moments of the same shapes, and how many steps they have seen.
+
+    Returns:
+        The updates, of the same shapes, and the next state.
+
     Source: Kingma and Ba, "Adam", 2015, the more efficient order at the end of section 2.
     """
     count = jnp.asarray(state.count) + 1

@@ -36,9 +36,9 @@ def row(engine: Engine, measured: Measured, outcome: Outcome) -> dict[str, Any]:
     settings, run, m = engine.settings, measured.run, measured.measurement
     count = len(engine.data.splits[measured.split])
     finite = math.isfinite(m.mutual_information.value)
-    # The last step of all is followed by no other that could find what it left.
-    sound = math.isfinite(m.negative_elbo.value)
     diverged_at = outcome.diverged_at
+    if diverged_at is None and not math.isfinite(m.negative_elbo.value):
+        diverged_at = engine.steps  # no other step came that could find what the last one left
     values = {
         "dataset": settings.dataset,
         "split": measured.split,
@@ -52,8 +52,8 @@ def row(engine: Engine, measured: Measured, outcome: Outcome) -> dict[str, Any]:
         "dimensions": math.prod(engine.data.shape),
         "examples": count,
         "steps": engine.steps,
-        "status": "ok" if diverged_at is None and sound else "diverged",
-        "diverged_at_step": engine.steps if diverged_at is None and not sound else diverged_at,
+        "status": "ok" if diverged_at is None else "diverged",
+        "diverged_at_step": diverged_at,
         "log_examples": math.log(count),
         "saturated": bool(m.mutual_information.value > math.log(count) - 1) if finite else None,
         "active_units": int(m.active_units) if finite else None,

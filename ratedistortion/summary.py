@@ -7,6 +7,7 @@ from typing import Any
 import pandas
 
 from ratedistortion import contents
+from ratedistortion.curve import asked_for
 from ratedistortion.errors import RunDirectoryError
 
 
@@ -27,8 +28,7 @@ def finished(
             " delete it to have it made again."
         )
     # Of a run that diverges in its last step one split can still have numbers.
-    point = frame["target_rate"].fillna(frame["beta"])
-    bad = (frame["status"] == "diverged").groupby([point, frame["seed"]]).any()
+    bad = (frame["status"] == "diverged").groupby([asked_for(frame), frame["seed"]]).any()
     diverged = len(bad[bad])
     names = ("seconds", "compile_seconds", "train_seconds", "measure_seconds")
     frame.attrs["summary"] = {

@@ -1,8 +1,8 @@
 """rd-sweep as its users meet it: streams, exit codes, bad input, signals, kills, resumption."""
 
-import io
 import json
 import math
+import shlex
 import shutil
 import signal
 import subprocess
@@ -379,15 +379,30 @@ def test_how_it_is_computed_is_no_other_configuration(undisturbed):
     assert invoke(undisturbed[0], "--device", "gpu").exit_code == 0
 
 
-def test_progress_that_nobody_can_read_ends_no_sweep(monkeypatch, tmp_path):
-    class Gone(io.StringIO):
-        def write(self, text: str) -> int:
-            raise BrokenPipeError
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-"])
+def test_a_log_that_takes_nothing_ends_no_sweep(tmp_path, redirection):
+    command = (str(COMMAND), str(tmp_path / "run"), *SMALL, "--steps", "20", "--betas", "1,2")
+    line = f"{shlex.join(command)} --json {redirection}"
+    done = subprocess.run(["sh", "-c", line], stdout=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["runs"] == 2
+    assert len(ratedistortion.read(tmp_path / "run")) == 4
 
-    for stream in (None, Gone()):
-        monkeypatch.setattr(sys, "stderr", stream)
-        with progress.Progress(quiet=False) as shown:
-            shown.report({"event": "warning", "text": "what nobody reads"})
+
+def test_who_stops_does_not_wait_for_what_goes_on_behind():
+    program = """
+import threading, time
+from ratedistortion.cli.errors import Command
+from ratedistortion.errors import Stopped
+def stopped():
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    raise Stopped("stopped.")
+Command("rd", callback=stopped)([])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (75, "", "Error: stopped.\n")
 
 
 def test_damage_is_one_line_and_exit_4(finished, bare):
@@ -512,10 +527,13 @@ def test_a_dry_run_prints_the_plan_and_creates_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dry_run_refuses_what_a_sweep_would(tmp_path, undisturbed):
+def test_a_dry_run_refuses_what_a_sweep_would(tmp_path, undisturbed, monkeypatch):
     (tmp_path / "thesis.tex").touch()
     check_error(invoke(tmp_path, "--dry-run"), 4, "not a run directory", "thesis.tex")
     check_error(invoke(undisturbed[0], "--betas", "1", "--dry-run"), 4, "another configuration")
+    monkeypatch.setattr("ratedistortion.forecast.find_devices", lambda _: jax.devices()[:1])
+    words = "begun on 2 devices and 1 are at hand"
+    check_error(invoke(undisturbed[0], *SWEEP, "--dry-run"), 4, words)
 
 
 def test_options_override_the_configuration_file(tmp_path):

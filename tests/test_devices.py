@@ -5,8 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+
+from ratedistortion.devices import find_devices
+from ratedistortion.errors import SettingsError
+from ratedistortion.settings import Settings
 
 PROGRAM = """
 import sys
@@ -61,3 +66,18 @@ def test_batched_runs_agree_to_four_digits(found):
     """One batch of six is compiled to other products than six batches of one."""
     for one, eight, name in pairs(found, "vmap"):
         np.testing.assert_allclose(one, eight, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def test_settings_of_jax_that_leave_nothing_to_compute_with(monkeypatch):
+    with jax.disable_jit(), pytest.raises(SettingsError, match="^JAX_DISABLE_JIT: "):
+        find_devices(Settings())
+
+    def nothing(**_: object) -> None:
+        raise RuntimeError("Unable to initialize backend 'cuda'")
+
+    monkeypatch.setattr(jax, "local_devices", nothing)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    with pytest.raises(SettingsError, match="^JAX_PLATFORMS: JAX finds none of 'cuda' here"):
+        find_devices(Settings())
+    with pytest.raises(SettingsError, match="^device: JAX sees no gpu"):
+        find_devices(Settings(device="gpu"))

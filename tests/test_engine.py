@@ -2,6 +2,8 @@
 
 import functools
 import gc
+import threading
+import time
 import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import wait
@@ -18,6 +20,7 @@ from ratedistortion.engine import Block, Engine, Measured, describe, leaves
 from ratedistortion.errors import RunDirectoryError
 from ratedistortion.outcomes import loss_curves, outcomes
 from ratedistortion.plan import Plan, RunId, all_runs
+from ratedistortion.programs import Programs
 from ratedistortion.settings import Settings
 
 STEPS, BETAS = 24, (0.1, 1.0, 4.0)
@@ -218,6 +221,29 @@ def test_what_follows_training_is_compiled_meanwhile(data, mapped, compilations)
         np.testing.assert_equal(ahead, asked)
     engine.pictures(mapped.runs, mapped.state)
     assert len(compilations) == before
+
+
+def test_programs_are_lowered_one_at_a_time_and_compiled_together():
+    class Compiler:
+        lowering, most = 0, 0
+        both = threading.Barrier(2, timeout=60)
+
+        def lower(self, name: str) -> Any:
+            self.lowering += 1
+            self.most = max(self.most, self.lowering)
+            time.sleep(0.05)
+            self.lowering -= 1
+            return self
+
+        def compile(self) -> str:
+            self.both.wait()  # raises where no second one comes
+            return "compiled"
+
+    compiler = Compiler()
+    programs = Programs(compiler.lower, "cpu")
+    programs.ahead(*"abcd")
+    assert [programs[name] for name in "abcd"] == ["compiled"] * 4
+    assert compiler.most == 1
 
 
 def test_an_engine_that_is_given_up_compiles_no_more(data):

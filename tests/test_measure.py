@@ -1,6 +1,9 @@
 """Measurements of a hand-built linear-Gaussian model against closed forms and quadrature."""
 
+import importlib.util
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -170,6 +173,30 @@ def test_the_matched_gaussian_is_the_closed_form(measured):
     m = measured[0]
     assert float(m.marginal_kl_gaussian) == pytest.approx(TRUTH["gaussian"], rel=1e-5)
     assert m.mutual_information_upper.value <= TRUTH["rate"] - TRUTH["gaussian"] + 1e-6
+
+
+def test_errors_are_the_spread_of_what_they_are_of(measure):
+    """Sharp codes of all images: their choice adds nothing, and only the noise of z is left."""
+    sharp, seeds = model_of(a=5.0, s=0.01), range(12)
+    drawn = [measure(sharp, seed)[0] for seed in seeds]
+    for name in ("marginal_kl", "identity_residual"):
+        values, errors = np.array([getattr(m, name) for m in drawn]).T
+        assert 0.5 < np.std(values, ddof=1) / errors.mean() < 2.0, name
+    each = 0.5 * ((5.0 * X + B) ** 2 + 0.01**2 - 1 - 2 * math.log(0.01))
+    assert errors.mean() < 0.1 * each.std() / math.sqrt(IMAGES)
+
+
+def test_the_example_of_calibration_runs(monkeypatch, capsys):
+    path = Path(__file__).parent.parent / "examples" / "calibration.py"
+    spec = importlib.util.spec_from_file_location("calibration", path)
+    assert spec and spec.loader
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    monkeypatch.setattr(example, "REPLICATIONS", 3)
+    monkeypatch.setattr(example, "IMAGES", 300)
+    example.main()
+    shares = re.findall(r"([\d.]+)%\n", capsys.readouterr().out)
+    assert len(shares) == 8 and float(np.mean(list(map(float, shares)))) > 60
 
 
 def test_the_population_s_bound_is_not_the_sample_s(measured):

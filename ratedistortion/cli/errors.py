@@ -1,8 +1,8 @@
 """What a command says and how it exits when something goes wrong: one line, no traceback."""
 
+import contextlib
 import os
 import sys
-import threading
 import traceback
 from typing import Any
 
@@ -19,19 +19,15 @@ class Command(click.Command):
     """
 
     def __call__(self, *args: Any, **extra: Any) -> Any:
-        """Runs the command as a program: who stops it does not wait for what compiles behind it."""
+        """Runs the command as a program, which does not wait for what compiles behind it."""
         try:
-            return self.main(*args, **extra)
-        except SystemExit as error:
-            streams = [stream for stream in (sys.stdout, sys.stderr) if stream is not None]
-            try:
-                for stream in streams:
+            self.main(*args, **extra)
+        except SystemExit as ended:
+            # What a full or closed stdout could not take was an error where it was written.
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError, AttributeError):
                     stream.flush()
-            except (OSError, ValueError):
-                raise error from None
-            if threading.active_count() > 1 and isinstance(error.code, int):
-                os._exit(error.code)
-            raise
+            os._exit(ended.code if isinstance(ended.code, int) else 1)
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Runs the command, and in standalone mode exits."""

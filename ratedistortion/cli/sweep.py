@@ -141,11 +141,10 @@ def _settings(context: click.Context, config: Path | None, run_dir: Path) -> Set
         if isinstance(stored, dict):
             return from_mapping({**stored, **given}, "options")
     values = read_config(config) if config else {}
-    # A length of training given as an option replaces the file's, whichever name each has.
-    if given.keys() & {"epochs", "steps"}:
-        values = {name: value for name, value in values.items() if name not in ("epochs", "steps")}
-    if given.keys() & {"betas", "target_rates"}:
-        values = {n: value for n, value in values.items() if n not in ("betas", "target_rates")}
+    # A length of training or a grid as an option replaces the file's, whichever name each has.
+    for names in ({"epochs", "steps"}, {"betas", "target_rates"}):
+        if given.keys() & names:
+            values = {name: value for name, value in values.items() if name not in names}
     values |= given
     if {"betas", "target_rates"} <= values.keys():
         raise SettingsError("betas and target_rates exclude each other: give one of them.")

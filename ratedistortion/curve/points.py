@@ -1,6 +1,6 @@
 """From the rows of a table to one point a beta."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -55,9 +55,8 @@ def points_of(rows: "pandas.DataFrame") -> Points:
         One point a beta or target rate, empty if every run diverged.
     """
     rows = rows.loc[rows["status"] == "ok"]
-    target = (rows["target_rate"] if "target_rate" in rows else np.nan * rows["beta"]).astype(float)
     found = []
-    for _, group in rows.groupby([target.isna(), target.fillna(rows["beta"])]):
+    for _, group in rows.groupby(asked_for(rows)):
         n, betas = len(group), group["beta"].to_numpy(float)
         beta = betas[0] if np.ptp(betas) == 0 else np.exp(np.mean(np.log(betas)))
         rate, distortion = (group[name].to_numpy(float) for name in ("rate", "distortion"))
@@ -78,6 +77,13 @@ def points_of(rows: "pandas.DataFrame") -> Points:
         )
     columns = np.array(sorted(found), float).reshape(-1, 7).T
     return Points(*columns[:6], seeds=columns[6].astype(int))
+
+
+def asked_for(rows: "pandas.DataFrame") -> "pandas.Series":
+    """What tells the runs of a seed apart, for each row: its target rate, or else its beta."""
+    beta = rows["beta"]
+    found = rows["target_rate"].astype(float).fillna(beta) if "target_rate" in rows else beta
+    return cast("pandas.Series", found)
 
 
 def collapsed(points: Points) -> Bool[np.ndarray, " betas"]:

@@ -5,6 +5,7 @@ import pandas
 from jaxtyping import Float, Shaped
 from matplotlib.figure import Figure
 
+from ratedistortion.curve import asked_for
 from ratedistortion.errors import SettingsError
 from ratedistortion.figures import style
 from ratedistortion.figures.inputs import Inputs
@@ -84,7 +85,7 @@ def _choose(
     target = images.get("target_rate", np.full(len(images["beta"]), np.nan))
     point = np.where(np.isnan(target), images["beta"], target)
     run_of = {run: n for n, run in enumerate(zip(point, images["seed"], strict=True))}
-    rows = rows.assign(point=rows["target_rate"].astype(float).fillna(rows["beta"]))
+    rows = rows.assign(point=asked_for(rows))
     pairs = zip(rows["point"], rows["seed"], strict=True)
     known = rows.loc[[pair in run_of for pair in pairs]].drop_duplicates("point")
     if known.empty:
