@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import threading
 import traceback
 from typing import Any
 
@@ -23,6 +24,8 @@ class Command(click.Command):
         try:
             self.main(*args, **extra)
         except SystemExit as ended:
+            if threading.active_count() == 1:
+                raise
             # What a full or closed stdout could not take was an error where it was written.
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(OSError, ValueError, AttributeError):
