@@ -252,8 +252,8 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
     ) -> TrainState:
         return lax.fori_loop(first, last, lambda n, s: one(n, s, arguments, images), state)
 
-    zero = jnp.float32(0)
-    state = jax.eval_shape(start, Arguments(zero, zero, jnp.int32(0), zero))
+    number, seed = (jax.ShapeDtypeStruct((), kind) for kind in (jnp.float32, jnp.int32))
+    state = jax.eval_shape(start, Arguments(number, number, seed, number))
     return Run(start, advance, steps, state)
 
 
