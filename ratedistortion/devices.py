@@ -11,15 +11,19 @@ from ratedistortion.errors import SettingsError
 from ratedistortion.settings import Settings
 
 
-def find_devices(settings: Settings) -> list[Any]:
+def find_devices(settings: Settings, least: int = 1) -> list[Any]:
     """The devices to sweep on; a CPU counts as one device per core.
+
+    Args:
+        settings: Of the sweep.
+        least: Devices that a sweep was begun on: fewer cores share them.
 
     Raises:
         SettingsError: If a GPU is asked for and JAX sees none, or if its own settings leave it no
             device, or forbid it to compile.
     """
     try:
-        jax.config.update("jax_num_cpu_devices", _cores())
+        jax.config.update("jax_num_cpu_devices", max(_cores(), least))
     except RuntimeError:
         pass  # JAX is already running, in somebody's notebook: its devices are as they are.
     _keep_compiled()

@@ -37,11 +37,11 @@ def forecast(settings: Settings, path: Path, manifest: dict[str, Any] | None) ->
         manifest: That of the directory, if there is one.
     """
     data = datasets.load(settings)
-    devices = find_devices(settings)
-    if manifest is None:
+    plan = stored_plan(manifest["plan"], settings) if manifest else None
+    devices = find_devices(settings, plan.devices if plan else 1)
+    if manifest is None or plan is None:
         engine, step_seconds = prepare(settings, data, devices)
     else:
-        plan = stored_plan(manifest["plan"], settings)
         check_surroundings(manifest, data, plan, devices, lambda event: None)
         engine = Engine(settings, data, plan, devices)
         step_seconds = {}

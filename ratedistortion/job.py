@@ -53,14 +53,14 @@ def sweep(
     """
     began = time.perf_counter()
     data = datasets.load(settings)
-    devices = find_devices(settings)
     manifest = directory.read_manifest()
-    if manifest is None:
+    plan = stored_plan(manifest["plan"], settings) if manifest else None
+    devices = find_devices(settings, plan.devices if plan else 1)
+    if manifest is None or plan is None:
         engine, step_seconds = prepare(settings, data, devices)
         manifest = make_manifest(settings, data, engine.plan, devices, step_seconds)
         directory.write_manifest(manifest)
     else:
-        plan = stored_plan(manifest["plan"], settings)
         check_surroundings(manifest, data, plan, devices, report)
         engine = Engine(settings, data, plan, devices)
     results, width = None, engine.plan.width

@@ -139,6 +139,7 @@ def stored_plan(values: dict[str, Any], settings: Settings) -> Plan:
                 type(n) is int and n > 0
                 for n in (plan.devices, plan.width, plan.chunks, plan.lanes)
             )
+            and plan.devices <= count
             and plan.width % (plan.devices * plan.lanes) == 0
             and plan.width < count + plan.devices
             and plan.chunks == math.ceil(count / plan.width)

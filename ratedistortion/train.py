@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -252,8 +252,9 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
     ) -> TrainState:
         return lax.fori_loop(first, last, lambda n, s: one(n, s, arguments, images), state)
 
-    number, seed = (jax.ShapeDtypeStruct((), kind) for kind in (jnp.float32, jnp.int32))
-    state = jax.eval_shape(start, Arguments(number, number, seed, number))
+    kinds = jnp.float32, jnp.float32, jnp.int32, jnp.float32
+    shapes: Any = [jax.ShapeDtypeStruct((), kind) for kind in kinds]  # zeros would be compiled
+    state = jax.eval_shape(start, Arguments(*shapes))
     return Run(start, advance, steps, state)
 
 

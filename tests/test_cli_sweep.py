@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shlex
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import click
 import jax
 import numpy as np
+import pandas
 import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
@@ -372,6 +374,22 @@ def test_another_configuration_is_refused_with_what_differs(undisturbed):
     assert tree(path) == before
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no way to take cores away")
+def test_a_sweep_of_two_cores_goes_on_with_one(undisturbed, finished):
+    (finished / "rd.parquet").unlink()
+    shutil.rmtree(finished / "chunks/0001")
+    program = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from ratedistortion.cli.sweep import main
+main()
+"""
+    result = run(sys.executable, "-c", program, finished, "--quiet")
+    assert (result.returncode, result.stderr) == (0, "")
+    stored, again = (ratedistortion.read(path) for path in (undisturbed[0], finished))
+    pandas.testing.assert_frame_equal(stored, again, rtol=1e-3)
+
+
 def test_how_it_is_computed_is_no_other_configuration(undisturbed):
     result = invoke(undisturbed[0], *SWEEP, "--device", "gpu", "--runs-at-once", "1")
     assert result.exit_code == 0
@@ -420,6 +438,7 @@ def test_damage_is_one_line_and_exit_4(finished, bare):
         {"plan": values["plan"] | {"width": 10**12, "chunks": 1}},
         {"plan": values["plan"] | {"batching": "auto"}},
         {"plan": values["plan"] | {"devices": "2"}},
+        {"plan": values["plan"] | {"devices": 8, "width": 8, "chunks": 1}},
     )
     for change in changes:
         manifest.write_text(json.dumps(values | change))
@@ -531,7 +550,7 @@ def test_a_dry_run_refuses_what_a_sweep_would(tmp_path, undisturbed, monkeypatch
     (tmp_path / "thesis.tex").touch()
     check_error(invoke(tmp_path, "--dry-run"), 4, "not a run directory", "thesis.tex")
     check_error(invoke(undisturbed[0], "--betas", "1", "--dry-run"), 4, "another configuration")
-    monkeypatch.setattr("ratedistortion.forecast.find_devices", lambda _: jax.devices()[:1])
+    monkeypatch.setattr("ratedistortion.forecast.find_devices", lambda *_: jax.devices()[:1])
     words = "begun on 2 devices and 1 are at hand"
     check_error(invoke(undisturbed[0], *SWEEP, "--dry-run"), 4, words)
 
@@ -769,3 +788,17 @@ def test_saturated_rows_are_marked(undisturbed):
     frame["saturated"] = [True, True, *[False] * 6]
     lines = results.results(frame, "nats").splitlines()
     assert [line.endswith("saturated") for line in lines[2:]] == [True, False, False, False]
+
+
+def test_target_rates_are_shown_beside_what_was_reached(undisturbed):
+    """Missed: by more than .05 nats, a tenth and three errors; in the units that are printed."""
+    frame = ratedistortion.read(undisturbed[0])[lambda f: f["split"] == "test"]
+    frame = frame.assign(rate=[0.04, 2.2, 9.0, 0.5], rate_se=[0.0, 0.1, 0.1, 0.0], saturated=False)
+    assert "target" not in results.results(frame, "nats")
+    frame["target_rate"] = [0.0, 2.0, 10.5, 0.0]
+    header, *lines = results.results(frame, "bits").splitlines()[1:]
+    assert header.split()[:2] == ["target", "beta"]
+    assert [line.split()[0] for line in lines] == ["0.00", "2.89", "15.15", "0.00"]
+    assert [line.endswith("target missed") for line in lines] == [False, False, True, True]
+    frame["saturated"] = True
+    assert results.results(frame, "nats").splitlines()[-1].endswith("  target missed, saturated")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ratedistortion.units import per_nat
 
@@ -18,17 +18,23 @@ _SHOWN = {
     "mutual_information": "I(n;z)",
     "marginal_kl": "KL(q|p)",
 }
+# A target rate is missed where R is farther from it: in nats, shares of it, and errors.
+_NATS, _SHARE, _ERRORS = 0.05, 0.1, 3
 
 
 def results(frame: "pandas.DataFrame", units: str) -> str:
     """One line per run, measured on the test split: value and standard error.
+
+    Where rates were asked for, these too, and a word where R is not near them.
 
     Args:
         frame: The table, in nats.
         units: Of the printed numbers.
     """
     digits = 4 if units == "bits-per-dim" else 2
-    header = ["beta", "seed", *(f"{symbol:>{9 + digits}}" for symbol in _SHOWN.values()), ""]
+    symbols = [f"{symbol:>{9 + digits}}" for symbol in _SHOWN.values()]
+    asked = ["target"] if set(frame["target_rate"].dropna()) else []
+    header = [*asked, "beta", "seed", *symbols, ""]
     lines = [header]
     for row in frame.query("split == 'test'").to_dict("records"):
         factor = per_nat(units, row["dimensions"])
@@ -37,13 +43,24 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
             "-" if math.isnan(value) else f"{value:.{digits}f} ±{error:.{digits}f}"
             for value, error in pairs
         ]
-        saturated = "saturated" if row["saturated"] is True else ""
-        note = "diverged" if row["status"] == "diverged" else saturated
-        lines.append([f"{row['beta']:g}", f"{row['seed']}", *cells, note])
-    widths = [max(len(line[n]) for line in lines) for n in range(len(header))]
-    rows = [[cell.rjust(w) for cell, w in zip(line, widths, strict=True)] for line in lines]
+        targets = [f"{row['target_rate'] * factor:.{digits}f}" for _ in asked]
+        lines.append([*targets, f"{row['beta']:g}", f"{row['seed']}", *cells, _note(row)])
+    widths = [max(len(line[n]) for line in lines) for n in range(len(header) - 1)]
+    rows = [
+        [*(cell.rjust(w) for cell, w in zip(line, widths, strict=False)), line[-1]]
+        for line in lines
+    ]
     per = "bits per dimension" if units == "bits-per-dim" else f"{units} per image"
     return "\n".join([f"test split, {per}", *("  ".join(row).rstrip() for row in rows)])
+
+
+def _note(row: dict[str, Any]) -> str:
+    if row["status"] == "diverged":
+        return "diverged"
+    error = abs(row["rate"] - row["target_rate"])
+    missed = error > max(_NATS, _SHARE * row["target_rate"], _ERRORS * row["rate_se"])
+    notes = ["target missed"] * missed + ["saturated"] * (row["saturated"] is True)
+    return ", ".join(notes)
 
 
 def checks(done: "Sequence[Check]") -> str:
