@@ -8,12 +8,14 @@ from results import Row, row
 from sweep_process import rd_sweep
 from timing import ratios
 
-_OPTIONS = (
-    "--dataset", "digits", "--binarize", "dynamic", "--betas", "0.01:10:log8", "--steps", "50",
-)  # fmt: skip
-_MODELS = {
-    "256-256": ("--hidden", "256,256"),
-    "conv": ("--encoder", "conv", "--decoder", "deconv"),
+_OPTIONS = ("--dataset", "digits", "--binarize", "dynamic", "--betas", "0.01:10:log8")
+_SHORT, _DENSE = ("--steps", "50"), ("--hidden", "256,256")
+_LONG = ("--steps", "100000")
+_SWEEPS = {
+    "256-256": (*_SHORT, *_DENSE),
+    "conv": (*_SHORT, "--encoder", "conv", "--decoder", "deconv"),
+    # The ways of batching are tried the first time, and again only where the machine was not quiet.
+    "256-256 for minutes": (*_LONG, *_DENSE),
 }
 _QUANTITIES = {
     "compile_seconds": "compilation",
@@ -24,22 +26,24 @@ _QUANTITIES = {
 
 def measure(bench: Bench) -> list[Row]:
     """Seconds of compiling, to the first step and in all, without a cache and with one."""
-    models = list(_MODELS.items())[: 1 if bench.quick else None]
-    return [row for model, options in models for row in _of(model, options, bench)]
+    sweeps = list(_SWEEPS.items())[: 1 if bench.quick else None]
+    return [row for name, options in sweeps for row in _of(name, options, bench)]
 
 
-def _of(model: str, options: tuple[str, ...], bench: Bench) -> list[Row]:
+def _of(sweep: str, options: tuple[str, ...], bench: Bench) -> list[Row]:
+    long = options[:2] == _LONG
+    quantities = {n: q for n, q in _QUANTITIES.items() if not long or n == "first_step_seconds"}
     seconds: dict[tuple[str, str], list[float]] = {}
     for _ in range(1 if bench.quick else 3):
         with tempfile.TemporaryDirectory() as folder:
             for which in ("first", "again"):
                 summary = rd_sweep(
-                    Path(folder, which), (*_OPTIONS, *options), Path(folder, "cache")
+                    Path(folder, which), (*_OPTIONS, *options), Path(folder, "cache"), long
                 )
-                for name in _QUANTITIES:
+                for name in quantities:
                     seconds.setdefault((name, which), []).append(summary[name])
-    rows, case = [], f"digits, {model}, 8 runs"
-    for name, quantity in _QUANTITIES.items():
+    rows, case = [], f"digits, {sweep}, 8 runs"
+    for name, quantity in quantities.items():
         first, again = seconds[name, "first"], seconds[name, "again"]
         rows.append(row("startup", case, "empty cache", quantity, "s", first))
         rows.append(row("startup", case, "same cache again", quantity, "s", again))
