@@ -18,14 +18,18 @@ from ratedistortion.files import write_file
 from ratedistortion.plan import candidates, make_plan
 from ratedistortion.settings import ENGINE_FIELDS, Settings
 
-# A trial: long enough to be measured, twice. Sweeps that are shorter than what compiling the other
-# candidates takes are not worth one; another way than the platform's own must be clearly faster.
-_TRIAL_SECONDS, _ROUNDS = 0.3, 2
+# A trial: long enough to be measured, twice; longer where that is what a dispatch's own cost takes
+# to be known. Sweeps that are shorter than what compiling the other candidates takes are not worth
+# one; another way than the platform's own must be clearly faster.
+_TRIAL_SECONDS, _LONGEST_TRIAL_SECONDS, _ROUNDS = 0.3, 3.0, 2
 _WORTH_SECONDS = 60.0
 _CLEARLY = 0.95
 # Rounds that differ by more were taken while other programs were at work: the choice serves this
 # sweep and is not remembered.
 _STEADY = 1.25
+# Shorter dispatches tell a step from the rest, the longer one with this many times their steps; the
+# first is one of two, as it touches memory and wakes threads for all.
+_SHORTER, _APART = 2, 1.5
 # Between what XLA takes for a chunk and what is asked of the device.
 _MARGIN = 1.1
 # All runs at once, by what XLA says of that, and once more where fewer take more each.
@@ -89,21 +93,39 @@ def prepare(settings: Settings, data: Dataset, devices: Sequence[Any]) -> Prepar
 def time_step(engine: Engine, short: float = 0.0) -> float:
     """Seconds of one step of a chunk, from a training that is thrown away; inf: no memory.
 
-    With `short` it ends as soon as the whole training will take less than so many seconds; the
-    first steps look slower than they are.
+    Without what a dispatch costs beside its steps, if a few seconds tell them apart. With `short`
+    it ends as soon as the whole training will take less than so many seconds; the first steps look
+    slower than they are.
     """
-    steps, spent, last = 0, 0.0, math.inf
+    dispatches: list[tuple[int, float]] = []
+    steps, step = 0, math.inf
     try:
         for block in engine.train(engine.plan.runs(engine.settings, 0)):
-            if block.steps:
-                last = block.seconds / (block.steps - steps)
-            steps, spent = block.steps, spent + block.seconds
-            if spent > _TRIAL_SECONDS or _training(engine, last) < short:
+            if not block.steps:
+                continue
+            dispatches.append((block.steps - steps, block.seconds))
+            steps, step = block.steps, _step(dispatches)
+            enough = _TRIAL_SECONDS if len(dispatches) > _SHORTER else _LONGEST_TRIAL_SECONDS
+            spent = sum(seconds for _, seconds in dispatches)
+            if spent > enough or _training(engine, step) < short:
                 break
     except Exception as error:
         if not out_of_memory(error):
             raise
-    return last
+    return step
+
+
+def _step(dispatches: Sequence[tuple[int, float]]) -> float:
+    """Seconds of a step of the last of several dispatches, each its steps and seconds.
+
+    Moving the states of all runs through memory can take a dispatch as long as two steps. Other
+    programs only ever delay, so that what a delayed shorter dispatch says of a step is too little.
+    """
+    *shorter, (steps, seconds) = dispatches
+    slopes = [(seconds - each) / (steps - n) for n, each in shorter if steps >= _APART * n]
+    mean = seconds / steps
+    known = len(slopes) >= _SHORTER and max(slopes) > 0
+    return min(max(slopes), mean) if known else mean
 
 
 def _training(engine: Engine, step: float) -> float:

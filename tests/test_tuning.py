@@ -14,7 +14,7 @@ from test_engine import assert_close, data, engine_of, settings_of, trained  # n
 import ratedistortion as rd
 from ratedistortion import tuning
 from ratedistortion.datasets import Dataset
-from ratedistortion.engine import Engine
+from ratedistortion.engine import Block, Engine
 from ratedistortion.errors import OutOfMemoryError
 from ratedistortion.plan import Plan, all_runs, candidates
 from ratedistortion.tuning import prepare
@@ -119,6 +119,31 @@ def test_what_is_timed_is_a_step_of_a_chunk(data, monkeypatch):  # noqa: F811
     assert 0 < seconds < 1
     monkeypatch.setattr(engine, "train", exhausted(engine.train, 1))
     assert tuning.time_step(engine) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected", "count"),
+    [
+        ((0.03, 0.04, 0.06, 0.10, 0.18, 0.34), 0.01, 5),  # 0.02 of its own; 0.3 s are enough
+        ((0.3, 0.4, 0.6, 1.0), 0.1, 3),  # of two of one step nobody knows which part is whose
+        ((0.9, 0.4, 0.6, 1.0), 0.1, 3),  # a slow first one
+        ((0.3, 0.55, 0.6, 1.0), 0.1, 3),  # a delayed one
+        ((0.8, 0.7, 0.6, 1.0), 0.15, 3),  # nothing is known
+        ((4.0, 6.0), 4.0, 1),  # too long to wait for
+    ],
+)
+def test_a_dispatch_costs_more_than_its_steps(data, monkeypatch, seconds, expected, count):  # noqa: F811
+    """Dispatches of 1, 2, 4 steps and so on, each with its seconds."""
+    engine, seen = engine_of(data, Plan("map", 2, 4, 1)), []
+
+    def train(_):
+        yield Block(0, 0.0, None)
+        for n, each in enumerate(seconds):
+            seen.append(2**n)
+            yield Block(sum(seen), each, None)
+
+    monkeypatch.setattr(engine, "train", train)
+    assert (tuning.time_step(engine), len(seen)) == (pytest.approx(expected), count)
 
 
 def test_one_step_shows_that_a_training_is_short(data, monkeypatch):  # noqa: F811

@@ -18,7 +18,8 @@ class Case:
         name: Of the case, in tables.
         runs: Models that the engine trains together.
         steps: Steps of each in a round: some seconds, as the engine's first dispatches are short
-            ones. A loop over single models takes `loop_steps`, which lasts about as long.
+            ones, and whole trainings have thousands of steps. A loop over single models, whose
+            steps are all alike, takes `loop_steps`.
         hidden: Widths of the dense layers.
         encoder: Family, by the package's name.
         decoder: Family.
@@ -50,8 +51,8 @@ class Case:
 
     @property
     def loop_steps(self) -> int:
-        """Steps of a loop over single models in a round."""
-        return self.steps * max(self.runs // 2, 1)
+        """Steps of a loop over single models in a round: some seconds too."""
+        return self.steps * max(self.runs // 8, 1)
 
     def settings(self, **others: Any) -> Settings:
         """The sweep of this case: one beta per run."""
@@ -77,11 +78,11 @@ class Case:
 
 
 CASES = (
-    Case("64-64", 32, 200, hidden=(64, 64)),
-    Case("256-256", 8, 200),
-    Case("512-512", 8, 80, hidden=(512, 512)),
-    Case("conv", 8, 16, encoder="conv", decoder="deconv", shape=(28, 28, 1)),
-    Case("made", 8, 80, decoder="made"),
+    Case("64-64", 32, 480, hidden=(64, 64)),
+    Case("256-256", 8, 600),
+    Case("512-512", 8, 240, hidden=(512, 512)),
+    Case("conv", 8, 48, encoder="conv", decoder="deconv", shape=(28, 28, 1)),
+    Case("made", 8, 240, decoder="made"),
 )
 
 
