@@ -11,14 +11,11 @@ import numpy as np
 
 from ratedistortion import contents, datasets
 from ratedistortion.datasets import Dataset
-from ratedistortion.devices import find_devices
-from ratedistortion.engine import Engine
 from ratedistortion.errors import OutOfMemoryError
 from ratedistortion.estimators import Posteriors, mixture_terms
-from ratedistortion.plan import all_runs, stored_plan
-from ratedistortion.provenance import check_surroundings
+from ratedistortion.plan import all_runs
 from ratedistortion.settings import Settings
-from ratedistortion.tuning import prepare, time_step
+from ratedistortion.tuning import begin, time_step
 
 # Encoding and decoding an image takes a third of training on it, most in smaller products; the
 # bounds of I(n;z) come to a part of the exact estimate.
@@ -37,14 +34,7 @@ def forecast(settings: Settings, path: Path, manifest: dict[str, Any] | None) ->
         manifest: That of the directory, if there is one.
     """
     data = datasets.load(settings)
-    plan = stored_plan(manifest["plan"], settings) if manifest else None
-    devices = find_devices(settings, plan.devices if plan else 1)
-    if manifest is None or plan is None:
-        engine, step_seconds = prepare(settings, data, devices)
-    else:
-        check_surroundings(manifest, data, plan, devices, lambda event: None)
-        engine = Engine(settings, data, plan, devices)
-        step_seconds = {}
+    (engine, step_seconds), devices = begin(settings, data, manifest, lambda event: None)
     plan, runs = engine.plan, all_runs(settings)
     taken = engine.training_bytes() or 0
     step = step_seconds.get(plan.way) or time_step(engine)

@@ -10,17 +10,17 @@ import numpy as np
 
 from ratedistortion import contents, datasets
 from ratedistortion.datasets import Dataset
-from ratedistortion.devices import find_devices, out_of_memory
+from ratedistortion.devices import out_of_memory
 from ratedistortion.engine import PICTURES, Block, Engine, Measured, leaves
 from ratedistortion.errors import Interrupted, OutOfMemoryError, RunDirectoryError, Stopped
 from ratedistortion.outcomes import loss_curves, outcomes
-from ratedistortion.plan import RunId, all_runs, make_plan, stored_plan
-from ratedistortion.provenance import check_surroundings, make_manifest
+from ratedistortion.plan import RunId, all_runs, make_plan
+from ratedistortion.provenance import make_manifest
 from ratedistortion.rows import row, row_name, row_names
 from ratedistortion.rundir import RunDirectory
 from ratedistortion.settings import Settings
 from ratedistortion.train import TrainState
-from ratedistortion.tuning import prepare
+from ratedistortion.tuning import begin
 
 if TYPE_CHECKING:
     import pandas
@@ -54,15 +54,10 @@ def sweep(
     began = time.perf_counter()
     data = datasets.load(settings)
     manifest = directory.read_manifest()
-    plan = stored_plan(manifest["plan"], settings) if manifest else None
-    devices = find_devices(settings, plan.devices if plan else 1)
-    if manifest is None or plan is None:
-        engine, step_seconds = prepare(settings, data, devices)
+    (engine, step_seconds), devices = begin(settings, data, manifest, report)
+    if manifest is None:
         manifest = make_manifest(settings, data, engine.plan, devices, step_seconds)
         directory.write_manifest(manifest)
-    else:
-        check_surroundings(manifest, data, plan, devices, report)
-        engine = Engine(settings, data, plan, devices)
     results, width = None, engine.plan.width
     with contextlib.suppress(_TooWide):
         results, times = _all_chunks(engine, directory, report, stop_signal)

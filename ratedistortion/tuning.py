@@ -5,17 +5,18 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ratedistortion.datasets import Dataset
 from ratedistortion.datasets.cache import cache_folder
-from ratedistortion.devices import free_memory, out_of_memory
+from ratedistortion.devices import find_devices, free_memory, out_of_memory
 from ratedistortion.engine import Engine
 from ratedistortion.files import write_file
-from ratedistortion.plan import candidates, make_plan
+from ratedistortion.plan import candidates, make_plan, stored_plan
+from ratedistortion.provenance import check_surroundings
 from ratedistortion.settings import ENGINE_FIELDS, Settings
 
 # A trial: long enough to be measured, twice; longer where that is what a dispatch's own cost takes
@@ -47,11 +48,38 @@ class Prepared(NamedTuple):
     Attributes:
         engine: With its training compiled.
         step_seconds: Of one step of a whole chunk, for every way of batching that was timed here
-            or on an earlier day.
+            or on an earlier day; empty where the sweep was begun before.
     """
 
     engine: Engine
     step_seconds: Mapping[str, float]
+
+
+def begin(
+    settings: Settings,
+    data: Dataset,
+    manifest: dict[str, Any] | None,
+    report: Callable[[Mapping[str, Any]], None],
+) -> tuple[Prepared, list[Any]]:
+    """Prepares a new sweep, or one that goes on as its manifest says; and the devices at hand.
+
+    Args:
+        settings: The sweep.
+        data: Its data set.
+        manifest: That of its run directory, if there is one.
+        report: Told where the sweep goes on in other surroundings than it was begun in.
+
+    Raises:
+        RunDirectoryError: If the manifest is damaged, or of other data or more devices.
+        OutOfMemoryError, SettingsError: As `prepare` and `find_devices` do.
+    """
+    if manifest is None:
+        devices = find_devices(settings)
+        return prepare(settings, data, devices), devices
+    plan = stored_plan(manifest["plan"], settings)
+    devices = find_devices(settings, plan.devices)
+    check_surroundings(manifest, data, plan, devices, report)
+    return Prepared(Engine(settings, data, plan, devices), {}), devices
 
 
 def prepare(settings: Settings, data: Dataset, devices: Sequence[Any]) -> Prepared:

@@ -550,7 +550,7 @@ def test_a_dry_run_refuses_what_a_sweep_would(tmp_path, undisturbed, monkeypatch
     (tmp_path / "thesis.tex").touch()
     check_error(invoke(tmp_path, "--dry-run"), 4, "not a run directory", "thesis.tex")
     check_error(invoke(undisturbed[0], "--betas", "1", "--dry-run"), 4, "another configuration")
-    monkeypatch.setattr("ratedistortion.forecast.find_devices", lambda *_: jax.devices()[:1])
+    monkeypatch.setattr("ratedistortion.tuning.find_devices", lambda *_: jax.devices()[:1])
     words = "begun on 2 devices and 1 are at hand"
     check_error(invoke(undisturbed[0], *SWEEP, "--dry-run"), 4, words)
 

@@ -47,7 +47,7 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
         lines.append([*targets, f"{row['beta']:g}", f"{row['seed']}", *cells, _note(row)])
     widths = [max(len(line[n]) for line in lines) for n in range(len(header) - 1)]
     rows = [
-        [*(cell.rjust(w) for cell, w in zip(line, widths, strict=False)), line[-1]]
+        [*(cell.rjust(w) for cell, w in zip(line[:-1], widths, strict=True)), line[-1]]
         for line in lines
     ]
     per = "bits per dimension" if units == "bits-per-dim" else f"{units} per image"
