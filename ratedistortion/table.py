@@ -35,7 +35,7 @@ _COLUMNS = (
     ("dimensions", "int", "dimensions", "dimensions of x"),
     ("examples", "int", "images", "N, the images of the split"),
     ("steps", "int", "steps", "training steps that were asked for"),
-    ("status", "text", "", "ok, or diverged: what was measured is then of no use"),
+    ("status", "text", "", "ok; suspect: some of its numbers contradict each other; or diverged"),
     ("diverged_at_step", "int?", "steps", "step at which a run that diverged was frozen"),
     ("rate", "float?", NATS, "R, the mean of KL(q(z|x) || p(z))"),
     ("rate_se", "float?", NATS, "standard error of the rate"),
@@ -69,6 +69,8 @@ _COLUMNS = (
     ("distortion_mse", "float?", "", "|x - E[x|z]|^2 a dimension, of the gaussian likelihood"),
     ("distortion_mse_se", "float?", "", "standard error of it"),
     ("selected_step", "int?", "steps", "where held-out loss was lowest, with --select best"),
+    ("distinct_examples", "int?", "images", "different images of the split; log of it caps I(n;z)"),
+    ("failed_checks", "text?", "", "of a suspect row: the checks that failed, joined by '; '"),
 )  # fmt: skip
 
 COLUMNS = tuple(name for name, *_ in _COLUMNS)
@@ -147,6 +149,9 @@ def read(path: Path) -> pandas.DataFrame:
             table = file.read(use_threads=False)
             if metadata["sha256"] != _digest(table, metadata):
                 raise ValueError("it does not match its SHA-256")
+            for field in table.schema:  # a column of nulls has no values that tell its type
+                if field.name in COLUMNS and field.type != SCHEMA.field(field.name).type:
+                    raise ValueError(f"{field.name} is of type {field.type}")
             return _frame(table, metadata)
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())
@@ -186,8 +191,8 @@ def _digest(table: pyarrow.Table, metadata: dict[str, Any]) -> str:
 def _frame(table: pyarrow.Table, metadata: dict[str, Any]) -> pandas.DataFrame:
     frame = table.to_pandas()
     for field in table.schema:
-        if field.nullable and not pyarrow.types.is_floating(field.type):
-            name = "boolean" if pyarrow.types.is_boolean(field.type) else "Int64"
+        name = {pyarrow.bool_(): "boolean", pyarrow.int64(): "Int64"}.get(field.type)
+        if field.nullable and name:
             frame[field.name] = frame[field.name].astype(name)
     frame.attrs["ratedistortion"] = metadata
     return frame
