@@ -27,5 +27,5 @@ def in_blocks(function: Callable[[Array], Any], rows: Int[Array, "rows"]) -> Any
         lambda part: part.reshape(blocks * size, *part.shape[2:])[:count],
         lax.map(function, padded),
     )
-    # What follows is compiled apart, and so the same for every size of block, to the last bit.
+    # What follows is compiled apart, so that it is compiled alike for every size of block.
     return lax.optimization_barrier(parts)

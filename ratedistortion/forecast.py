@@ -77,7 +77,7 @@ def _measuring(settings: Settings, data: Dataset) -> float:
         mean = jnp.asarray(random.normal(size=(_POSTERIORS, settings.latents)))
         posteriors = Posteriors(mean, jnp.full_like(mean, 0.5))
         own = jnp.arange(_CODES)
-        terms = jax.jit(lambda z, own, p: mixture_terms(z, None, own, p))
+        terms = jax.jit(mixture_terms)
         jax.block_until_ready(terms(mean[:_CODES], own, posteriors))
         began = time.perf_counter()
         jax.block_until_ready(terms(mean[:_CODES], own, posteriors))

@@ -1,6 +1,5 @@
 """What the codes of one split say of its images: I(n;z) and the marginal KL, with bounds."""
 
-import math
 from typing import NamedTuple
 
 import jax
@@ -29,13 +28,23 @@ ACTIVE_VARIANCE = 0.01
 
 
 class Information(NamedTuple):
-    """In nats per image, float64; nan where there is no number.
+    """In nats per image, float64, as estimated: nothing is held within its bounds yet.
 
     Estimates are means over codes, given the N posteriors; their standard errors, sd / sqrt(M),
-    are a little too large where the M codes are of most of the images. Where R is a closed form,
-    the marginal KL is R and the mean over codes of what it differs by: R is known of all images.
-    `leave_one_out` is nan where it is no use. Posteriors that are not Gaussian have bounds of
-    I(n;z) only.
+    are a little too large where the M codes are of most of the images. Posteriors that are not
+    Gaussian have bounds of I(n;z) only, and nan elsewhere.
+
+    Attributes:
+        mutual_information: I(n;z).
+        marginal_kl: KL(q(z) || p(z)).
+        identity_residual: Of the codes, the mean of R - I(n;z) - marginal KL, with R by the path
+            that does not see the other posteriors: 0 within its error.
+        mutual_information_lower: A lower bound of I(n;z) that draws no codes.
+        mutual_information_upper: An upper bound that draws none.
+        marginal_kl_gaussian: A lower bound of the marginal KL; nan without a Gaussian prior.
+        leave_one_out: The mean of log q_n(z) less log of the mixture of the other posteriors: an
+            upper bound of I(X;Z) that explodes where posteriors are sharp.
+        active_units: Latents whose posterior mean varies over the images.
     """
 
     mutual_information: Estimate
@@ -44,7 +53,6 @@ class Information(NamedTuple):
     mutual_information_lower: Estimate
     mutual_information_upper: Estimate
     marginal_kl_gaussian: Float[Array, ""]
-    population_information_upper: Float[Array, ""]
     leave_one_out: Estimate
     active_units: Int[Array, ""]
 
@@ -53,80 +61,89 @@ def exact_information(
     functions: Functions,
     model: Model,
     posterior: Posterior,
+    distortions: Float[Array, "images"],
     rates: Float[Array, "images"],
-    z: Float[Array, "images latents"],
+    noise: Float[Array, "images latents"],
     chosen: Int[Array, "codes"],
-) -> Information:
+) -> tuple[Estimate, Estimate, Information]:
     """The estimates for Gaussian posteriors: every chosen code against all N of them.
 
     Args:
         functions: The model's functions.
         model: Its parameters.
         posterior: Of every image of the split, float32.
-        rates: KL(q || p) of every image, float64; their mean is R.
-        z: One draw from every posterior, float32.
+        distortions: -log p(x|z) of every image, float64.
+        rates: KL(q || p) of every image, float64, in closed form or by its one draw.
+        noise: What one code of every posterior is drawn with, float32.
         chosen: The images whose codes are used, without repetition.
+
+    Returns:
+        R, R + D and what the codes say. Where R is a closed form it is known of all images, and
+        the marginal KL is R less what the two differ by over the codes. Where it is not, the mean
+        of the codes' I(n;z) + marginal KL estimates it too: that is the mean over n of the draws'
+        log q(z|x_n) / p(z), given z, so it varies less; the draws are of more images. The surer
+        one is taken.
     """
-    rate, count = estimate(rates), z.shape[0]
-    log_scale = _wide(posterior.log_scale)
+    log_scale, own_noise = _wide(posterior.log_scale), _wide(noise)[chosen]
     posteriors = Posteriors(_wide(posterior.mean), jnp.exp(log_scale))
-    code = _wide(z)[chosen]
-    terms = mixture_terms(code, None, chosen, posteriors)
+    code = posteriors.mean[chosen] + posteriors.scale[chosen] * own_noise
+    terms = mixture_terms(own_noise, chosen, posteriors)
     log_prior = in_blocks(
         lambda rows: functions.log_prior(model, code[rows]), jnp.arange(len(chosen))
     )
     marginal = terms.log_mixture - log_prior
-    information, marginal_kl = estimate(terms.information), estimate(marginal)
-    # The mean of numbers that are all log N can be a last digit above it.
-    limit = jnp.float64(math.log(count))
-    information = information._replace(value=jnp.clip(information.value, 0.0, limit))
-    residual = estimate(terms.information + marginal)
-    if functions.latent_rates(model, posterior) is not None:
-        difference = estimate(marginal - rates[chosen])
-        marginal_kl = difference._replace(value=rate.value + difference.value)
-        residual = estimate(rates[chosen] - terms.information - marginal)
-    residual = residual._replace(value=rate.value - information.value - marginal_kl.value)
-    upper = pairwise_kl_upper_bound(chosen[:_UPPER_ROWS], posteriors)
-    upper, gaussian_kl = _at_most(_at_most(upper, _exactly(limit)), rate), jnp.float64(jnp.nan)
+    rate, negative_elbo = estimate(rates), estimate(rates + distortions)
+    difference = estimate(marginal - rates[chosen])
+    marginal_kl = difference._replace(value=rate.value + difference.value)
+    if functions.latent_rates(model, posterior) is None:
+        by_codes = terms.information + marginal
+        surer = estimate(by_codes)
+        both = _sum(surer, estimate(distortions), by_codes, distortions[chosen], len(rates))
+        marginal_kl = _surer(surer, rate, estimate(marginal), marginal_kl)
+        negative_elbo = _surer(surer, rate, both, negative_elbo)
+        rate = _surer(surer, rate, surer, rate)
+    gaussian_kl = jnp.float64(jnp.nan)
     standard = functions.standardize(model, posteriors.mean, log_scale)
     if standard is not None:
         mean, log_scale = standard
         gaussian_kl = marginal_kl_gaussian(Posteriors(mean, jnp.exp(log_scale)))
-        upper = _at_most(upper, _exactly(rate.value - gaussian_kl))
-    leave_one_out = _if_useful(estimate(terms.log_own - terms.log_others), rate.value)
-    # What is below another estimate of the same is so by its error.
-    population = jnp.maximum(leave_one_out.value, information.value)
-    return Information(
-        mutual_information=information,
+    residual = estimate(rates[chosen] - terms.information - marginal)
+    # Besides the spread of the terms: that of their part which is rarely seen, and rounding.
+    rare = jnp.sqrt(jnp.mean(terms.spread) / len(chosen))
+    rounding = 8 * jnp.finfo(jnp.float64).eps * jnp.mean(jnp.abs(terms.log_own) + jnp.abs(marginal))
+    error = jnp.maximum(residual.standard_error, jnp.maximum(rare, rounding))
+    residual = residual._replace(standard_error=error)
+    information = Information(
+        mutual_information=estimate(terms.information),
         marginal_kl=marginal_kl,
         identity_residual=residual,
         mutual_information_lower=bhattacharyya_lower_bound(chosen[:_LOWER_ROWS], posteriors),
-        mutual_information_upper=upper,
+        mutual_information_upper=pairwise_kl_upper_bound(chosen[:_UPPER_ROWS], posteriors),
         marginal_kl_gaussian=gaussian_kl,
-        population_information_upper=jnp.fmin(rate.value, population),
-        leave_one_out=leave_one_out,
+        leave_one_out=estimate(terms.log_own - terms.log_others),
         active_units=jnp.sum(jnp.var(posteriors.mean, axis=0) > ACTIVE_VARIANCE),
     )
+    return rate, negative_elbo, information
 
 
 def bounded_information(
     functions: Functions,
     model: Model,
     posterior: Posterior,
+    distortions: Float[Array, "images"],
     rates: Float[Array, "images"],
     noise: Float[Array, "images latents"],
     chosen: Int[Array, "codes"],
-) -> Information:
+) -> tuple[Estimate, Estimate, Information]:
     """The bounds for posteriors whose density is dear, from subsets of the chosen images.
 
-    The arguments are those of `exact_information`, but for the noise that the codes are drawn
-    with again here: only in float64 is a flow inverted to the noise of sharp posteriors.
+    Arguments and results are those of `exact_information`.
     """
-    rate, count = estimate(rates), noise.shape[0]
     size = min(_SUBSET, len(chosen))
     subsets = chosen[: min(len(chosen) // size, _SUBSETS) * size].reshape(-1, size)
 
     def one_subset(rows: Array) -> tuple[Array, Array]:
+        # Only in float64 is a flow inverted to the noise of sharp posteriors.
         part, own = jax.tree.map(lambda leaf: _wide(leaf[rows]), (posterior, noise))
         z = functions.draw(model, part, own)
 
@@ -137,43 +154,38 @@ def bounded_information(
 
     lower, upper = (estimate(bounds) for bounds in lax.map(one_subset, subsets))
     nothing = Estimate(jnp.float64(jnp.nan), jnp.float64(jnp.nan))
-    limit = _exactly(jnp.float64(math.log(count)))
-    leave_one_out = _if_useful(upper, rate.value)
-    upper = _at_most(_at_most(upper, rate), limit)
-    lower = lower._replace(value=jnp.maximum(lower.value, 0.0))
-    population = jnp.maximum(leave_one_out.value, lower.value)
-    return Information(
+    information = Information(
         mutual_information=nothing,
         marginal_kl=nothing,
         identity_residual=nothing,
-        # Sampling error can take a bound across the other, or below zero.
         mutual_information_lower=lower,
-        mutual_information_upper=upper._replace(value=jnp.maximum(upper.value, 0.0)),
+        mutual_information_upper=upper,
         marginal_kl_gaussian=nothing.value,
-        population_information_upper=jnp.fmin(rate.value, population),
-        leave_one_out=leave_one_out,
+        leave_one_out=upper,
         active_units=jnp.int64(0),
     )
+    return estimate(rates), estimate(rates + distortions), information
 
 
-def _at_most(bound: Estimate, limit: Estimate) -> Estimate:
-    """The lesser of two estimates; nan counts as no bound."""
-    lesser = bound.value < limit.value
-    return Estimate(*(jnp.where(lesser, *pair) for pair in zip(bound, limit, strict=True)))
+def terms_of_bounds(codes: int, exact: bool) -> tuple[int, int]:
+    """How many terms the lower and the upper bound of I(n;z) are means of, given so many codes."""
+    if exact:
+        return min(codes, _LOWER_ROWS), min(codes, _UPPER_ROWS)
+    subsets = min(codes // min(_SUBSET, codes), _SUBSETS)
+    return subsets, subsets
 
 
-def _exactly(value: Array) -> Estimate:
-    return Estimate(value, jnp.float64(0.0))
+def _sum(first: Estimate, second: Estimate, a: Array, b: Array, images: int) -> Estimate:
+    """The sum of a mean over some images and one over all; a and b are the terms of the some."""
+    covariance = jnp.mean((a - jnp.mean(a)) * (b - jnp.mean(b))) / images
+    variance = first.standard_error**2 + second.standard_error**2 + 2 * covariance
+    return Estimate(first.value + second.value, jnp.sqrt(jnp.maximum(variance, 0.0)))
 
 
-def _if_useful(leave_one_out: Estimate, other: Array) -> Estimate:
-    """Itself where it says more than another upper bound, and nan elsewhere.
-
-    Sharp posteriors leave a code with no other posterior near, and it explodes; wide ones leave
-    it noise, of which a minimum would take the lucky side.
-    """
-    useful = leave_one_out.value + 2 * leave_one_out.standard_error < other
-    return Estimate(*(jnp.where(useful, part, jnp.nan) for part in leave_one_out))
+def _surer(a: Estimate, b: Estimate, of_a: Estimate, of_b: Estimate) -> Estimate:
+    """What belongs to the one of two estimates that has the smaller standard error."""
+    first = a.standard_error < b.standard_error
+    return Estimate(*(jnp.where(first, *pair) for pair in zip(of_a, of_b, strict=True)))
 
 
 def _wide(x: Array) -> Array:

@@ -206,8 +206,10 @@ def _one_chunk(
         directory.log({"event": "loss", **curve})
     for run, outcome in ended.items():
         if outcome.diverged_at is not None:
-            step = outcome.diverged_at
-            event = {"event": "diverged", **dataclasses.asdict(run), "step": step}
+            event = {
+                "event": "diverged", **dataclasses.asdict(run), "step": outcome.diverged_at,
+                "term": outcome.diverged_by, "data": engine.data.far_from_unit_scale,
+            }  # fmt: skip
             directory.log(event)
             report(event)
     directory.write_result(chunk, {"rows": rows}, pictures)

@@ -17,9 +17,9 @@ _LOG_2PI = math.log(2 * math.pi)
 
 
 class Measurement(NamedTuple):
-    """All that is measured of one model on one split, in nats per image, float64.
+    """All that is measured of one model on one split, in nats per image, float64, as estimated.
 
-    `rate`, `distortion` and `negative_elbo` are means over all images; their standard errors are
+    `rate`, `distortion` and `negative_elbo` are means over images; their standard errors are
     those of the choice of images and of one draw per image. `nll_iwae` is nan where it was not
     asked for. The rest is explained in `Information`.
     """
@@ -33,7 +33,6 @@ class Measurement(NamedTuple):
     mutual_information_lower: Estimate
     mutual_information_upper: Estimate
     marginal_kl_gaussian: Float[Array, ""]
-    population_information_upper: Float[Array, ""]
     leave_one_out: Estimate
     nll_iwae: Estimate
     active_units: Int[Array, ""]
@@ -43,11 +42,21 @@ class Codes(NamedTuple):
     """The Gaussian of every image, and one code drawn, float32, in data set order.
 
     The Gaussian is the posterior, or what the encoder's flow starts from.
+
+    Attributes:
+        mean: Of the Gaussian.
+        scale: Its standard deviation.
+        code: What the decoder saw: mean + scale * noise, or what a flow makes of that, rounded.
+        noise: The standard normal numbers of the code. Only they tell the code of a sharp
+            posterior from its mean.
+        chosen: The images whose codes I(n;z) and the marginal KL are averaged over.
     """
 
     mean: Float[Array, "images latents"]
     scale: Float[Array, "images latents"]
     code: Float[Array, "images latents"]
+    noise: Float[Array, "images latents"]
+    chosen: Int[Array, "codes"]
 
 
 def make_measure(
@@ -86,26 +95,28 @@ def make_measure(
 
         def rate_of_block(rows: Array) -> Array:
             # Differences of large numbers: float64.
-            inputs = jax.tree.map(lambda leaf: _wide(leaf[rows]), (posterior, noise, z))
-            return functions.rate(model, *inputs)
+            part, own_noise = jax.tree.map(lambda leaf: _wide(leaf[rows]), (posterior, noise))
+            return functions.rate(model, part, own_noise, functions.draw(model, part, own_noise))
 
         posterior, z, log_likelihood = in_blocks(one_block, jnp.arange(count))
         rates = in_blocks(rate_of_block, jnp.arange(count))
         chosen = jax.random.permutation(row_key, count)[: min(codes, count)]
-        inform, codes_of = exact_information, z
-        if not functions.gaussian(model):
-            inform, codes_of = bounded_information, noise
+        inform = exact_information if functions.gaussian(model) else bounded_information
+        rate, negative_elbo, information = inform(
+            functions, model, posterior, -log_likelihood, rates, noise, chosen
+        )
         nll = Estimate(jnp.float64(jnp.nan), jnp.float64(jnp.nan))
         if iwae:
             nll = estimate(importance_weights(model, images, posterior, chosen, weight_key))
         measurement = Measurement(
-            rate=estimate(rates),
+            rate=rate,
             distortion=estimate(-log_likelihood),
-            negative_elbo=estimate(rates - log_likelihood),
+            negative_elbo=negative_elbo,
             nll_iwae=nll,
-            **inform(functions, model, posterior, rates, codes_of, chosen)._asdict(),
+            **information._asdict(),
         )
-        return measurement, Codes(posterior.mean, jnp.exp(posterior.log_scale), z)
+        scale = jnp.exp(posterior.log_scale)
+        return measurement, Codes(posterior.mean, scale, z, noise, chosen)
 
     def importance_weights(
         model: Model, images: Array, posterior: Posterior, rows: Array, key: Array

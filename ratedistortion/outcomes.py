@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ratedistortion.plan import RunId
-from ratedistortion.train import TrainState
+from ratedistortion.train import TERMS, TrainState
 
 
 class Outcome(NamedTuple):
@@ -15,17 +15,19 @@ class Outcome(NamedTuple):
     Attributes:
         beta: The weight of the rate, given or found.
         diverged_at: The step at which it stopped being finite, None if it never did.
+        diverged_by: What was not finite then: D, R or the gradient; None if all was.
         selected_step: Steps behind the parameters that it ends with; None where those are the last.
     """
 
     beta: float
     diverged_at: int | None
+    diverged_by: str | None
     selected_step: int | None
 
 
 def outcomes(runs: Sequence[RunId], state: TrainState) -> dict[RunId, Outcome]:
     """How every run ended; the state may have lanes of padding behind them."""
-    steps = np.asarray(state.diverged_at).tolist()
+    steps, causes = (np.asarray(x).tolist() for x in (state.diverged_at, state.diverged_by))
     log_beta = (state if state.best is None else state.best).log_beta
     found = np.exp(np.asarray(log_beta, float)).tolist()
     best = [None] * len(runs) if state.best is None else np.asarray(state.best.step).tolist()
@@ -33,9 +35,10 @@ def outcomes(runs: Sequence[RunId], state: TrainState) -> dict[RunId, Outcome]:
         run: Outcome(
             run.beta if run.target_rate is None else beta,
             step if step >= 0 else None,
+            TERMS[cause] if step >= 0 else None,
             selected,
         )
-        for run, beta, step, selected in zip(runs, found, steps, best, strict=False)
+        for run, beta, step, cause, selected in zip(runs, found, steps, causes, best, strict=False)
     }
 
 

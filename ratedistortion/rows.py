@@ -4,9 +4,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ratedistortion.consistency import Facts, contradictions, within_bounds
 from ratedistortion.engine import Engine, Measured
+from ratedistortion.information import terms_of_bounds
+from ratedistortion.models.likelihoods import LIKELIHOODS
 from ratedistortion.outcomes import Outcome
 from ratedistortion.plan import RunId
+from ratedistortion.theory import known_entropy
 
 
 def row_names(runs: Sequence[RunId]) -> list[tuple[float, int, str]]:
@@ -34,11 +38,11 @@ def row(engine: Engine, measured: Measured, outcome: Outcome) -> dict[str, Any]:
         outcome: How the run ended.
     """
     settings, run, m = engine.settings, measured.run, measured.measurement
-    count = len(engine.data.splits[measured.split])
-    finite = math.isfinite(m.mutual_information.value)
-    diverged_at = outcome.diverged_at
+    known = facts(engine, measured)
+    diverged_at, failed = outcome.diverged_at, outcome.diverged_by
     if diverged_at is None and not math.isfinite(m.negative_elbo.value):
-        diverged_at = engine.steps  # no other step came that could find what the last one left
+        # No other step came that could find what the last one left.
+        diverged_at, failed = engine.steps, "R + D"
     values = {
         "dataset": settings.dataset,
         "split": measured.split,
@@ -50,30 +54,63 @@ def row(engine: Engine, measured: Measured, outcome: Outcome) -> dict[str, Any]:
         "likelihood": settings.likelihood,
         "latents": settings.latents,
         "dimensions": math.prod(engine.data.shape),
-        "examples": count,
+        "examples": known.images,
+        "distinct_examples": known.distinct,
         "steps": engine.steps,
-        "status": "ok" if diverged_at is None else "diverged",
-        "diverged_at_step": diverged_at,
-        "log_examples": math.log(count),
-        "saturated": bool(m.mutual_information.value > math.log(count) - 1) if finite else None,
-        "active_units": int(m.active_units) if finite else None,
-        "codes": min(settings.codes, count),
+        "log_examples": math.log(known.images),
+        "codes": known.codes,
         "information_kind": engine.information_kind,
         "target_rate": run.target_rate,
         "free_bits": settings.free_bits,
         "selected_step": outcome.selected_step,
     }
+    if diverged_at is not None:
+        note = engine.data.far_from_unit_scale
+        failed = f"{failed} is not finite" + (f"; {note}" if note else "")
+        values |= {"status": "diverged", "diverged_at_step": diverged_at, "failed_checks": failed}
+        return values
+    failed_checks = contradictions(m, known)
+    values |= {
+        "status": "suspect" if failed_checks else "ok",
+        "failed_checks": "; ".join(failed_checks) or None,
+    }
     for name, value in m._asdict().items():
         if isinstance(value, tuple):
             values[name], values[f"{name}_se"] = value
         else:
-            values.setdefault(name, value)
+            values[name] = value
+    values |= within_bounds(m, known)
+    exact = known.exact and math.isfinite(m.mutual_information.value)
+    ceiling = math.log(known.distinct)
+    values["saturated"] = bool(values["mutual_information"] > ceiling - 1) if exact else None
+    values["active_units"] = int(m.active_units) if exact else None
     if settings.likelihood == "gaussian":
         variance = settings.likelihood_scale**2
         per_nat, constant = 2 * variance / values["dimensions"], math.log(2 * math.pi * variance)
         values["distortion_mse"] = per_nat * values["distortion"] - variance * constant
         values["distortion_mse_se"] = per_nat * values["distortion_se"]
     return {name: _plain(value) for name, value in values.items()}
+
+
+def facts(engine: Engine, measured: Measured) -> Facts:
+    """What is known of a row beside what was measured."""
+    settings, data = engine.settings, engine.data
+    count, exact = len(data.splits[measured.split]), engine.information_kind == "exact"
+    codes = min(settings.codes, count)
+    lower, upper = terms_of_bounds(codes, exact)
+    least = LIKELIHOODS[settings.likelihood](settings).least * math.prod(data.shape)
+    return Facts(
+        images=count,
+        distinct=data.distinct[measured.split],
+        codes=codes,
+        lower_terms=lower,
+        upper_terms=upper,
+        # Images that were trained on may be known by heart.
+        entropy=known_entropy(settings.as_json()) if measured.split == "test" else None,
+        least_distortion=least,
+        exact=exact,
+        importance=settings.iwae > 0,
+    )
 
 
 def _plain(value: Any) -> Any:

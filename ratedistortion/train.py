@@ -17,6 +17,8 @@ from ratedistortion.optimizer import adam, bounded
 from ratedistortion.settings import MOST, Settings
 
 HISTORY_POINTS = 200
+# What can stop a run, in the order in which it is looked for.
+TERMS = ("D", "R", "the gradient")
 # An error of one nat or more moves log beta by half of this in a whole run, as the learning rate
 # sets the pace: from 1 to any beta that is of use in a tenth of the steps.
 _DUAL_SHARE, _MOST_LOG_BETA = 60.0, math.log(1e3)
@@ -60,6 +62,7 @@ class TrainState(NamedTuple):
         model: The parameters.
         optimizer: The state of Adam.
         diverged_at: The step at which a loss or gradient was not finite, -1 while all are.
+        diverged_by: Which of `TERMS` that was.
         history: Row [k, :] sums D and R in nats per image over the k-th share of the steps.
         log_beta: Where a target rate is asked for: log of the weight that R now has.
         best: What `--select best` keeps; None without it.
@@ -68,6 +71,7 @@ class TrainState(NamedTuple):
     model: Model
     optimizer: optax.ScaleByAdamState
     diverged_at: Int[Array, ""]
+    diverged_by: Int[Array, ""]
     history: Float[Array, "points 2"]
     log_beta: Float[Array, ""]
     best: Best | None
@@ -141,6 +145,7 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
             model=model,
             optimizer=optax.ScaleByAdamState(jnp.int32(0), zeros, zeros),
             diverged_at=jnp.int32(-1),
+            diverged_by=jnp.int32(-1),
             history=jnp.zeros((HISTORY_POINTS, 2), jnp.float32),
             log_beta=start_beta,
             best=Best(model, jnp.float32(jnp.inf), jnp.int32(0), start_beta) if held else None,
@@ -194,6 +199,8 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
         rate = jnp.where(good, rate, 0.0)
         model = jax.tree.map(lambda p, u: p - rate * u, state.model, updates)
         first_bad = ~good & (state.diverged_at < 0)
+        has_square = jnp.isfinite(terms**2)
+        cause = jnp.where(has_square[0], jnp.where(has_square[1], 2, 1), 0).astype(jnp.int32)
         error = jnp.clip(terms[1] - arguments.target_rate, -1.0, 1.0)
         pace = _DUAL_SHARE / steps * rate / arguments.learning_rate
         log_beta = jnp.minimum(state.log_beta + pace * error, _MOST_LOG_BETA)
@@ -201,6 +208,7 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
             model=model,
             optimizer=optimizer,
             diverged_at=jnp.where(first_bad, index, state.diverged_at),
+            diverged_by=jnp.where(first_bad, cause, state.diverged_by),
             history=state.history.at[index * HISTORY_POINTS // steps].add(
                 jnp.where(good, terms, 0.0)
             ),

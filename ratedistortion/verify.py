@@ -76,7 +76,7 @@ def _estimators() -> list[Check]:
             )
             noise = jax.random.normal(jax.random.key(0), (_CODES, 1), jnp.float64)
             codes = posteriors.mean[own] + scale * noise
-            terms = estimators.mixture_terms(codes, None, own, posteriors)
+            terms = estimators.mixture_terms(noise, own, posteriors)
             log_prior = -0.5 * (codes[:, 0] ** 2 + math.log(2 * math.pi))
             measured = {
                 "I(n;z)": (information, estimators.estimate(terms.information)),

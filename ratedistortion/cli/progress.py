@@ -69,7 +69,9 @@ class Progress:
                 self._update(f"measuring {event['rows']} of {event['of']}", None)
             case "diverged":
                 self._line(
-                    f"diverged: beta {event['beta']:g}, seed {event['seed']}, step {event['step']}"
+                    f"diverged: beta {event['beta']:g}, seed {event['seed']}, step {event['step']}:"
+                    f" {event['term']} is not finite"
+                    + (f"; {event['data']}" if event["data"] else "")
                 )
             case "chunk done":
                 self._line(

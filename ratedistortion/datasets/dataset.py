@@ -1,9 +1,13 @@
 """What a data set is to everyone else: arrays, their scale and their hash."""
 
 import dataclasses
+import functools
 import hashlib
 
 import numpy as np
+
+# Standardised vectors of any size hardly have a value as large.
+_FAR = 8.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,6 +36,19 @@ class Dataset:
     scale: float
     dynamic: bool
     sha256: str
+
+    @functools.cached_property
+    def distinct(self) -> dict[str, int]:
+        """How many different images each split has."""
+        return {name: len({row.tobytes() for row in rows}) for name, rows in self.splits.items()}
+
+    @functools.cached_property
+    def far_from_unit_scale(self) -> str | None:
+        """What to say of a run that diverged on values that networks are not made for."""
+        low, high = self.train.min() * self.scale, self.train.max() * self.scale
+        if max(-low, high) <= _FAR:
+            return None
+        return f"the data reach from {low:.3g} to {high:.3g}: standardise them"
 
 
 def arrays_sha256(arrays: dict[str, np.ndarray]) -> str:

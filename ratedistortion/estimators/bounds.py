@@ -23,14 +23,13 @@ def pairwise_kl_upper_bound(rows: Int[Array, "rows"], posteriors: Posteriors) ->
         posteriors: All N; m runs over all of them.
 
     Returns:
-        Nats per image, in [0, log N]; the standard error is that of the choice of rows.
+        Nats per image, in [0, log N] but for rounding; the standard error is that of the choice
+        of rows.
 
     Source: Kolchinsky and Tracey, "Estimating mixture entropy with pairwise distances", 2017.
     """
-    mean, scale = posteriors.mean[rows], posteriors.scale[rows]
-    # E_{q_n} log q_m is the log density of a code whose moments are those of q_n.
-    terms = mixture_terms(mean, scale**2, rows, posteriors)
-    return _capped(terms.log_own - terms.log_mixture, posteriors.mean.shape[0])
+    terms = mixture_terms(None, rows, posteriors)
+    return estimate(terms.log_own - terms.log_mixture)
 
 
 def bhattacharyya_lower_bound(rows: Int[Array, "rows"], posteriors: Posteriors) -> Estimate:
@@ -47,15 +46,18 @@ def bhattacharyya_lower_bound(rows: Int[Array, "rows"], posteriors: Posteriors) 
         posteriors: All N; m runs over all of them.
 
     Returns:
-        Nats per image, in [0, log N]; the standard error is that of the choice of rows.
+        Nats per image, in [0, log N] but for rounding; the standard error is that of the choice
+        of rows.
 
     Source: Kolchinsky and Tracey, "Estimating mixture entropy with pairwise distances", 2017.
     """
     count = posteriors.mean.shape[0]
     tiles = -(-count // _POSTERIORS)
     tile = -(-count // tiles)
-    mean = posteriors.mean
-    scale = posteriors.scale.astype(jnp.float32)
+    # BD has no unit: in that of a latent's least scale no square underflows in float32.
+    unit = jnp.min(posteriors.scale, axis=0, keepdims=True)
+    mean = posteriors.mean / unit
+    scale = (posteriors.scale / unit).astype(jnp.float32)
     padding = ((0, tiles * tile - count), (0, 0))
     means = jnp.pad(mean, padding, constant_values=jnp.inf).reshape(tiles, tile, -1)
     scales = jnp.pad(scale, padding, constant_values=1.0).reshape(tiles, tile, -1)
@@ -78,14 +80,7 @@ def bhattacharyya_lower_bound(rows: Int[Array, "rows"], posteriors: Posteriors) 
         return jnp.sum(lax.map(one_tile, (means, scales)))
 
     overlaps = lax.map(one_row, rows)
-    return _capped(math.log(count) - jnp.log(overlaps), count)
-
-
-def _capped(terms: Float[Array, "rows"], count: int) -> Estimate:
-    """The mean of terms that lie in [0, log N] but for their rounding, as does their mean."""
-    limit = math.log(count)
-    mean, error = estimate(jnp.clip(terms, 0.0, limit))
-    return Estimate(jnp.minimum(mean, limit), error)
+    return estimate(math.log(count) - jnp.log(overlaps))
 
 
 def marginal_kl_gaussian(posteriors: Posteriors) -> Float[Array, ""]:
@@ -107,6 +102,9 @@ def marginal_kl_gaussian(posteriors: Posteriors) -> Float[Array, ""]:
     covariance = centred.T @ centred / centred.shape[0] + jnp.diag(
         jnp.mean(posteriors.scale**2, axis=0)
     )
-    # Of the eigenvalues v each v - 1 - log v is at least 0, and so is their sum, digit by digit.
     values = jax.scipy.linalg.eigh(covariance, eigvals_only=True)
+    # Rounding leaves nothing of an eigenvalue below this; a larger one bounds from below still.
+    least = values.shape[0] * jnp.finfo(values.dtype).eps * values[-1]
+    values = jnp.maximum(values, jnp.minimum(least, 1.0))
+    # Of the eigenvalues v each v - 1 - log v is at least 0, and so is their sum, digit by digit.
     return 0.5 * (mean @ mean + jnp.sum(values - 1 - jnp.log(values)))

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ratedistortion.errors import SettingsError
 from ratedistortion.models.convolve import convolve, depth_to_space
+from ratedistortion.models.layers import bounded_log_scale
 from ratedistortion.settings import Settings
 
 
@@ -91,7 +92,7 @@ class ConvolutionalEncoder(nnx.Module):
         features = _through(self.layers, x.reshape(-1, *self.shape))
         features = jax.nn.silu(features).reshape(x.shape[0], -1)
         mean, log_scale = jnp.split(self.last(features), 2, axis=-1)
-        return mean, log_scale
+        return mean, bounded_log_scale(log_scale)
 
 
 class ConvolutionalDecoder(nnx.Module):

@@ -1,10 +1,11 @@
 """Encoders: x -> mean and log scale of the Gaussian posterior q(z|x).
 
 A member is `build(key, settings, shape)`: a pytree that, called with x of shape (images,
-dimensions), returns the mean and the log of the standard deviation, each (images, latents). One
-whose posterior is not Gaussian returns a context (images, features) as well, and has
-`flow(start, context)`, which moves draws of that Gaussian to codes without a change of volume,
-and `unflow(z, context)`, its inverse. `shape` is (height, width, channels), or (dimensions,).
+dimensions), returns the mean and the log of the standard deviation, each (images, latents), the
+latter through `bounded_log_scale`, so that no data make it infinite. One whose posterior is not
+Gaussian returns a context (images, features) as well, and has `flow(start, context)`, which moves
+draws of that Gaussian to codes without a change of volume, and `unflow(z, context)`, its inverse.
+`shape` is (height, width, channels), or (dimensions,).
 Flax is imported when a member is built, so that the names can be read at no cost.
 """
 

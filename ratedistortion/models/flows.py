@@ -10,7 +10,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ratedistortion.models.layers import Mlp
+from ratedistortion.models.layers import Mlp, bounded_log_scale
 from ratedistortion.models.masked import MaskedNetwork
 
 # The order of the latents turns round after every step, so that each depends on all in the end.
@@ -82,7 +82,7 @@ class FlowEncoder(nnx.Module):
         mean, log_scale, context = jnp.split(
             self.network(x), (self.latents, 2 * self.latents), axis=-1
         )
-        return mean, log_scale, jax.nn.silu(context)
+        return mean, bounded_log_scale(log_scale), jax.nn.silu(context)
 
     def flow(
         self, start: Float[Array, "images latents"], context: Float[Array, "images features"]

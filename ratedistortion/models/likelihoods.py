@@ -19,12 +19,14 @@ class Likelihood(NamedTuple):
             log p(x|z) in nats, summed over the dimensions, (images,).
         mean: parameters (..., outputs) -> E[x|z] (...).
         sample: key, parameters (..., outputs) -> one draw of x (...).
+        least: The least that -log p of one dimension can be, in nats.
     """
 
     outputs: int
     log_density: Callable[[Any, Any], Any]
     mean: Callable[[Any], Any]
     sample: Callable[[Any, Any], Any]
+    least: float = 0.0
 
 
 def bernoulli(settings: Settings) -> Likelihood:
@@ -78,7 +80,7 @@ def gaussian(settings: Settings) -> Likelihood:
     def sample(key: Any, mean: Any) -> Any:
         return mean[..., 0] + scale * jax.random.normal(key, mean.shape[:-1], jnp.float32)
 
-    return Likelihood(1, log_density, lambda mean: mean[..., 0], sample)
+    return Likelihood(1, log_density, lambda mean: mean[..., 0], sample, constant)
 
 
 def discretized_logistic(settings: Settings) -> Likelihood:

@@ -51,7 +51,7 @@ def information(count: int, codes: int, latents: int, scale: float) -> Callable[
         posteriors = Posteriors(mean, jnp.full_like(mean, scale))
         own = jnp.arange(codes) % count
         z = mean[own] + scale * random.normal(size=(codes, latents))
-        terms: Any = jax.jit(lambda z, own, p: mixture_terms(z, None, own, p))
+        terms: Any = jax.jit(mixture_terms)
     task = timed(lambda: terms(z, own, posteriors))
 
     def competitor() -> float:
