@@ -156,9 +156,18 @@ def test_the_table_has_its_columns_in_order(undisturbed):
     identity = [(row["beta"], row["seed"], row["split"]) for row in rows]
     assert identity == [(beta, 0, split) for beta in BETAS for split in ("train", "test")]
     metadata = json.loads(file.schema_arrow.metadata[b"ratedistortion"])
-    kept = {"settings", "versions", "device", "data_sha256", "plan", "convention", "schema_version"}
+    kept = {
+        "settings",
+        "versions",
+        "device",
+        "data_sha256",
+        "plan",
+        "convention",
+        "loss",
+        "schema_version",
+    }
     assert kept <= set(metadata)
-    assert metadata["convention"] == "loss = D + beta*R"
+    assert metadata["convention"] == "loss = D + beta*R" and metadata["loss"] == "D + beta*R"
     for row in rows:
         assert row["status"] == "ok" and row["diverged_at_step"] is None
         assert row["saturated"] in (True, False) and isinstance(row["active_units"], int)
