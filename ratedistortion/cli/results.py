@@ -1,9 +1,9 @@
 """The table as the terminal shows it."""
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ratedistortion.cli.numbers import number, with_error
 from ratedistortion.units import per_nat
 
 if TYPE_CHECKING:
@@ -38,12 +38,13 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
     lines = [header]
     for row in frame.query("split == 'test'").to_dict("records"):
         factor = per_nat(units, row["dimensions"])
-        pairs = [(row[name] * factor, row[f"{name}_se"] * factor) for name in _SHOWN]
         cells = [
-            "-" if math.isnan(value) else f"{value:.{digits}f} ±{error:.{digits}f}"
-            for value, error in pairs
+            "-"
+            if row["status"] == "diverged"
+            else with_error(row[name] * factor, row[f"{name}_se"] * factor, digits)
+            for name in _SHOWN
         ]
-        targets = [f"{row['target_rate'] * factor:.{digits}f}" for _ in asked]
+        targets = [number(row["target_rate"] * factor, digits) for _ in asked]
         lines.append([*targets, f"{row['beta']:g}", f"{row['seed']}", *cells, _note(row)])
     widths = [max(len(line[n]) for line in lines) for n in range(len(header) - 1)]
     rows = [
@@ -67,7 +68,7 @@ def checks(done: "Sequence[Check]") -> str:
     """One line per check: truth, measured, error, tolerance and verdict; then the count."""
     lines = [f"{'quantity':44} {'truth':>9} {'measured':>9} {'error':>9} {'allowed':>8}"]
     for check in done:
-        numbers = f"{check.truth:9.5f} {check.measured:9.5f} {check.measured - check.truth:+9.5f}"
+        numbers = f"{check.truth:9.5f} {check.measured:9.5f} {check.measured - check.truth:+z9.5f}"
         verdict = "ok" if check.passed else "FAILED"
         lines.append(f"{check.quantity:44} {numbers} {check.tolerance:8.5f}  {verdict}")
     failed = [check.quantity for check in done if not check.passed]

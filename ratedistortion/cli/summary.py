@@ -8,6 +8,7 @@ from typing import Any
 import pandas
 
 from ratedistortion import curve
+from ratedistortion.cli.numbers import number, with_error
 from ratedistortion.errors import RateDistortionError, SettingsError
 from ratedistortion.figures.inputs import gather
 from ratedistortion.theory import known_entropy, semantic_rate
@@ -176,11 +177,13 @@ def _table(run: Mapping[str, Any], digits: int) -> list[str]:
             [
                 f"{point['beta']:.4g}",
                 str(point["seeds"]),
-                f"{point['rate']:.{digits}f} ±{point['rate_se']:.{digits}f}",
-                f"{point['distortion']:.{digits}f} ±{point['distortion_se']:.{digits}f}",
-                f"{point['rate'] + point['distortion']:.{digits}f}",
-                "-" if point["slope"] is None else f"{point['slope']:.3g} ±{point['slope_se']:.2g}",
-                _ratio(point["slope_over_minus_beta"]),
+                with_error(point["rate"], point["rate_se"], digits),
+                with_error(point["distortion"], point["distortion_se"], digits),
+                number(point["rate"] + point["distortion"], digits),
+                "-"
+                if point["slope"] is None
+                else f"{point['slope']:z.3g} ±{point['slope_se']:.2g}",
+                number(point["slope_over_minus_beta"], 3),
                 point["verdict"],
                 point["regime"] or "-",
             ]
@@ -196,22 +199,18 @@ def _table(run: Mapping[str, Any], digits: int) -> list[str]:
     ]
 
 
-def _ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
 def _findings(run: Mapping[str, Any], digits: int) -> list[str]:
     best = run["best"]
     lines = [
-        f"Best -ELBO: {best['negative_elbo']:.{digits}f} ±{best['negative_elbo_se']:.{digits}f} at "
+        f"Best -ELBO: {with_error(best['negative_elbo'], best['negative_elbo_se'], digits)} at "
         f"beta {best['beta']:.4g}, seed {best['seed']}."
     ]
     if run["entropy"] is not None:
         excess = best["negative_elbo"] - run["entropy"]
         error = math.hypot(best["negative_elbo_se"], run["entropy_se"])
         lines.append(
-            f"Entropy H of the source: {run['entropy']:.{digits}f}; the best R + D is "
-            f"{excess:+.{digits}f} ±{error:.{digits}f} from it."
+            f"Entropy H of the source: {run['entropy']:z.{digits}f}; the best R + D is "
+            f"{excess:+z.{digits}f} ±{error:.{digits}f} from it."
         )
     if run["semantic_rate"] is not None:
         lines.append(f"Semantic rate of the source, log K: {run['semantic_rate']:.{digits}f}.")
@@ -231,7 +230,7 @@ def _findings(run: Mapping[str, Any], digits: int) -> list[str]:
         if place := run[name]:
             beta = "beta -" if place["beta"] is None else f"beta {place['beta']:.4g}"
             given = place["rate" if symbol == "R" else "distortion"]
-            other = f"R {place['rate']:.{digits}f}, D {place['distortion']:.{digits}f}"
+            other = f"R {number(place['rate'], digits)}, D {number(place['distortion'], digits)}"
             lines.append(f"At {symbol} = {given:g}: {beta}, {other} (interpolated).")
     if run["diverged"]:
         lines.append(f"Left out, because they diverged: {run['diverged']}.")
@@ -251,13 +250,13 @@ def _compared(comparison: Mapping[str, Any], summary: Mapping[str, Any], digits:
     if comparison["undefined"]:
         return [f"{title}: no BD-rate: {comparison['undefined']}"]
     rates, distortions = (
-        f"{comparison[name][0]:.{digits}f} to {comparison[name][1]:.{digits}f}"
+        f"{number(comparison[name][0], digits)} to {number(comparison[name][1], digits)}"
         for name in ("rates", "distortions")
     )
     return [
         f"{title}, {summary['units']}; below 0, it is better:",
-        f"BD-rate {comparison['bd_rate_percent']:+.2f}%, over D {distortions}.",
-        f"BD-distortion {comparison['bd_distortion']:+.{digits}f}, over R {rates}.",
+        f"BD-rate {comparison['bd_rate_percent']:+z.2f}%, over D {distortions}.",
+        f"BD-distortion {comparison['bd_distortion']:+z.{digits}f}, over R {rates}.",
     ]
 
 
