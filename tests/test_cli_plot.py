@@ -250,6 +250,7 @@ def test_summary_of_a_sweep_with_nothing_to_say(tmp_path):
     assert "Left out, because they diverged: 1." in text
     (found,) = json.loads(invoke(run, "--json").stdout)["runs"]
     assert found["points"][0]["slope"] is None is found["points"][0]["regret"]
+    assert found["suspects"] == []
     diverged = make_run(tmp_path / "none", mnist_like.rows((1.0,), 1, diverged={(1.0, 0)}))
     check_error(
         invoke(run, diverged, "--summary"), 1, "none: every run of the split test diverged."

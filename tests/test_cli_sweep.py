@@ -32,7 +32,7 @@ BETAS = (0.05, 0.5, 2.0, 8.0)
 SWEEP = (*SMALL, "--steps", "3000", "--learning-rate", "0.01", "--betas", "0.05,0.5,2,8")
 SWEEP += ("--runs-at-once", "2", "--save-posteriors")
 SUMMARY = (
-    "run_dir runs ok diverged seconds compile_seconds train_seconds measure_seconds"
+    "run_dir runs ok diverged suspect seconds compile_seconds train_seconds measure_seconds"
     " model_steps_per_second device batching table"
 ).split()
 # These names in this order; more may follow.

@@ -124,9 +124,9 @@ def test_runs_that_diverged_are_no_points():
     assert points_of(frame).beta.tolist() == [0.5]
     assert len(points_of(frame[:1]).beta) == 0
     reading = read_curve(frame)
-    assert reading.diverged == 1 and reading.best[:3] == (0.5, 0, 7.0)
+    assert reading.left_out == 1 and reading.best[:3] == (0.5, 0, 7.0)
     assert reading.slopes.verdict == ["unclear"] and reading.regimes is None
-    with pytest.raises(ValueError, match="every run diverged"):
+    with pytest.raises(ValueError, match="no run is ok"):
         read_curve(frame[:1])
 
 

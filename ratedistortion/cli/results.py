@@ -20,12 +20,14 @@ _SHOWN = {
 }
 # A target rate is missed where R is farther from it: in nats, shares of it, and errors.
 _NATS, _SHARE, _ERRORS = 0.05, 0.1, 3
+_LISTED = 3  # suspect rows that one line names
 
 
 def results(frame: "pandas.DataFrame", units: str) -> str:
     """One line per run, measured on the test split: value and standard error.
 
-    Where rates were asked for, these too, and a word where R is not near them.
+    Where rates were asked for, these too, and a word where R is not near them. A suspect run has
+    its numbers, and the checks that they failed.
 
     Args:
         frame: The table, in nats.
@@ -58,10 +60,28 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
 def _note(row: dict[str, Any]) -> str:
     if row["status"] == "diverged":
         return "diverged"
+    if row["status"] == "suspect":
+        return f"suspect: {row['failed_checks']}"
     error = abs(row["rate"] - row["target_rate"])
     missed = error > max(_NATS, _SHARE * row["target_rate"], _ERRORS * row["rate_se"])
     notes = ["target missed"] * missed + ["saturated"] * (row["saturated"] is True)
     return ", ".join(notes)
+
+
+def suspects(frame: "pandas.DataFrame") -> str:
+    """One line that says which rows not to believe, why, and what to do."""
+    rows = frame.loc[frame["status"] == "suspect"].to_dict("records")
+    named = [
+        f"beta {row['beta']:g}, seed {row['seed']}, {row['split']} ({row['failed_checks']})"
+        for row in rows[:_LISTED]
+    ]
+    more = [f"{len(rows) - _LISTED} more rows"] if len(rows) > _LISTED else []
+    summary = frame.attrs["summary"]
+    return (
+        f"Suspect: {summary['suspect']} of {summary['runs']} runs: numbers contradict each other:"
+        f" {', '.join(named + more)}. Do not use them: see the column failed_checks, and run"
+        " `rd-sweep --verify` to check this machine."
+    )
 
 
 def checks(done: "Sequence[Check]") -> str:

@@ -13,6 +13,8 @@ from ratedistortion.errors import RateDistortionError, SettingsError
 from ratedistortion.figures.inputs import gather
 from ratedistortion.theory import known_entropy, semantic_rate
 
+_SUSPECT = ("beta", "seed", "failed_checks")
+
 
 def summarise(
     tables: Mapping[str, pandas.DataFrame],
@@ -37,26 +39,30 @@ def summarise(
 
     Raises:
         SettingsError: If a table has no rows of the split, or a target lies outside of a curve.
-        RateDistortionError: If every run of a table diverged.
+        RateDistortionError: If no run of a table is ok.
     """
     inputs = gather(tables, units, split, None, None)
     readings, runs = [], []
     for label, rows in inputs.tables.items():
+        statuses = Counter(tables[label].loc[tables[label]["split"] == split, "status"])
         if rows.empty:
-            raise RateDistortionError(f"{label}: every run of the split {split} diverged.")
+            raise RateDistortionError(
+                f"{label}: every run of the split {split} {_nothing_left(statuses)}."
+            )
         reading = curve.read_curve(rows)
         settings = tables[label].attrs.get("ratedistortion", {}).get("settings", {})
-        asked = tables[label].loc[tables[label]["split"] == split]
         try:
             places = _places(reading.points, target_rate, target_distortion)
         except SettingsError as error:
             raise SettingsError(f"{label}: {error}" if len(tables) > 1 else str(error)) from error
+        suspects = inputs.suspects[label]
         known = _known(settings, inputs.factors[label])
         head = {
             "run": label,
             "dataset": str(rows["dataset"].iloc[0]),
             "images": int(rows["examples"].iloc[0]),
-            "diverged": len(asked) - len(rows),
+            "diverged": statuses["diverged"],
+            "suspects": suspects.reindex(columns=list(_SUSPECT)).to_dict("records"),
         }
         runs.append(head | _found(reading) | known | places)
         readings.append(reading)
@@ -81,6 +87,15 @@ def as_text(summary: Mapping[str, Any]) -> str:
     if comparison := summary["comparison"]:
         parts.append("\n".join(_compared(comparison, summary, digits)))
     return "\n\n".join(parts)
+
+
+def _nothing_left(statuses: Counter[str]) -> str:
+    """What became of all rows of a split, none of which is ok."""
+    if not statuses["suspect"]:
+        return "diverged"
+    if statuses["diverged"]:
+        return "diverged or is suspect (see the column failed_checks)"
+    return "is suspect: its numbers contradict each other (see the column failed_checks)"
 
 
 def _found(reading: curve.Reading) -> dict[str, Any]:
@@ -234,6 +249,12 @@ def _findings(run: Mapping[str, Any], digits: int) -> list[str]:
             lines.append(f"At {symbol} = {given:g}: {beta}, {other} (interpolated).")
     if run["diverged"]:
         lines.append(f"Left out, because they diverged: {run['diverged']}.")
+    if run["suspects"]:
+        named = [
+            f"beta {row['beta']:.4g}, seed {row['seed']} ({row['failed_checks']})"
+            for row in run["suspects"]
+        ]
+        lines.append(f"Left out, because their numbers are suspect: {', '.join(named)}.")
     return lines
 
 
