@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pandas
@@ -14,6 +15,7 @@ from ratedistortion.curve import (
     collapsed,
     compare,
     lower_convex_hull,
+    objection,
     points_of,
     read_curve,
     regimes,
@@ -229,6 +231,24 @@ def test_bend_and_error_together_decide_what_is_unclear():
     assert found.bend[4] < 0.15 and doubt[4] < 0.2 and found.bend[4] + doubt[4] > 0.25
     assert found.bend[3] + doubt[3] < 0.25
     assert found.verdict[3:] == ["converged", "unclear"]
+
+
+@pytest.mark.parametrize(
+    "settings_, columns, reason",
+    [
+        ({}, {}, None),
+        ({"free_bits": 0.0, "warmup": 800}, {"free_bits": 0.0}, None),
+        ({}, {"free_bits": [0.1, np.nan]}, "with free bits the loss is not D [+] beta R"),
+        ({"free_bits": 0.1}, {}, "with free bits"),
+        ({"warmup": 801}, {}, "beta was still rising for 801 of 1,000 steps"),
+    ],
+)
+def test_what_forbids_a_verdict(settings_, columns, reason):
+    frame = rows(beta=[1.0, 2.0], rate=[3.0, 1.0], distortion=[4.0, 6.0], steps=1000, **columns)
+    if not columns:
+        assert objection(frame) is None  # a table without metadata
+    frame.attrs["ratedistortion"] = {"settings": settings_}
+    assert re.search(reason or "^None$", str(objection(frame)))
 
 
 def test_one_bad_point_is_found_by_its_regret():

@@ -63,8 +63,9 @@ def summarise(
             "images": int(rows["examples"].iloc[0]),
             "diverged": statuses["diverged"],
             "suspects": suspects.reindex(columns=list(_SUSPECT)).to_dict("records"),
+            "no_verdict": curve.objection(rows),
         }
-        runs.append(head | _found(reading) | known | places)
+        runs.append(head | _found(reading, head["no_verdict"] is None) | known | places)
         readings.append(reading)
     return _plain(
         {
@@ -98,7 +99,7 @@ def _nothing_left(statuses: Counter[str]) -> str:
     return "is suspect: its numbers contradict each other (see the column failed_checks)"
 
 
-def _found(reading: curve.Reading) -> dict[str, Any]:
+def _found(reading: curve.Reading, judged: bool) -> dict[str, Any]:
     points, slopes, regimes = reading.points, reading.slopes, reading.regimes
     corners = set(reading.hull.tolist())
     rows = [
@@ -116,7 +117,7 @@ def _found(reading: curve.Reading) -> dict[str, Any]:
             "bend": slopes.bend[n],
             "regret": slopes.regret[n],
             "regret_se": slopes.regret_se[n],
-            "verdict": slopes.verdict[n],
+            "verdict": slopes.verdict[n] if judged else None,
             "regime": regimes.regime[n] if regimes else None,
         }
         for n in range(len(points.beta))
@@ -124,7 +125,7 @@ def _found(reading: curve.Reading) -> dict[str, Any]:
     counts = Counter(slopes.verdict)
     return {
         "points": rows,
-        "verdicts": {verdict: counts[verdict] for verdict in curve.VERDICTS},
+        "verdicts": {name: counts[name] for name in curve.VERDICTS} if judged else None,
         "best": reading.best._asdict(),
         "knee_beta": regimes and regimes.knee,
         "semantic_betas": regimes and list(regimes.semantic),
@@ -199,7 +200,7 @@ def _table(run: Mapping[str, Any], digits: int) -> list[str]:
                 if point["slope"] is None
                 else f"{point['slope']:z.3g} ±{point['slope_se']:.2g}",
                 number(point["slope_over_minus_beta"], 3),
-                point["verdict"],
+                point["verdict"] or "-",
                 point["regime"] or "-",
             ]
         )
@@ -259,6 +260,8 @@ def _findings(run: Mapping[str, Any], digits: int) -> list[str]:
 
 
 def _verdicts(run: Mapping[str, Any]) -> str:
+    if run["no_verdict"]:
+        return f"Slopes against -beta: no verdict: {run['no_verdict']}"
     counts, total = run["verdicts"], len(run["points"])
     text = ", ".join(f"{counts[name]} {name}" for name in curve.VERDICTS if counts[name])
     text = f"Slopes against -beta: {text}, of {total} points."
