@@ -83,7 +83,7 @@ def sweep(
         name: manifest[name] for name in ("settings", "versions", "device", "data_sha256", "plan")
     }
     directory.write_images(_all_pictures(data, results))
-    directory.write_table(table.write(rows, kept))
+    directory.write_table(table.write(rows, {**kept, "loss": settings.loss()}))
     summary = {
         "seconds": time.perf_counter() - began,
         "compile_seconds": engine.programs.seconds,

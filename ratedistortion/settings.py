@@ -153,6 +153,16 @@ class Settings:
         """Hash of all that decides the numbers; the engine's own fields are left out."""
         return values_sha256(self.as_json())
 
+    def loss(self) -> str:
+        """What every run minimises, D and R being means over a minibatch, in nats per image."""
+        formula = "D + beta*R"
+        if self.target_rates:
+            formula = "D subject to R = target_rate"
+        elif self.free_bits:
+            formula = f"D + beta*sum_i max(R_i, {self.free_bits!r}), R_i the rate of latent i"
+        rising = f", beta rising linearly over {self.warmup} steps"
+        return formula + rising * bool(self.warmup)
+
     def as_json(self) -> dict[str, Any]:
         """The fields as JSON can hold them; `from_mapping` reads them back."""
         return json.loads(json.dumps(dataclasses.asdict(self)))

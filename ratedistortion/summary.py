@@ -1,5 +1,6 @@
 """What is said of a finished sweep; it needs no JAX."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import pandas
 from ratedistortion import contents
 from ratedistortion.curve import asked_for
 from ratedistortion.errors import RunDirectoryError
+
+_WORSE = ("ok", "suspect", "diverged")
 
 
 def finished(
@@ -27,15 +30,19 @@ def finished(
             f"{path / contents.TABLE}: it is not the table of this run directory; restore it, or"
             " delete it to have it made again."
         )
-    # Of a run that diverges in its last step one split can still have numbers.
-    bad = (frame["status"] == "diverged").groupby([asked_for(frame), frame["seed"]]).any()
-    diverged = len(bad[bad])
+    # One split of a run may be diverged or suspect and the other not: the worse word counts.
+    worst: dict[tuple[float, int], str] = {}
+    for point, seed, status in zip(asked_for(frame), frame["seed"], frame["status"], strict=True):
+        run = point, seed
+        worst[run] = max(worst.get(run, "ok"), status, key=_WORSE.index)
+    counts = Counter(worst.values())
     names = ("seconds", "compile_seconds", "train_seconds", "measure_seconds")
     frame.attrs["summary"] = {
         "run_dir": str(path),
-        "runs": len(bad),
-        "ok": len(bad) - diverged,
-        "diverged": diverged,
+        "runs": len(worst),
+        "ok": counts["ok"],
+        "diverged": counts["diverged"],
+        "suspect": counts["suspect"],
         **(times or {**dict.fromkeys(names, 0.0), "model_steps_per_second": 0.0}),
         "device": manifest["device"],
         "batching": manifest["plan"].get("batching"),

@@ -97,8 +97,9 @@ def write(rows: list[dict[str, Any]], metadata: dict[str, Any]) -> bytes:
     Args:
         rows: Column name -> value. None and NaN stand for a missing number, as does a name that
             is left out; both become null.
-        metadata: What else to keep, as JSON can hold it: settings, versions, device, data_sha256,
-            plan. `schema_version`, `convention` and `sha256` are added.
+        metadata: What else to keep, as JSON can hold it: settings, loss, versions, device,
+            data_sha256, plan. `schema_version`, `convention` (what beta means) and `sha256` are
+            added.
 
     Returns:
         A Parquet file with page checksums.

@@ -10,8 +10,11 @@ DISTORTION = (58.4, 61.9, 72.8, 84.4, 100.7, 119.7, 149.9, 182.5)
 INFORMATION = (9.210, 9.210, 9.205, 9.165, 8.887, 7.214, 3.716, 1.200)
 
 
-def rows(betas=BETAS, seeds=2, diverged=(), split="test", **columns):
-    """One row per (beta, seed), between the figures above; `columns` replace values."""
+def rows(betas=BETAS, seeds=2, diverged=(), suspect=(), split="test", **columns):
+    """One row per (beta, seed), between the figures above; `columns` replace values.
+
+    `suspect` has the runs whose numbers contradict each other; these failed the identity.
+    """
     found = []
     place = np.log(np.maximum(betas, BETAS[0]))
     measured = [np.interp(place, np.log(BETAS), y) for y in (RATE, DISTORTION, INFORMATION)]
@@ -42,6 +45,8 @@ def rows(betas=BETAS, seeds=2, diverged=(), split="test", **columns):
                 "identity_residual_se": 0.001, "mutual_information_lower_se": 0.01,
                 "mutual_information_upper_se": 0.01,
             }  # fmt: skip
+            if (beta, seed) in suspect:
+                measured_row |= {"status": "suspect", "failed_checks": "identity; R below 0"}
             found.append(row | measured_row | columns)
     return found
 

@@ -164,7 +164,7 @@ def test_other_failures_are_one_line(run_dir, monkeypatch, raised, code, text):
 # The summary
 
 
-def linear_gaussian(path, factor=1.0, seeds=2, shift=0.0):
+def linear_gaussian(path, factor=1.0, seeds=2, shift=0.0, **changed):
     """A sweep that ended exactly where it should, if it was trained at the betas it names."""
     rows = []
     for beta in np.geomspace(0.1, 2, 9):
@@ -174,7 +174,7 @@ def linear_gaussian(path, factor=1.0, seeds=2, shift=0.0):
         errors = dict.fromkeys(("rate_se", "distortion_se", "negative_elbo_se"), 1e-3)
         rows += mnist_like.rows((float(beta),), seeds, dimensions=3, **values, **errors)
     settings = Settings(
-        dataset="gaussian:4,1,0.25", likelihood="gaussian", likelihood_scale=0.2**0.5
+        dataset="gaussian:4,1,0.25", likelihood="gaussian", likelihood_scale=0.2**0.5, **changed
     )
     return make_run(path, rows, settings.as_json())
 
@@ -203,6 +203,27 @@ def test_summary_says_what_is_under_trained(tmp_path):
     run = linear_gaussian(tmp_path / "lin", factor=1.3)
     text = invoke(run, "--summary").stdout
     assert "9 under-trained, of 9 points. Train longer." in text
+
+
+@pytest.mark.parametrize(
+    "changed, reason",
+    [
+        (
+            {"free_bits": 0.1},
+            "with free bits the loss is not D + beta R, so dD/dR = -beta does not",
+        ),
+        ({"warmup": 2900}, "beta was still rising for 2,900 of 3,000 steps"),
+    ],
+)
+def test_summary_gives_no_verdict_where_the_slope_need_not_be_minus_beta(tmp_path, changed, reason):
+    run = linear_gaussian(tmp_path / "lin", factor=1.3, **changed)
+    text = invoke(run, "--summary").stdout
+    assert f"Slopes against -beta: no verdict: {reason}" in text and "Train longer" not in text
+    assert [line.split()[10] for line in text.splitlines()[2:11]] == ["-"] * 9
+    (found,) = json.loads(invoke(run, "--json").stdout)["runs"]
+    assert found["no_verdict"].startswith(reason) and found["verdicts"] is None
+    assert {point["verdict"] for point in found["points"]} == {None}
+    assert found["points"][4]["slope_over_minus_beta"] == pytest.approx(1.3, rel=0.1)
 
 
 def test_summary_as_json_is_one_object_in_the_units_asked_for(tmp_path):
@@ -250,6 +271,7 @@ def test_summary_of_a_sweep_with_nothing_to_say(tmp_path):
     assert "Left out, because they diverged: 1." in text
     (found,) = json.loads(invoke(run, "--json").stdout)["runs"]
     assert found["points"][0]["slope"] is None is found["points"][0]["regret"]
+    assert found["suspects"] == [] and found["no_verdict"] is None
     diverged = make_run(tmp_path / "none", mnist_like.rows((1.0,), 1, diverged={(1.0, 0)}))
     check_error(
         invoke(run, diverged, "--summary"), 1, "none: every run of the split test diverged."

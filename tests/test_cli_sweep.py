@@ -32,7 +32,7 @@ BETAS = (0.05, 0.5, 2.0, 8.0)
 SWEEP = (*SMALL, "--steps", "3000", "--learning-rate", "0.01", "--betas", "0.05,0.5,2,8")
 SWEEP += ("--runs-at-once", "2", "--save-posteriors")
 SUMMARY = (
-    "run_dir runs ok diverged seconds compile_seconds train_seconds measure_seconds"
+    "run_dir runs ok diverged suspect seconds compile_seconds train_seconds measure_seconds"
     " model_steps_per_second device batching table"
 ).split()
 # These names in this order; more may follow.
@@ -156,9 +156,18 @@ def test_the_table_has_its_columns_in_order(undisturbed):
     identity = [(row["beta"], row["seed"], row["split"]) for row in rows]
     assert identity == [(beta, 0, split) for beta in BETAS for split in ("train", "test")]
     metadata = json.loads(file.schema_arrow.metadata[b"ratedistortion"])
-    kept = {"settings", "versions", "device", "data_sha256", "plan", "convention", "schema_version"}
+    kept = {
+        "settings",
+        "versions",
+        "device",
+        "data_sha256",
+        "plan",
+        "convention",
+        "loss",
+        "schema_version",
+    }
     assert kept <= set(metadata)
-    assert metadata["convention"] == "loss = D + beta*R"
+    assert metadata["convention"] == "loss = D + beta*R" and metadata["loss"] == "D + beta*R"
     for row in rows:
         assert row["status"] == "ok" and row["diverged_at_step"] is None
         assert row["saturated"] in (True, False) and isinstance(row["active_units"], int)

@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pandas
@@ -14,6 +15,7 @@ from ratedistortion.curve import (
     collapsed,
     compare,
     lower_convex_hull,
+    objection,
     points_of,
     read_curve,
     regimes,
@@ -124,9 +126,9 @@ def test_runs_that_diverged_are_no_points():
     assert points_of(frame).beta.tolist() == [0.5]
     assert len(points_of(frame[:1]).beta) == 0
     reading = read_curve(frame)
-    assert reading.diverged == 1 and reading.best[:3] == (0.5, 0, 7.0)
+    assert reading.left_out == 1 and reading.best[:3] == (0.5, 0, 7.0)
     assert reading.slopes.verdict == ["unclear"] and reading.regimes is None
-    with pytest.raises(ValueError, match="every run diverged"):
+    with pytest.raises(ValueError, match="no run is ok"):
         read_curve(frame[:1])
 
 
@@ -170,7 +172,9 @@ def test_collapsed_points_and_beta_zero_are_judged_by_their_loss():
     points = exact([0.1, 1.0, 10.0, 25.0, 50.0, 100.0])
     assert collapsed(points).tolist() == [False] * 3 + [True] * 3
     found = slopes(points)
-    assert found.verdict == ["converged"] * 6
+    # Betas a decade apart leave the first three unclear.
+    expected = ["unclear"] * 3 + ["converged"] * 3
+    assert found.verdict == expected
     assert np.isnan(found.ratio).tolist() == [False] * 3 + [True] * 3
     with_zero = Points(
         *(np.concatenate([[first], rest]) for first, rest in zip(
@@ -178,7 +182,7 @@ def test_collapsed_points_and_beta_zero_are_judged_by_their_loss():
         ))
     )  # fmt: skip
     found = slopes(with_zero._replace(seeds=np.ones(7, int)))
-    assert found.verdict == ["converged"] * 7 and np.isnan(found.slope[0])
+    assert found.verdict == ["converged", *expected] and np.isnan(found.slope[0])
     # It has no logarithm: beside it the slope is that of the other side.
     assert found.ratio[1] == slopes(points).ratio[0]
     worse = with_zero.distortion.copy()
@@ -208,6 +212,43 @@ def test_a_curve_of_other_slopes_is_under_trained(factor):
     found = slopes(points)
     np.testing.assert_allclose(found.ratio, factor, rtol=1e-3)
     assert set(found.verdict) == {"under-trained"}
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.3, 1.5])
+def test_betas_a_decade_apart_say_nothing_of_convergence(factor):
+    """R bends so much in between that a slope off by half would pass for an optimum."""
+    betas = np.array([0.1, 1.0, 10.0])
+    found = slopes(exact(factor * betas)._replace(beta=betas))
+    assert np.all(np.abs(found.ratio - 1) < found.bend) and np.all(found.bend > 0.25)
+    assert found.verdict == ["unclear"] * 3
+
+
+def test_bend_and_error_together_decide_what_is_unclear():
+    """At the last of five betas neither is beyond a quarter by itself, and both are."""
+    points = exact(np.geomspace(0.1, 2, 5), error=0.05)
+    found = slopes(points)
+    doubt = 2 * found.slope_se / points.beta
+    assert found.bend[4] < 0.15 and doubt[4] < 0.2 and found.bend[4] + doubt[4] > 0.25
+    assert found.bend[3] + doubt[3] < 0.25
+    assert found.verdict[3:] == ["converged", "unclear"]
+
+
+@pytest.mark.parametrize(
+    "settings_, columns, reason",
+    [
+        ({}, {}, None),
+        ({"free_bits": 0.0, "warmup": 800}, {"free_bits": 0.0}, None),
+        ({}, {"free_bits": [0.1, np.nan]}, "with free bits the loss is not D [+] beta R"),
+        ({"free_bits": 0.1}, {}, "with free bits"),
+        ({"warmup": 801}, {}, "beta was still rising for 801 of 1,000 steps"),
+    ],
+)
+def test_what_forbids_a_verdict(settings_, columns, reason):
+    frame = rows(beta=[1.0, 2.0], rate=[3.0, 1.0], distortion=[4.0, 6.0], steps=1000, **columns)
+    if not columns:
+        assert objection(frame) is None  # a table without metadata
+    frame.attrs["ratedistortion"] = {"settings": settings_}
+    assert re.search(reason or "^None$", str(objection(frame)))
 
 
 def test_one_bad_point_is_found_by_its_regret():

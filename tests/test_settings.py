@@ -292,6 +292,19 @@ def test_differences_are_lines_a_reader_understands():
     assert differences(stored, stored) == []
 
 
+@pytest.mark.parametrize(
+    "values, loss",
+    [
+        ({}, "D + beta*R"),
+        ({"free_bits": 0.1}, "D + beta*sum_i max(R_i, 0.1), R_i the rate of latent i"),
+        ({"target_rates": (1.0, 2.0)}, "D subject to R = target_rate"),
+        ({"warmup": 20}, "D + beta*R, beta rising linearly over 20 steps"),
+    ],
+)
+def test_the_loss_is_the_one_that_is_minimised(values, loss):
+    assert Settings(**values).loss() == loss
+
+
 def test_settings_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Settings().seeds = 2  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,9 +1,9 @@
 """The table as the terminal shows it."""
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ratedistortion.cli.numbers import number, with_error
 from ratedistortion.units import per_nat
 
 if TYPE_CHECKING:
@@ -20,12 +20,14 @@ _SHOWN = {
 }
 # A target rate is missed where R is farther from it: in nats, shares of it, and errors.
 _NATS, _SHARE, _ERRORS = 0.05, 0.1, 3
+_LISTED = 3  # suspect rows that one line names
 
 
 def results(frame: "pandas.DataFrame", units: str) -> str:
     """One line per run, measured on the test split: value and standard error.
 
-    Where rates were asked for, these too, and a word where R is not near them.
+    Where rates were asked for, these too, and a word where R is not near them. A suspect run has
+    its numbers, and the checks that they failed.
 
     Args:
         frame: The table, in nats.
@@ -38,12 +40,13 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
     lines = [header]
     for row in frame.query("split == 'test'").to_dict("records"):
         factor = per_nat(units, row["dimensions"])
-        pairs = [(row[name] * factor, row[f"{name}_se"] * factor) for name in _SHOWN]
         cells = [
-            "-" if math.isnan(value) else f"{value:.{digits}f} ±{error:.{digits}f}"
-            for value, error in pairs
+            "-"
+            if row["status"] == "diverged"
+            else with_error(row[name] * factor, row[f"{name}_se"] * factor, digits)
+            for name in _SHOWN
         ]
-        targets = [f"{row['target_rate'] * factor:.{digits}f}" for _ in asked]
+        targets = [number(row["target_rate"] * factor, digits) for _ in asked]
         lines.append([*targets, f"{row['beta']:g}", f"{row['seed']}", *cells, _note(row)])
     widths = [max(len(line[n]) for line in lines) for n in range(len(header) - 1)]
     rows = [
@@ -57,17 +60,35 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
 def _note(row: dict[str, Any]) -> str:
     if row["status"] == "diverged":
         return "diverged"
+    if row["status"] == "suspect":
+        return f"suspect: {row['failed_checks']}"
     error = abs(row["rate"] - row["target_rate"])
     missed = error > max(_NATS, _SHARE * row["target_rate"], _ERRORS * row["rate_se"])
     notes = ["target missed"] * missed + ["saturated"] * (row["saturated"] is True)
     return ", ".join(notes)
 
 
+def suspects(frame: "pandas.DataFrame") -> str:
+    """One line that says which rows not to believe, why, and what to do."""
+    rows = frame.loc[frame["status"] == "suspect"].to_dict("records")
+    named = [
+        f"beta {row['beta']:g}, seed {row['seed']}, {row['split']} ({row['failed_checks']})"
+        for row in rows[:_LISTED]
+    ]
+    more = [f"{len(rows) - _LISTED} more rows"] if len(rows) > _LISTED else []
+    summary = frame.attrs["summary"]
+    return (
+        f"Suspect: {summary['suspect']} of {summary['runs']} runs: numbers contradict each other:"
+        f" {', '.join(named + more)}. Do not use them: see the column failed_checks, and run"
+        " `rd-sweep --verify` to check this machine."
+    )
+
+
 def checks(done: "Sequence[Check]") -> str:
     """One line per check: truth, measured, error, tolerance and verdict; then the count."""
     lines = [f"{'quantity':44} {'truth':>9} {'measured':>9} {'error':>9} {'allowed':>8}"]
     for check in done:
-        numbers = f"{check.truth:9.5f} {check.measured:9.5f} {check.measured - check.truth:+9.5f}"
+        numbers = f"{check.truth:9.5f} {check.measured:9.5f} {check.measured - check.truth:+z9.5f}"
         verdict = "ok" if check.passed else "FAILED"
         lines.append(f"{check.quantity:44} {numbers} {check.tolerance:8.5f}  {verdict}")
     failed = [check.quantity for check in done if not check.passed]

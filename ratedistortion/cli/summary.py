@@ -8,9 +8,12 @@ from typing import Any
 import pandas
 
 from ratedistortion import curve
+from ratedistortion.cli.numbers import number, with_error
 from ratedistortion.errors import RateDistortionError, SettingsError
 from ratedistortion.figures.inputs import gather
 from ratedistortion.theory import known_entropy, semantic_rate
+
+_SUSPECT = ("beta", "seed", "failed_checks")
 
 
 def summarise(
@@ -36,28 +39,33 @@ def summarise(
 
     Raises:
         SettingsError: If a table has no rows of the split, or a target lies outside of a curve.
-        RateDistortionError: If every run of a table diverged.
+        RateDistortionError: If no run of a table is ok.
     """
     inputs = gather(tables, units, split, None, None)
     readings, runs = [], []
     for label, rows in inputs.tables.items():
+        statuses = Counter(tables[label].loc[tables[label]["split"] == split, "status"])
         if rows.empty:
-            raise RateDistortionError(f"{label}: every run of the split {split} diverged.")
+            raise RateDistortionError(
+                f"{label}: every run of the split {split} {_nothing_left(statuses)}."
+            )
         reading = curve.read_curve(rows)
         settings = tables[label].attrs.get("ratedistortion", {}).get("settings", {})
-        asked = tables[label].loc[tables[label]["split"] == split]
         try:
             places = _places(reading.points, target_rate, target_distortion)
         except SettingsError as error:
             raise SettingsError(f"{label}: {error}" if len(tables) > 1 else str(error)) from error
+        suspects = inputs.suspects[label]
         known = _known(settings, inputs.factors[label])
         head = {
             "run": label,
             "dataset": str(rows["dataset"].iloc[0]),
             "images": int(rows["examples"].iloc[0]),
-            "diverged": len(asked) - len(rows),
+            "diverged": statuses["diverged"],
+            "suspects": suspects.reindex(columns=list(_SUSPECT)).to_dict("records"),
+            "no_verdict": curve.objection(rows),
         }
-        runs.append(head | _found(reading) | known | places)
+        runs.append(head | _found(reading, head["no_verdict"] is None) | known | places)
         readings.append(reading)
     return _plain(
         {
@@ -82,7 +90,16 @@ def as_text(summary: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _found(reading: curve.Reading) -> dict[str, Any]:
+def _nothing_left(statuses: Counter[str]) -> str:
+    """What became of all rows of a split, none of which is ok."""
+    if not statuses["suspect"]:
+        return "diverged"
+    if statuses["diverged"]:
+        return "diverged or is suspect (see the column failed_checks)"
+    return "is suspect: its numbers contradict each other (see the column failed_checks)"
+
+
+def _found(reading: curve.Reading, judged: bool) -> dict[str, Any]:
     points, slopes, regimes = reading.points, reading.slopes, reading.regimes
     corners = set(reading.hull.tolist())
     rows = [
@@ -100,7 +117,7 @@ def _found(reading: curve.Reading) -> dict[str, Any]:
             "bend": slopes.bend[n],
             "regret": slopes.regret[n],
             "regret_se": slopes.regret_se[n],
-            "verdict": slopes.verdict[n],
+            "verdict": slopes.verdict[n] if judged else None,
             "regime": regimes.regime[n] if regimes else None,
         }
         for n in range(len(points.beta))
@@ -108,7 +125,7 @@ def _found(reading: curve.Reading) -> dict[str, Any]:
     counts = Counter(slopes.verdict)
     return {
         "points": rows,
-        "verdicts": {verdict: counts[verdict] for verdict in curve.VERDICTS},
+        "verdicts": {name: counts[name] for name in curve.VERDICTS} if judged else None,
         "best": reading.best._asdict(),
         "knee_beta": regimes and regimes.knee,
         "semantic_betas": regimes and list(regimes.semantic),
@@ -176,12 +193,14 @@ def _table(run: Mapping[str, Any], digits: int) -> list[str]:
             [
                 f"{point['beta']:.4g}",
                 str(point["seeds"]),
-                f"{point['rate']:.{digits}f} ±{point['rate_se']:.{digits}f}",
-                f"{point['distortion']:.{digits}f} ±{point['distortion_se']:.{digits}f}",
-                f"{point['rate'] + point['distortion']:.{digits}f}",
-                "-" if point["slope"] is None else f"{point['slope']:.3g} ±{point['slope_se']:.2g}",
-                _ratio(point["slope_over_minus_beta"]),
-                point["verdict"],
+                with_error(point["rate"], point["rate_se"], digits),
+                with_error(point["distortion"], point["distortion_se"], digits),
+                number(point["rate"] + point["distortion"], digits),
+                "-"
+                if point["slope"] is None
+                else f"{point['slope']:z.3g} ±{point['slope_se']:.2g}",
+                number(point["slope_over_minus_beta"], 3),
+                point["verdict"] or "-",
                 point["regime"] or "-",
             ]
         )
@@ -196,22 +215,18 @@ def _table(run: Mapping[str, Any], digits: int) -> list[str]:
     ]
 
 
-def _ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
 def _findings(run: Mapping[str, Any], digits: int) -> list[str]:
     best = run["best"]
     lines = [
-        f"Best -ELBO: {best['negative_elbo']:.{digits}f} ±{best['negative_elbo_se']:.{digits}f} at "
+        f"Best -ELBO: {with_error(best['negative_elbo'], best['negative_elbo_se'], digits)} at "
         f"beta {best['beta']:.4g}, seed {best['seed']}."
     ]
     if run["entropy"] is not None:
         excess = best["negative_elbo"] - run["entropy"]
         error = math.hypot(best["negative_elbo_se"], run["entropy_se"])
         lines.append(
-            f"Entropy H of the source: {run['entropy']:.{digits}f}; the best R + D is "
-            f"{excess:+.{digits}f} ±{error:.{digits}f} from it."
+            f"Entropy H of the source: {run['entropy']:z.{digits}f}; the best R + D is "
+            f"{excess:+z.{digits}f} ±{error:.{digits}f} from it."
         )
     if run["semantic_rate"] is not None:
         lines.append(f"Semantic rate of the source, log K: {run['semantic_rate']:.{digits}f}.")
@@ -231,14 +246,22 @@ def _findings(run: Mapping[str, Any], digits: int) -> list[str]:
         if place := run[name]:
             beta = "beta -" if place["beta"] is None else f"beta {place['beta']:.4g}"
             given = place["rate" if symbol == "R" else "distortion"]
-            other = f"R {place['rate']:.{digits}f}, D {place['distortion']:.{digits}f}"
+            other = f"R {number(place['rate'], digits)}, D {number(place['distortion'], digits)}"
             lines.append(f"At {symbol} = {given:g}: {beta}, {other} (interpolated).")
     if run["diverged"]:
         lines.append(f"Left out, because they diverged: {run['diverged']}.")
+    if run["suspects"]:
+        named = [
+            f"beta {row['beta']:.4g}, seed {row['seed']} ({row['failed_checks']})"
+            for row in run["suspects"]
+        ]
+        lines.append(f"Left out, because their numbers are suspect: {', '.join(named)}.")
     return lines
 
 
 def _verdicts(run: Mapping[str, Any]) -> str:
+    if run["no_verdict"]:
+        return f"Slopes against -beta: no verdict: {run['no_verdict']}"
     counts, total = run["verdicts"], len(run["points"])
     text = ", ".join(f"{counts[name]} {name}" for name in curve.VERDICTS if counts[name])
     text = f"Slopes against -beta: {text}, of {total} points."
@@ -251,13 +274,13 @@ def _compared(comparison: Mapping[str, Any], summary: Mapping[str, Any], digits:
     if comparison["undefined"]:
         return [f"{title}: no BD-rate: {comparison['undefined']}"]
     rates, distortions = (
-        f"{comparison[name][0]:.{digits}f} to {comparison[name][1]:.{digits}f}"
+        f"{number(comparison[name][0], digits)} to {number(comparison[name][1], digits)}"
         for name in ("rates", "distortions")
     )
     return [
         f"{title}, {summary['units']}; below 0, it is better:",
-        f"BD-rate {comparison['bd_rate_percent']:+.2f}%, over D {distortions}.",
-        f"BD-distortion {comparison['bd_distortion']:+.{digits}f}, over R {rates}.",
+        f"BD-rate {comparison['bd_rate_percent']:+z.2f}%, over D {distortions}.",
+        f"BD-distortion {comparison['bd_distortion']:+z.{digits}f}, over R {rates}.",
     ]
 
 

@@ -27,8 +27,9 @@ Examples:
 \b
 Exit codes: 0 done; 2 usage; 3 finished, but some runs diverged; 4 run directory
 damaged or from another configuration; 5 locked by another process; 6 not even
-one run fits in memory; 7 data set; 75 stopped by a signal with a checkpoint,
-run again to continue; 130 Ctrl-C; 1 anything else."""
+one run fits in memory; 7 data set; 8 finished, but some numbers contradict each
+other (status suspect); 75 stopped by a signal with a checkpoint, run again to
+continue; 130 Ctrl-C; 1 anything else."""
 
 
 def _verify(context: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -119,7 +120,12 @@ def main(
         click.echo(f"table: {summary['table']}")
     if summary["diverged"]:
         click.echo(f"{summary['diverged']} of {summary['runs']} runs diverged.", err=True)
-        context.exit(3)
+    if summary["suspect"]:
+        from ratedistortion.cli.results import suspects
+
+        click.echo(suspects(frame), err=True)
+    # A number that misleads is worse than one that is missing.
+    context.exit(8 if summary["suspect"] else 3 if summary["diverged"] else 0)
 
 
 def _settings(context: click.Context, config: Path | None, run_dir: Path) -> Settings | None:

@@ -3,6 +3,7 @@
 from ratedistortion.curve.comparison import Comparison, compare
 from ratedistortion.curve.hull import lower_convex_hull
 from ratedistortion.curve.interpolation import Place, at_distortion, at_rate
+from ratedistortion.curve.objection import objection
 from ratedistortion.curve.points import Points, asked_for, collapsed, points_of
 from ratedistortion.curve.reading import Best, Reading, read_curve
 from ratedistortion.curve.regimes import REGIMES, Regimes, regimes
@@ -24,6 +25,7 @@ __all__ = [
     "collapsed",
     "compare",
     "lower_convex_hull",
+    "objection",
     "points_of",
     "read_curve",
     "regimes",

@@ -39,7 +39,7 @@ class Points(NamedTuple):
 
 
 def points_of(rows: "pandas.DataFrame") -> Points:
-    r"""Means over the seeds of each beta or target rate, of the runs that did not diverge.
+    r"""Means over the seeds of each beta or target rate, of the runs whose status is ok.
 
     The standard error of a mean over n seeds has two parts,
     $$se^2 = \overline{se_{run}^2} + s^2 / n,$$
@@ -52,7 +52,7 @@ def points_of(rows: "pandas.DataFrame") -> Points:
             and the two standard errors. A missing standard error counts as 0.
 
     Returns:
-        One point a beta or target rate, empty if every run diverged.
+        One point a beta or target rate, empty if no run is ok.
     """
     rows = rows.loc[rows["status"] == "ok"]
     found = []

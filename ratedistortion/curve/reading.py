@@ -32,8 +32,8 @@ class Reading(NamedTuple):
     hull: Int[np.ndarray, " corners"]
     """Indices of the points on the lower convex hull, by increasing rate."""
     best: Best
-    diverged: int
-    """Rows that were left out."""
+    left_out: int
+    """Rows that diverged or are suspect."""
 
 
 def read_curve(rows: "pandas.DataFrame") -> Reading:
@@ -48,11 +48,11 @@ def read_curve(rows: "pandas.DataFrame") -> Reading:
         rows: One split of a table, at least one of which is `ok`, in any unit.
 
     Raises:
-        ValueError: If every run diverged.
+        ValueError: If none is.
     """
     good = rows.loc[rows["status"] == "ok"]
     if good.empty:
-        raise ValueError("every run diverged: there is no curve.")
+        raise ValueError("no run is ok: there is no curve.")
     points = points_of(good)
     first = good.loc[good["negative_elbo"].idxmin()]
     best = Best(
@@ -61,5 +61,5 @@ def read_curve(rows: "pandas.DataFrame") -> Reading:
     )
     hull = lower_convex_hull(points.rate, points.distortion)
     return Reading(
-        points, slopes(points), regimes(points), hull, best, diverged=len(rows) - len(good)
+        points, slopes(points), regimes(points), hull, best, left_out=len(rows) - len(good)
     )

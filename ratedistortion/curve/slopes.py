@@ -12,7 +12,7 @@ TOLERANCE = 0.05
 SIGMAS = 2.0
 REGRET_SIGMAS = 3.0  # the largest of many differences: chance has more ways to make it
 RUN = 5
-WIDEST = 0.25  # relative error, SIGMAS of it, beyond which a slope says nothing
+WIDEST = 0.25  # what bend and SIGMAS errors may be together; beyond, a slope says nothing
 
 
 class Slopes(NamedTuple):
@@ -60,11 +60,11 @@ def slopes(points: Points) -> Slopes:
     - it is one of five neighbours or more whose ratios all are off by more than 0.05 + bend, to
       the same side. Error bars that are too wide leave ratios on both sides of 1.
 
-    Else it is `converged`, unless nothing can be said, which is `unclear`: 2 se of the ratio is
-    above 0.25, or there is no ratio. A collapsed point, R = 0, has no slope; it is `converged` if
-    some point that has not collapsed says at its beta that it does no better. So is beta = 0, which
-    has no logarithm, if no other point has a lower distortion; the interval beside it is left out
-    of the slope at the next beta.
+    Else it is `converged`, unless nothing can be said, which is `unclear`: bend + 2 se of the ratio
+    is above 0.25, as between betas a decade apart, or there is no ratio. A collapsed point, R = 0,
+    has no slope; it is `converged` if some point that has not collapsed says at its beta that it
+    does no better. So is beta = 0, which has no logarithm, if no other point has a lower
+    distortion; the interval beside it is left out of the slope at the next beta.
 
     Beware: standard errors take different betas as independent. They are measured on the same
     images, so differences are surer than that, which is why the third test is there. A ratio of 1
@@ -91,9 +91,9 @@ def slopes(points: Points) -> Slopes:
     together = _run_of_ratios(ratio, bend)
     verdict = []
     for i in range(count):
-        doubt = SIGMAS * ratio_se[i]
+        doubt = bend[i] + SIGMAS * ratio_se[i]
         worse = regret[i] > REGRET_SIGMAS * regret_se[i] + _rounding(points, i)
-        if worse or together[i] or abs(ratio[i] - 1) > TOLERANCE + bend[i] + doubt:
+        if worse or together[i] or abs(ratio[i] - 1) > TOLERANCE + doubt:
             verdict.append("under-trained")
         elif flat[i] or points.beta[i] == 0:
             verdict.append("converged" if np.any(~flat & (np.arange(count) != i)) else "unclear")

@@ -18,17 +18,18 @@ def draw(inputs: Inputs) -> Figure:
     $$\max(0,\; H - D,\; I(n;z)) \le I(X;Z) \le \min(R,\; \text{the table's upper bound}).$$
     H - D takes part only where the entropy H of the source is known. For real data the best R + D
     of the table stands for it. That is an upper bound of H, so the dashed line with it bounds
-    nothing: I may lie below it. It says where H - D can be at most.
+    nothing: I may lie below it. It says where H - D can be at most. Suspect runs take part in
+    nothing of that: their R is shown beside it.
     """
-    tables = {label: rows for label, rows in inputs.tables.items() if len(rows)}
+    tables = inputs.drawn()
     figure, panels = style.new_figure(0.6 + 1.9 * len(tables), len(tables))
-    scale = style.BetaScale(pandas.concat(tables.values())["beta"])
+    scale = style.BetaScale(inputs.everything()["beta"])
     handles: dict[str, Artist] = {}
-    for axes, (label, rows) in zip(panels, tables.items(), strict=True):
+    for axes, (label, (rows, suspects)) in zip(panels, tables.items(), strict=True):
         settings = rows.attrs.get("ratedistortion", {}).get("settings", {})
         known = known_entropy(settings)
         entropy = known and known[0] * inputs.factors[label]
-        handles |= _panel(axes, rows, scale, entropy)
+        handles |= _panel(axes, rows, suspects, scale, entropy)
         axes.set_title(label if len(tables) > 1 else "", loc="left")
         axes.set_ylabel(f"I(X;Z) ({inputs.units})")
         scale.axis(axes)
@@ -39,7 +40,11 @@ def draw(inputs: Inputs) -> Figure:
 
 
 def _panel(
-    axes: Axes, rows: pandas.DataFrame, scale: style.BetaScale, entropy: float | None
+    axes: Axes,
+    rows: pandas.DataFrame,
+    suspects: pandas.DataFrame,
+    scale: style.BetaScale,
+    entropy: float | None,
 ) -> dict[str, Artist]:
     """Lines through the means over seeds, and the band that they leave to I."""
     handles: dict[str, Artist] = {}
@@ -81,9 +86,12 @@ def _panel(
         (handles[label],) = axes.plot(
             places, values, shape, color=each, markersize=size, linewidth=0.8
         )
-    ceiling = rows["log_examples"].iloc[0]
+    ceiling = (rows if len(rows) else suspects)["log_examples"].iloc[0]
     handles["log N"] = axes.axhline(ceiling, color=style.GREY, linestyle=":", linewidth=0.8)
-    shown = np.concatenate([rate, upper, information, less, [ceiling]])
+    if len(suspects):
+        place = scale.place(suspects["beta"])
+        handles["R, suspect"] = style.suspects(axes, place, suspects["rate"], "s", style.BLUE)
+    shown = np.concatenate([rate, upper, information, less, [ceiling], suspects["rate"]])
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     if low > high / 1000:
         axes.set_yscale("log")

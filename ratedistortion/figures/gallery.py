@@ -13,17 +13,20 @@ from ratedistortion.figures.inputs import Inputs
 SHOWN_BETAS = 6
 SHOWN_IMAGES = 5
 _LABELS = 1.0  # inches, left of the images
-_LINES = 0.25  # inches that two lines of text need
+_LINE = 0.125  # inches that a line of text needs
 
 
 def draw(inputs: Inputs) -> Figure:
-    """A row a beta: reconstructions of the originals in the first row, and prior samples."""
-    rows, _ = inputs.only_table("gallery")
+    """A row a beta: reconstructions of the originals in the first row, and prior samples.
+
+    A beta of which every run is suspect has that word in its label.
+    """
+    inputs.only_table("gallery")
     if inputs.images is None:
         raise SettingsError("gallery needs the images of a run directory: got none.")
     images = {name: np.asarray(values) for name, values in inputs.images.items()}
     _check(images["originals"])
-    shown, runs = _choose(rows, images)
+    shown, runs = _choose(inputs.everything(), images)
     blocks = [
         np.concatenate([images["originals"][None], images["reconstructions"][runs]]),
         np.concatenate([np.ones_like(images["samples"][:1]), images["samples"][runs]]),
@@ -33,7 +36,8 @@ def draw(inputs: Inputs) -> Figure:
     gap = max(1, width // 14)
     columns = 2 * count * (width + gap) + 2 * gap
     scale = columns / (style.WIDTH - _LABELS)  # pixels an inch
-    pitch = max(height + gap, round(_LINES * scale))
+    lines = 3 if "suspect" in set(shown["status"]) else 2
+    pitch = max(height + gap, round(lines * _LINE * scale))
     left = columns // 2 + gap
     canvas = np.concatenate(
         [
@@ -61,9 +65,9 @@ def draw(inputs: Inputs) -> Figure:
     axes.text(left, -heading / 3, "prior samples", fontsize=7)
     axes.text(left, height / 2, f"R, D: {inputs.units}", color=style.GREY, **words)
     axes.text(-0.95 * _LABELS * scale, height / 2, "originals", **words)
-    numbers = shown[["beta", "rate", "distortion"]].to_numpy()
-    for n, (beta, rate, distortion) in enumerate(numbers, 1):
-        text = f"β = {beta:.3g}\nR {_figures(rate)}  D {_figures(distortion)}"
+    for n, row in enumerate(shown.to_dict("records"), 1):
+        text = f"β = {row['beta']:.3g}\nR {_figures(row['rate'])}  D {_figures(row['distortion'])}"
+        text += "\nsuspect" * (row["status"] == "suspect")
         axes.text(-0.95 * _LABELS * scale, n * pitch + height / 2, text, **words)
     return figure
 
@@ -85,9 +89,10 @@ def _choose(
     target = images.get("target_rate", np.full(len(images["beta"]), np.nan))
     point = np.where(np.isnan(target), images["beta"], target)
     run_of = {run: n for n, run in enumerate(zip(point, images["seed"], strict=True))}
-    rows = rows.assign(point=asked_for(rows))
+    rows = rows.assign(point=asked_for(rows))  # of a beta the first row counts: suspects are last
     pairs = zip(rows["point"], rows["seed"], strict=True)
     known = rows.loc[[pair in run_of for pair in pairs]].drop_duplicates("point")
+    known = known.sort_values("beta", kind="stable")
     if known.empty:
         raise SettingsError("gallery: the images belong to none of the table's runs.")
     places = np.linspace(0, len(known) - 1, min(SHOWN_BETAS, len(known))).round().astype(int)
@@ -107,4 +112,6 @@ def _mosaic(
 
 def _figures(value: float) -> str:
     size = abs(value)
+    if size >= 1e7:
+        return f"{value:.0e}"
     return f"{value:.1f}" if size >= 100 else f"{value:.3g}" if size >= 1 else f"{value:.3f}"

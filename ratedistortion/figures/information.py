@@ -7,6 +7,7 @@ import pandas
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ratedistortion.figures import style
 from ratedistortion.figures.inputs import Inputs
@@ -21,12 +22,12 @@ _SERIES = (
 
 def draw(inputs: Inputs) -> Figure:
     """R = I(n;z) + marginal KL, with the bounds and the ceiling log N of I; a panel a table."""
-    tables = {label: rows for label, rows in inputs.tables.items() if len(rows)}
+    tables = inputs.drawn()
     figure, panels = style.new_figure(0.6 + 1.8 * len(tables), len(tables))
-    scale = style.BetaScale(pandas.concat(tables.values())["beta"])
+    scale = style.BetaScale(inputs.everything()["beta"])
     handles: dict[str, Artist] = {}
-    for axes, (label, rows) in zip(panels, tables.items(), strict=True):
-        handles |= _panel(axes, rows, scale)
+    for axes, (label, (rows, suspects)) in zip(panels, tables.items(), strict=True):
+        handles |= _panel(axes, rows, suspects, scale)
         axes.set_title(label if len(tables) > 1 else "", loc="left")
         axes.set_ylabel(inputs.units)
         scale.axis(axes)
@@ -36,7 +37,9 @@ def draw(inputs: Inputs) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, rows: pandas.DataFrame, scale: style.BetaScale) -> dict[str, Artist]:
+def _panel(
+    axes: Axes, rows: pandas.DataFrame, suspects: pandas.DataFrame, scale: style.BetaScale
+) -> dict[str, Artist]:
     """Points for the runs, lines through the means over seeds, a band over all seeds' bounds."""
     handles: dict[str, Artist] = {}
     betas = np.unique(rows["beta"].to_numpy())
@@ -67,7 +70,7 @@ def _panel(axes: Axes, rows: pandas.DataFrame, scale: style.BetaScale) -> dict[s
         alpha=0.3,
         linewidth=0,
     )
-    ceiling = rows["log_examples"].iloc[0]
+    ceiling = (rows if len(rows) else suspects)["log_examples"].iloc[0]
     handles["log N"] = axes.axhline(ceiling, color="black", linestyle="--", linewidth=0.7)
     saturated = rows[rows["saturated"].fillna(False).astype(bool)]
     if len(saturated):
@@ -81,8 +84,17 @@ def _panel(axes: Axes, rows: pandas.DataFrame, scale: style.BetaScale) -> dict[s
             markeredgewidth=0.6,
             zorder=3,
         )
-    lowest = np.min(rows["marginal_kl"] - rows["marginal_kl_se"].fillna(0))
-    style.symmetric_log(
-        axes, float(np.fmin(lowest, 0.0)), max(float(np.max(rows["rate"])), ceiling)
-    )
+    low = np.min(rows["marginal_kl"] - rows["marginal_kl_se"].fillna(0))
+    high = np.max(rows["rate"])
+    if len(suspects):
+        for column, label, colour, marker, _ in _SERIES:
+            if not len(suspects[column].dropna()):
+                continue
+            place = scale.place(suspects["beta"])
+            plus = style.suspects(axes, place, suspects[column], marker, colour)
+            handles.setdefault(label, Line2D([], [], linestyle="", color=colour, marker=marker))
+            handles["suspect"] = plus
+            low = np.fmin(low, np.min(suspects[column]))
+            high = np.fmax(high, np.max(suspects[column]))
+    style.symmetric_log(axes, float(np.fmin(low, 0.0)), float(np.fmax(high, ceiling)))
     return handles

@@ -16,7 +16,9 @@ class Inputs(NamedTuple):
     """Everything that one figure needs."""
 
     tables: dict[str, pandas.DataFrame]
-    """Label -> the rows that did not diverge, sorted by beta and seed, in `units`."""
+    """Label -> the rows whose status is ok, sorted by beta and seed, in `units`."""
+    suspects: dict[str, pandas.DataFrame]
+    """Label -> the suspect rows, sorted and in units likewise: shown, but part of no mean."""
     factors: dict[str, float]
     """Label -> how many of `units` a nat per image is."""
     diverged: int
@@ -33,9 +35,25 @@ class Inputs(NamedTuple):
         return f"{quantity} ({self.units})"
 
     def note(self) -> str:
-        """What to say of the runs that are not drawn."""
-        plural = "" if self.diverged == 1 else "s"
-        return f"{self.diverged} diverged run{plural} left out" if self.diverged else ""
+        """What to say of the runs that are not drawn like the others, a line each."""
+        suspect = sum(map(len, self.suspects.values()))
+        return ",\n".join(
+            f"{count} {word} run{'' if count == 1 else 's'} {fate}"
+            for count, word, fate in (
+                (suspect, "suspect", "drawn hollow"),
+                (self.diverged, "diverged", "left out"),
+            )
+            if count
+        )
+
+    def everything(self) -> pandas.DataFrame:
+        """The rows of all tables that are drawn, suspect ones last."""
+        return pandas.concat([*self.tables.values(), *self.suspects.values()])
+
+    def drawn(self) -> dict[str, tuple[pandas.DataFrame, pandas.DataFrame]]:
+        """Label -> its rows that are ok and its suspect ones, where there are any."""
+        pairs = {label: (rows, self.suspects[label]) for label, rows in self.tables.items()}
+        return {label: pair for label, pair in pairs.items() if any(map(len, pair))}
 
     def only_table(self, kind: str) -> tuple[pandas.DataFrame, float]:
         """The single table, and its factor, of a kind that draws one run directory."""
@@ -50,17 +68,22 @@ def squared_errors(inputs: Inputs) -> Inputs:
     Raises:
         SettingsError: If a table has none.
     """
-    tables = {}
-    for label, rows in inputs.tables.items():
+
+    def squared(rows: pandas.DataFrame) -> pandas.DataFrame:
         if "distortion_mse" not in rows or len(rows["distortion_mse"].dropna()) < len(rows):
             raise SettingsError(
                 "distortion mse needs models with --likelihood gaussian: got"
                 f" {', '.join(sorted(set(rows['likelihood'])))}."
             )
-        tables[label] = rows.assign(
+        return rows.assign(
             distortion=rows["distortion_mse"], distortion_se=rows["distortion_mse_se"]
         )
-    return inputs._replace(tables=tables, squared=True)
+
+    tables, suspects = (
+        {label: squared(rows) for label, rows in given.items()}
+        for given in (inputs.tables, inputs.suspects)
+    )
+    return inputs._replace(tables=tables, suspects=suspects, squared=True)
 
 
 def gather(
@@ -82,19 +105,21 @@ def gather(
         raise SettingsError("a figure needs at least one table: got none.")
     if split not in SPLITS:
         raise SettingsError(f"split must be one of {', '.join(SPLITS)}: got {split!r}.")
-    kept, factors, diverged = {}, {}, 0
+    kept, suspects, factors, diverged = {}, {}, {}, 0
     for label, table in tables.items():
         rows = table.loc[table["split"] == split]
         if rows.empty:
             has = ", ".join(sorted(set(table["split"]))) or "no rows at all"
             raise SettingsError(f"the table has no rows of the split {split}: it has {has}.")
-        good = rows.loc[rows["status"] == "ok"].sort_values(["beta", "seed"], ignore_index=True)
-        diverged += len(rows) - len(good)
+        diverged += int((rows["status"] == "diverged").sum())
         factors[label] = per_nat(units, int(rows["dimensions"].iloc[0]))
-        columns = [name for name in NATS_COLUMNS if name in good]
-        good[columns] = good[columns].astype(float) * factors[label]
-        kept[label] = good
-    if not any(len(rows) for rows in kept.values()):
+        columns = [name for name in NATS_COLUMNS if name in rows]
+        for status, chosen in (("ok", kept), ("suspect", suspects)):
+            some = rows.loc[rows["status"] == status]
+            some = some.sort_values(["beta", "seed"], ignore_index=True)
+            some[columns] = some[columns].astype(float) * factors[label]
+            chosen[label] = some
+    if not any(len(rows) for rows in (*kept.values(), *suspects.values())):
         raise RateDistortionError(f"every run of the split {split} diverged: nothing to draw.")
     words = "bits per dimension" if units == "bits-per-dim" else f"{units} per image"
-    return Inputs(kept, factors, diverged, words, images, losses)
+    return Inputs(kept, suspects, factors, diverged, words, images, losses)

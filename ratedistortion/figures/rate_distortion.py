@@ -16,9 +16,12 @@ from ratedistortion.theory import known_curve
 
 
 def draw(inputs: Inputs) -> Figure:
-    """R and D of every run, their lower convex hull, the exact R(D) and lines of equal ELBO."""
+    """R and D of every run, their lower convex hull, the exact R(D) and lines of equal ELBO.
+
+    Suspect runs are hollow points that the hull and the lines through seeds know nothing of.
+    """
     figure, (axes,) = style.new_figure(2.6)
-    everything = pandas.concat(inputs.tables.values())
+    everything = inputs.everything()
     scale = style.BetaScale(everything["beta"])
     several = len(inputs.tables) > 1
     handles: dict[str, Artist] = {}
@@ -29,8 +32,12 @@ def draw(inputs: Inputs) -> Figure:
         rate, distortion = rows["rate"].to_numpy(), rows["distortion"].to_numpy()
         hull = lower_convex_hull(rate, distortion)
         axes.plot(rate[hull], distortion[hull], color=colour, linewidth=0.7, zorder=2)
+        if len(suspects := inputs.suspects[label]):
+            edges = [colour] * len(suspects) if several else scale.colours(suspects["beta"])
+            _suspects(axes, suspects, marker, edges)
         name, shown = (label, marker) if several else ("lower convex hull", "")
-        handles[name] = Line2D([], [], color=colour, linewidth=0.7, marker=shown, markersize=3)
+        if several or len(hull):
+            handles[name] = Line2D([], [], color=colour, linewidth=0.7, marker=shown, markersize=3)
     axes.margins(0.06)
     axes.autoscale_view()
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
@@ -83,6 +90,20 @@ def _runs(
     )
 
 
+def _suspects(axes: Axes, rows: pandas.DataFrame, marker: str, edges: list[str]) -> None:
+    """Hollow points without error bars, above the others, so that none is hidden."""
+    axes.scatter(
+        rows["rate"],
+        rows["distortion"],
+        c="white",
+        marker=marker,
+        s=20,
+        linewidths=1.1,
+        edgecolors=edges,
+        zorder=5,
+    )
+
+
 def _exact(axes: Axes, inputs: Inputs) -> Line2D | None:
     """The frontier of each source that is known, once."""
     drawn = []
@@ -101,7 +122,7 @@ def _exact(axes: Axes, inputs: Inputs) -> Line2D | None:
 
 def _equal_elbo(axes: Axes, rows: pandas.DataFrame) -> Line2D:
     """Thin lines of R + D = const, each labelled where no point is near."""
-    points = rows[["rate", "distortion"]].to_numpy()
+    points = rows[["rate", "distortion"]].dropna().to_numpy()
     low, high = np.transpose([axes.get_xlim(), axes.get_ylim()])
     levels = MaxNLocator(8, steps=[1, 2, 5, 10]).tick_values(low.sum(), high.sum())
     for level in levels[(levels > low.sum()) & (levels < high.sum())]:

@@ -1,8 +1,9 @@
 """How every figure looks: sizes, colours, ticks."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
+from typing import Any
 
 import matplotlib
 import matplotlib.style
@@ -61,13 +62,27 @@ def new_figure(height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(rows, 1, squeeze=False, sharex=True)[:, 0])
 
 
-def legend(figure: Figure, handles: dict[str, Artist]) -> None:
+def legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
     """Label -> handle above the panels, in as many columns as fit; the figure grows to hold it."""
     # The end of a long label tells it from the others: it is a path.
     labels = [label if len(label) <= 48 else f"…{label[-47:]}" for label in handles]
     columns = min(max(60 // (max(map(len, labels)) + 6), 1), 3)
     figure.set_figheight(figure.get_figheight() + 0.14 * math.ceil(len(labels) / columns))
     figure.legend(handles.values(), labels, loc="outside upper left", ncols=columns)
+
+
+def suspects(axes: Axes, x: Float[np.ndarray, " runs"], y: Any, marker: str, colour: str) -> Artist:
+    """Hollow markers, and the plus in them that tells them from saturated ones; y is a column."""
+    axes.plot(
+        *(x, y, marker),
+        color=colour,
+        markerfacecolor="white",
+        markersize=5,
+        markeredgewidth=0.8,
+        zorder=4,
+    )
+    (plus,) = axes.plot(x, y, "k+", markersize=5, markeredgewidth=0.5, zorder=4)
+    return plus
 
 
 def log_ticks(low: float, high: float) -> list[float]:

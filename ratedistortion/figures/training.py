@@ -3,19 +3,25 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from ratedistortion.curve import asked_for
 from ratedistortion.errors import SettingsError
 from ratedistortion.figures import style
 from ratedistortion.figures.inputs import Inputs
 
 
 def draw(inputs: Inputs) -> Figure:
-    """The loss D + beta R of every run while it was trained; a cross where one diverged."""
+    """The loss D + beta R of every run while it was trained.
+
+    A cross where one diverged; a hollow end where its numbers are suspect.
+    """
     _, factor = inputs.only_table("training")
     if not inputs.losses:
         raise SettingsError("training needs the losses of a run directory: got none.")
     figure, (axes,) = style.new_figure(2.4)
     scale = style.BetaScale(run["beta"] for run in inputs.losses)
-    ends = []
+    table = next(iter(inputs.suspects.values()))
+    suspects = set(zip(asked_for(table), table["seed"], strict=True))
+    diverged, hollow = [], []
     for run, colour in zip(
         inputs.losses, scale.colours(run["beta"] for run in inputs.losses), strict=True
     ):
@@ -23,11 +29,22 @@ def draw(inputs: Inputs) -> Figure:
         loss = np.asarray(run["distortion"], float) + run["beta"] * np.asarray(run["rate"], float)
         finite = np.isfinite(loss)
         axes.plot(steps[finite], factor * loss[finite], color=colour, linewidth=0.7)
-        if not finite.all() and finite.any():
-            ends.append((steps[finite][-1], factor * loss[finite][-1]))
-    if ends:
-        (crosses,) = axes.plot(*np.transpose(ends), "kx", markersize=4)
-        style.legend(figure, {"diverged": crosses})
+        if not finite.any():
+            continue
+        end = steps[finite][-1], factor * loss[finite][-1]
+        target = run.get("target_rate")
+        if not finite.all():
+            diverged.append(end)
+        if (run["beta"] if target is None else target, run["seed"]) in suspects:
+            hollow.append(end)
+    handles = {}
+    for label, ends, look in (("suspect", hollow, "ko"), ("diverged", diverged, "kx")):
+        if ends:
+            (handles[label],) = axes.plot(
+                *np.transpose(ends), look, markersize=4, markerfacecolor="white"
+            )
+    if handles:
+        style.legend(figure, handles)
     if all(np.min(line.get_ydata(), initial=1) > 0 for line in axes.lines):
         axes.set_yscale("log")
         low, high = axes.get_ylim()
