@@ -93,13 +93,13 @@ def exact_information(
     )
     marginal = terms.log_mixture - log_prior
     rate, negative_elbo = estimate(rates), estimate(rates + distortions)
-    difference = estimate(marginal - rates[chosen])
-    marginal_kl = difference._replace(value=rate.value + difference.value)
-    if functions.latent_rates(model, posterior) is None:
-        by_codes = terms.information + marginal
+    if functions.latent_rates(model, posterior) is not None:
+        difference = estimate(marginal - rates[chosen])
+        marginal_kl = difference._replace(value=rate.value + difference.value)
+    else:
+        marginal_kl, by_codes = estimate(marginal), terms.information + marginal
         surer = estimate(by_codes)
         both = _sum(surer, estimate(distortions), by_codes, distortions[chosen], len(rates))
-        marginal_kl = _surer(surer, rate, estimate(marginal), marginal_kl)
         negative_elbo = _surer(surer, rate, both, negative_elbo)
         rate = _surer(surer, rate, surer, rate)
     gaussian_kl = jnp.float64(jnp.nan)

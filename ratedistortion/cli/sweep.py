@@ -38,10 +38,11 @@ def _verify(context: click.Context, _: click.Parameter, asked: bool) -> None:
         return
     from ratedistortion.cli.progress import Progress
     from ratedistortion.cli.results import checks
-    from ratedistortion.verify import verify
+    from ratedistortion.verify import environment, verify
 
+    click.echo(environment())
     with Progress(quiet=False) as progress:
-        done = verify(progress.report)
+        done = list(verify(progress.report))
     click.echo(checks(done))
     context.exit(0 if all(check.passed for check in done) else 1)
 

@@ -1,0 +1,196 @@
+"""The numbers of a row once more, in NumPy and float64, by the plainest formulas there are.
+
+What the engine measures is held against these: by `rd-sweep --verify` on the user's machine, and
+by the tests. Nothing here is shared with the estimators, and nothing is fast.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.special import expit, log_expit, log_softmax, logsumexp
+
+from ratedistortion.measure import Codes
+
+# A mean over terms and its standard error.
+Pair = tuple[float, float]
+LogDensity = Callable[[np.ndarray], np.ndarray]
+
+_LOG_2PI = math.log(2 * math.pi)
+
+
+def rates(
+    codes: Codes, log_prior: LogDensity, gaussian_prior: tuple[np.ndarray, np.ndarray] | None
+) -> Float[np.ndarray, " images"]:
+    """KL(q(z|x) || p(z)) of every image: in closed form, or by its one code.
+
+    Args:
+        codes: Posteriors that are Gaussian, and what their codes were drawn with.
+        log_prior: log p(z) in nats, (codes, latents) -> (codes,).
+        gaussian_prior: Mean and scale of p(z), (latents,); None where it is no Gaussian.
+    """
+    mean, scale, noise = _posteriors(codes)
+    if gaussian_prior is not None:
+        center, width = gaussian_prior
+        square = ((mean - center) ** 2 + scale**2) / width**2
+        return np.sum(0.5 * (square - 1) - np.log(scale / width), axis=1)
+    return _own_log_density(scale, noise) - log_prior(mean + scale * noise)
+
+
+def information(
+    codes: Codes,
+    log_prior: LogDensity,
+    gaussian_prior: tuple[np.ndarray, np.ndarray] | None,
+    lower_rows: int,
+    upper_rows: int,
+) -> dict[str, Pair]:
+    """What `Measurement` says of Gaussian posteriors: R, I(n;z), marginal KL and all their bounds.
+
+    Args:
+        codes: As for `rates`; `chosen` are the images whose codes count.
+        log_prior: As for `rates`.
+        gaussian_prior: As for `rates`.
+        lower_rows: How many of the chosen images the lower bound of I(n;z) is a mean over.
+        upper_rows: The same for the upper bound.
+
+    Returns:
+        Field of `Measurement` -> value and standard error, in nats per image.
+    """
+    mean, scale, noise = _posteriors(codes)
+    count, chosen = len(mean), np.asarray(codes.chosen)
+    z = mean[chosen] + scale[chosen] * noise[chosen]
+    own = _own_log_density(scale, noise)[chosen]
+    log_q = np.stack([_log_normal(each, mean, scale) for each in z])  # (codes, posteriors)
+    here = np.arange(len(chosen)), chosen
+    log_q[here] = own
+    log_mixture = logsumexp(log_q, axis=1) - math.log(count)
+    share = np.exp(log_q - logsumexp(log_q, axis=1, keepdims=True))
+    log_share = np.log(np.where(share > 0, share, 1))
+    entropy = -np.sum(share * log_share, axis=1)
+    spread = np.sum(share * (log_share + entropy[:, None]) ** 2, axis=1)
+    others = log_q.copy()
+    others[here] = -np.inf
+    log_others = logsumexp(others, axis=1) - math.log(count - 1)
+    each = rates(codes, log_prior, gaussian_prior)
+    terms, marginal = math.log(count) - entropy, log_mixture - log_prior(z)
+    rate, by_codes = pair(each), pair(terms + marginal)
+    if gaussian_prior is not None:
+        difference = pair(marginal - each[chosen])
+        marginal_kl = rate[0] + difference[0], difference[1]
+    else:
+        rate, marginal_kl = min(rate, by_codes, key=lambda each: each[1]), pair(marginal)
+    residual = pair(each[chosen] - terms - marginal)
+    found = {
+        "rate": rate,
+        "mutual_information": pair(terms),
+        "marginal_kl": marginal_kl,
+        "identity_residual": (
+            residual[0],
+            max(residual[1], math.sqrt(spread.mean() / len(chosen))),
+        ),
+        "leave_one_out": pair(own - log_others),
+        "mutual_information_lower": _pairwise(mean, scale, chosen[:lower_rows], _bhattacharyya),
+        "mutual_information_upper": _pairwise(mean, scale, chosen[:upper_rows], _kl),
+    }
+    if gaussian_prior is not None:
+        center, width = gaussian_prior
+        found["marginal_kl_gaussian"] = _gaussian_kl((mean - center) / width, scale / width), 0.0
+    return found
+
+
+def mlp(x: np.ndarray, layers: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """A network of affine layers, kernel and bias each, with sigmoid linear units between them."""
+    *hidden, (kernel, bias) = [(k.astype(float), b.astype(float)) for k, b in layers]
+    for inner, shift in hidden:
+        x = x @ inner + shift
+        x = x * expit(x)
+    return x @ kernel + bias
+
+
+def log_mixture_prior(mean: np.ndarray, scale: np.ndarray, log_weight: np.ndarray) -> LogDensity:
+    """log density of a mixture of diagonal Gaussians, (components, latents) each."""
+    weight = log_weight - np.log(np.sum(np.exp(log_weight)))
+    return lambda z: np.array([logsumexp(weight + _log_normal(one, mean, scale)) for one in z])
+
+
+def log_likelihood(
+    name: str, x: np.ndarray, parameters: np.ndarray, scale: float, levels: int
+) -> Float[np.ndarray, " images"]:
+    """log p(x|z) in nats per image.
+
+    Args:
+        name: Of the likelihood.
+        x: Values (images, dimensions).
+        parameters: What the decoder gives, (images, dimensions, outputs).
+        scale: Standard deviation of the Gaussian likelihood.
+        levels: Grey levels of the others.
+    """
+    first = parameters[..., 0]
+    if name == "bernoulli":
+        each = np.where(x > 0.5, log_expit(first), log_expit(-first))
+    elif name == "gaussian":
+        each = -0.5 * ((x - first) / scale) ** 2 - math.log(scale) - 0.5 * _LOG_2PI
+    elif name == "categorical":
+        level = np.round(x * (levels - 1)).astype(int)
+        each = np.take_along_axis(log_softmax(parameters, axis=-1), level[..., None], -1)[..., 0]
+    else:
+        center, width = first + 0.5, np.exp(np.maximum(parameters[..., 1] - 2, -7))
+        half = 0.5 / (levels - 1)
+        # On the side of the centre where the masses left of both ends of a bin are small.
+        side = np.where(x > center, -1, 1)
+        ends = [side * (x + sign * half - center) / width for sign in (side, -side)]
+        above, below = (log_expit(end) for end in ends)
+        each = above + np.log1p(-np.exp(below - above))
+        each = np.where(x < half, log_expit((half - center) / width), each)
+        each = np.where(x > 1 - half, log_expit((center - 1 + half) / width), each)
+    return each.sum(axis=1)
+
+
+def pair(terms: np.ndarray) -> Pair:
+    """The mean of terms and its standard error."""
+    return float(np.mean(terms)), float(np.std(terms, ddof=1) / math.sqrt(len(terms)))
+
+
+def _posteriors(codes: Codes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    mean, scale, noise = (np.asarray(x, float) for x in (codes.mean, codes.scale, codes.noise))
+    return mean, scale, noise
+
+
+def _own_log_density(scale: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    return -np.sum(0.5 * noise**2 + np.log(scale) + 0.5 * _LOG_2PI, axis=1)
+
+
+def _log_normal(z: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return -np.sum(0.5 * ((z - mean) / scale) ** 2 + np.log(scale) + 0.5 * _LOG_2PI, axis=1)
+
+
+def _pairwise(
+    mean: np.ndarray, scale: np.ndarray, rows: Int[np.ndarray, " rows"], distance: Callable
+) -> Pair:
+    """- mean_n log (1/N) sum_m exp(-distance(q_n, q_m)) over some of the n and all m."""
+    distances = [distance(mean[n], scale[n], mean, scale).sum(axis=1) for n in rows]
+    return pair(np.array([math.log(len(mean)) - logsumexp(-each) for each in distances]))
+
+
+def _kl(mean: np.ndarray, scale: np.ndarray, means: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    ratio = scale / scales
+    return 0.5 * (ratio**2 + ((mean - means) / scales) ** 2 - 1) - np.log(ratio)
+
+
+def _bhattacharyya(
+    mean: np.ndarray, scale: np.ndarray, means: np.ndarray, scales: np.ndarray
+) -> np.ndarray:
+    middle = np.hypot(scale, scales) / math.sqrt(2)
+    overlap = np.log(middle / scale) + np.log(middle / scales)
+    return ((mean - means) / middle) ** 2 / 8 + 0.5 * overlap
+
+
+def _gaussian_kl(mean: np.ndarray, scale: np.ndarray) -> float:
+    """KL of the Gaussian with the moments of q(z) to a standard normal."""
+    covariance = np.cov(mean.T, bias=True).reshape(mean.shape[1], -1) + np.diag(
+        np.mean(scale**2, axis=0)
+    )
+    center = mean.mean(axis=0)
+    log_det = np.linalg.slogdet(covariance)[1]
+    return 0.5 * float(np.trace(covariance) + center @ center - mean.shape[1] - log_det)
