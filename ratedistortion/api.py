@@ -92,6 +92,8 @@ def dry_run(settings: Settings | None, run_dir: str | Path) -> dict[str, Any]:
 
 def _resolve(settings: Settings | None, manifest: Mapping[str, Any] | None, path: Path) -> Settings:
     """The settings asked for, once they agree with those that the directory was made with."""
+    from ratedistortion.contents import check_current
+
     if settings is not None:
         _check_families(settings)
     if manifest is None:
@@ -106,6 +108,7 @@ def _resolve(settings: Settings | None, manifest: Mapping[str, Any] | None, path
         raise RunDirectoryError(
             f"{file}: it is damaged (the settings' SHA-256 differs); restore it."
         )
+    check_current(path, manifest)
     if settings is None:
         return stored
     if changed := differences(stored, settings):
