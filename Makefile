@@ -8,7 +8,7 @@ MNIST := runs/mnist
 DATA_DIR ?= $(HOME)/tensorflow_datasets
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench mnist clean
+.PHONY: help install demo test check pythons bench mnist clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -35,6 +35,14 @@ check: install ## Formatting, lint, types and tests
 	$(BIN)/pyright
 	$(BIN)/python -m pytest
 
+pythons: install ## Check the numbers on every Python that is found, and hold their tables together
+	.ci/pythons
+
+.venv-3.%/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-3.$*
+	.venv-3.$*/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
 bench: install .venv-torch/installed ## Measure the engine side by side with what a user would write instead
 	$(BIN)/python tests/benchmarks/bench.py --torch .venv-torch/bin/python
 
@@ -49,6 +57,7 @@ mnist: install ## Sweep statically binarised MNIST, prepared by TFDS in DATA_DIR
 	$(BIN)/rd-plot $(MNIST) -o $(MNIST)/information.png --kind information
 	$(BIN)/rd-plot $(MNIST) -o $(MNIST)/gallery.png --kind gallery
 
-clean: ## Remove .venv, caches and the runs of demo and mnist
-	rm -rf .venv .venv-torch build *.egg-info .pytest_cache .ruff_cache .hypothesis $(DEMO) $(MNIST)
+clean: ## Remove environments, caches and the runs of demo, mnist and pythons
+	rm -rf .venv .venv-torch .venv-3.* build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(DEMO) $(MNIST) runs/python-3.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -23,7 +23,7 @@ def sweep(
     """Trains and measures one model per (beta, seed), and writes `run_dir/rd.parquet`.
 
     Called again with the same settings it continues where it stopped; on a finished directory
-    it computes nothing.
+    it computes nothing, and reads the data only if their files were touched.
 
     Args:
         settings: What to do. The loss of every run is D + beta R. None stands for the stored
@@ -47,9 +47,10 @@ def sweep(
     manifest = read_manifest(path)
     if manifest is not None and (path / TABLE).exists():
         # Needs no lock, nor to be writable: a table is written last, and once.
+        from ratedistortion.provenance import check_data
         from ratedistortion.summary import finished
 
-        _resolve(settings, manifest, path)
+        check_data(manifest, _resolve(settings, manifest, path), report)
         return finished(path, manifest, None)
     with RunDirectory(path) as directory:
         settings = _resolve(settings, directory.read_manifest(), path)
@@ -91,6 +92,8 @@ def dry_run(settings: Settings | None, run_dir: str | Path) -> dict[str, Any]:
 
 def _resolve(settings: Settings | None, manifest: Mapping[str, Any] | None, path: Path) -> Settings:
     """The settings asked for, once they agree with those that the directory was made with."""
+    from ratedistortion.contents import check_current
+
     if settings is not None:
         _check_families(settings)
     if manifest is None:
@@ -105,6 +108,7 @@ def _resolve(settings: Settings | None, manifest: Mapping[str, Any] | None, path
         raise RunDirectoryError(
             f"{file}: it is damaged (the settings' SHA-256 differs); restore it."
         )
+    check_current(path, manifest)
     if settings is None:
         return stored
     if changed := differences(stored, settings):

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from ratedistortion.errors import RunDirectoryError, SettingsError
 if TYPE_CHECKING:
     import pandas
 
-SCHEMA = 1
+# Of the manifest. One more whenever training or measuring changes the numbers or the checkpoint.
+SCHEMA = 2
 MANIFEST, TABLE, IMAGES, LOG = "manifest.json", "rd.parquet", "images.npz", "log.jsonl"
 _MANIFEST_FIELDS = {
     "schema": int,
@@ -49,6 +51,19 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
                 f" {SCHEMA}: upgrade ratedistortion."
             )
     return manifest
+
+
+def check_current(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuses to go on with a sweep of an older version: half of its numbers would be of another.
+
+    Raises:
+        RunDirectoryError: If it is one and is not finished.
+    """
+    if manifest["schema"] < SCHEMA and not (path / TABLE).exists():
+        raise RunDirectoryError(
+            f"{path} was begun by an older version, whose numbers would not agree with this one's:"
+            " use another directory, or finish it with the older version."
+        )
 
 
 def read_table(path: Path) -> "pandas.DataFrame":

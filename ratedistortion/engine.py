@@ -176,20 +176,21 @@ class Engine:
             lambda leaf: shape((self.plan.width, *leaf.shape), leaf.dtype), self._run.state
         )
 
-    def _lower(self, name: str) -> jax.stages.Lowered:
-        """A program for the shapes of any chunk; called in a thread that has no settings of JAX."""
+    def _lower(self, name: str, platforms: tuple[str, ...] | None = None) -> jax.stages.Lowered:
+        """A program for any chunk, on its own or other platforms; in a thread without settings."""
+        to: dict[str, Any] = {"lowering_platforms": platforms}
         if name == "start":
-            return jax.jit(self._start).lower(self._any)
+            return jax.jit(self._start).trace(self._any).lower(**to)
         inputs = self._state, self._any
         number = jax.ShapeDtypeStruct((), np.int32, sharding=self._everywhere)
         if name == "advance":
             advance = jax.jit(self._advance, donate_argnums=0)
-            return advance.lower(*inputs, self._train_images, number, number)
+            return advance.trace(*inputs, self._train_images, number, number).lower(**to)
         if name == "pictures":
-            return jax.jit(self._pictures).lower(*inputs, self._originals)
+            return jax.jit(self._pictures).trace(*inputs, self._originals).lower(**to)
         images = self._images[name.removeprefix("measure ")]
         with jax.enable_x64(True):
-            return jax.jit(self._measure).lower(*inputs, images, number)
+            return jax.jit(self._measure).trace(*inputs, images, number).lower(**to)
 
     def _spread_over_devices(self, function: Callable[..., Any], *specs: P) -> Callable[..., Any]:
         return jax.shard_map(

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
 
-from ratedistortion import contents
+from ratedistortion import contents, datasets
 from ratedistortion.datasets import Dataset
-from ratedistortion.errors import RunDirectoryError
+from ratedistortion.errors import DatasetError, RunDirectoryError
 from ratedistortion.plan import Plan
 from ratedistortion.settings import Settings
 
@@ -42,6 +42,7 @@ def make_manifest(
         },
         "device": devices[0].device_kind,
         "data_sha256": data.sha256,
+        "data_files": data.stamps,
     }
 
 
@@ -54,10 +55,7 @@ def check_surroundings(
 ) -> None:
     """A sweep is continued on the same data; another machine or library is worth a word."""
     if manifest["data_sha256"] != data.sha256:
-        raise RunDirectoryError(
-            f"the data set {data.name} has changed since this sweep began: SHA-256"
-            f" {manifest['data_sha256'][:12]}… then, {data.sha256[:12]}… now."
-        )
+        raise _changed(manifest, data)
     if len(devices) < plan.devices:
         raise RunDirectoryError(
             f"this sweep was begun on {plan.devices} devices and {len(devices)} are at hand:"
@@ -71,3 +69,42 @@ def check_surroundings(
             "text": f"begun with {', '.join(sorted(then - now))}, continued with"
             f" {', '.join(sorted(now - then))}: the last digits can differ.",
         })  # fmt: skip
+
+
+def check_data(
+    manifest: Mapping[str, Any],
+    settings: Settings,
+    report: Callable[[Mapping[str, Any]], None],
+) -> None:
+    """The table of a finished sweep is shown for the same data only; needs no JAX.
+
+    Nothing is read where size and time of every file are as they were. Data that cannot be read
+    are worth a word: the table may well have outlived them.
+
+    Args:
+        manifest: That of the run directory.
+        settings: Where the data are, and how they are read.
+        report: Told where the data cannot be compared.
+
+    Raises:
+        RunDirectoryError: If the data are others.
+    """
+    stamps = datasets.stamps(settings)
+    if stamps is not None and stamps == manifest.get("data_files"):
+        return
+    try:
+        data = datasets.load(dataclasses.replace(settings, download=False))
+    except (DatasetError, OSError) as error:
+        text = f"the data were not compared with those of this sweep: {error}"
+        report({"event": "warning", "text": text})
+        return
+    if manifest["data_sha256"] != data.sha256:
+        raise _changed(manifest, data)
+
+
+def _changed(manifest: Mapping[str, Any], data: Dataset) -> RunDirectoryError:
+    return RunDirectoryError(
+        f"the data set {data.name} has changed since this sweep began: SHA-256"
+        f" {manifest['data_sha256'][:12]}… then, {data.sha256[:12]}… now; restore it, or use"
+        " another directory."
+    )

@@ -17,6 +17,7 @@ from ratedistortion.engine import Engine
 from ratedistortion.files import write_file
 from ratedistortion.plan import candidates, make_plan, stored_plan
 from ratedistortion.provenance import check_surroundings
+from ratedistortion.releases import check_release
 from ratedistortion.settings import ENGINE_FIELDS, Settings
 
 # A trial: long enough to be measured, twice; longer where that is what a dispatch's own cost takes
@@ -67,17 +68,20 @@ def begin(
         settings: The sweep.
         data: Its data set.
         manifest: That of its run directory, if there is one.
-        report: Told where the sweep goes on in other surroundings than it was begun in.
+        report: Told where the sweep goes on in other surroundings than it was begun in, and of a
+            release of JAX that is newer than all that are tested.
 
     Raises:
         RunDirectoryError: If the manifest is damaged, or of other data or more devices.
-        OutOfMemoryError, SettingsError: As `prepare` and `find_devices` do.
+        OutOfMemoryError, SettingsError: As `prepare`, `find_devices` and `check_release` do.
     """
     if manifest is None:
         devices = find_devices(settings)
+        check_release(devices, report)
         return prepare(settings, data, devices), devices
     plan = stored_plan(manifest["plan"], settings)
     devices = find_devices(settings, plan.devices)
+    check_release(devices, report)
     check_surroundings(manifest, data, plan, devices, report)
     return Prepared(Engine(settings, data, plan, devices), {}), devices
 

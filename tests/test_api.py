@@ -1,6 +1,7 @@
 """What Python programs call: ratedistortion.sweep, read and figure, as documented."""
 
 import jax
+import numpy
 import pandas
 import pandas.testing
 import pytest
@@ -68,8 +69,9 @@ def test_read_gives_the_same_table(swept):
         pandas.testing.assert_frame_equal(ratedistortion.read(source), frame, check_exact=True)
 
 
-def test_a_finished_sweep_is_not_computed_again(swept):
+def test_a_finished_sweep_is_not_computed_again(swept, monkeypatch):
     path, frame, _ = swept
+    monkeypatch.setattr("ratedistortion.datasets.load", None)  # nor are the digits read
     for settings in (SETTINGS, None):
         events = []
         again = ratedistortion.sweep(settings, path, events.append)
@@ -135,3 +137,29 @@ def test_figures_are_drawn_from_tables(swept):
     for tables in (frame, {"mine": ratedistortion.read(path), "yours": frame}):
         drawn = ratedistortion.figure(tables, kind="rate-distortion", units="bits")
         assert isinstance(drawn, Figure)
+
+
+def test_the_table_of_other_data_is_not_shown(tmp_path):
+    data, path = tmp_path / "data.npy", tmp_path / "run"
+    numpy.save(data, numpy.eye(40, dtype=numpy.uint8))
+    settings = Settings(
+        dataset=str(data), hidden=(8,), latents=2, steps=2, batch_size=10, betas=(1.0,)
+    )
+    frame = ratedistortion.sweep(settings, path)
+    data.rename(tmp_path / "kept")
+    for asked in (settings, None):
+        events = []
+        again = ratedistortion.sweep(asked, path, events.append)
+        pandas.testing.assert_frame_equal(again, frame, check_exact=True)
+        (event,) = events
+        assert event["event"] == "warning" and "data.npy is not there" in event["text"]
+    numpy.save(data, numpy.eye(40, dtype=numpy.uint8)[::-1])
+    for asked in (settings, None):
+        with pytest.raises(RunDirectoryError, match="data.npy has changed since this sweep began"):
+            ratedistortion.sweep(asked, path)
+    assert len(ratedistortion.read(path)) == 2
+    (tmp_path / "kept").rename(data)
+    events = []
+    again = ratedistortion.sweep(None, path, events.append)
+    pandas.testing.assert_frame_equal(again, frame, check_exact=True)
+    assert events == []

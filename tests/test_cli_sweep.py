@@ -475,6 +475,23 @@ def test_damage_is_one_line_and_exit_4(finished, bare):
     check_error(invoke(finished), 4, "rd.parquet", "damaged")
 
 
+def test_only_a_finished_sweep_of_an_older_version_is_of_use(finished):
+    """Schema 1 had no `data_files`, and other numbers."""
+    manifest = finished / "manifest.json"
+    values = json.loads(manifest.read_text())
+    older = {name: value for name, value in values.items() if name != "data_files"}
+    manifest.write_text(json.dumps(older | {"schema": 1}))
+    shown = invoke(finished, *SWEEP)
+    assert (shown.exit_code, shown.stderr) == (0, "") and "test split" in shown.stdout
+    assert invoke(finished, "--dry-run").exit_code == 0
+    (finished / "rd.parquet").unlink()
+    before = tree(finished)
+    for arguments in ((), SWEEP, ("--dry-run",)):
+        result = invoke(finished, *arguments)
+        check_error(result, 4, f"{finished} was begun by an older version", "another directory")
+    assert tree(finished) == before
+
+
 def test_a_warning_when_the_library_or_the_device_is_another(finished):
     values = json.loads((finished / "manifest.json").read_text())
     values |= {"device": "Abacus", "versions": values["versions"] | {"jax": "0.0.1"}}

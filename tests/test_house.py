@@ -38,7 +38,7 @@ STOREYS = (
     "blocks minibatch optimizer",
     "models estimators",
     "summary rundir",
-    "contents figures devices",
+    "contents figures devices releases",
     "checked curve table datasets programs",
     "theory plan files",
     "settings",

@@ -22,7 +22,7 @@ from ratedistortion.files import write_file
 from ratedistortion.rundir import RunDirectory, check_folder
 
 MANIFEST = {
-    "schema": 1,
+    "schema": contents.SCHEMA,
     "settings": {},
     "settings_sha256": "0",
     "plan": {},
@@ -244,8 +244,8 @@ def test_a_damaged_manifest(directory, damage):
 
 
 def test_a_manifest_of_a_newer_program_says_to_upgrade(directory):
-    directory.write_manifest(MANIFEST | {"schema": 2, "plan": "other"})
-    with pytest.raises(RunDirectoryError, match="schema version 2 .* upgrade ratedistortion"):
+    directory.write_manifest(MANIFEST | {"schema": 3, "plan": "other"})
+    with pytest.raises(RunDirectoryError, match="schema version 3 .* upgrade ratedistortion"):
         directory.read_manifest()
 
 

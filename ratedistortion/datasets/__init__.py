@@ -3,5 +3,6 @@
 from ratedistortion.datasets.dataset import Dataset
 from ratedistortion.datasets.embedded import DATASETS
 from ratedistortion.datasets.loading import load
+from ratedistortion.datasets.stamps import stamps
 
-__all__ = ["DATASETS", "Dataset", "load"]
+__all__ = ["DATASETS", "Dataset", "load", "stamps"]

@@ -27,6 +27,7 @@ class Dataset:
         dynamic: Whether training must draw fresh Bernoulli(value) pixels at every step. If so,
             `train` holds the probabilities, and `splits` one fixed draw, stored as 0 and 1/scale.
         sha256: Of the bytes, shapes and dtypes of all arrays.
+        stamps: Size and time of its files before they were read, as `stamps` has them.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Dataset:
     scale: float
     dynamic: bool
     sha256: str
+    stamps: dict[str, list[int]] | None
 
     @functools.cached_property
     def distinct(self) -> dict[str, int]:

@@ -1,8 +1,5 @@
 """From settings to a data set that is fit for them."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 
 from ratedistortion.datasets.arrays import Splits
@@ -12,6 +9,7 @@ from ratedistortion.datasets.embedded import DATASETS
 from ratedistortion.datasets.idx_files import read_idx_folder
 from ratedistortion.datasets.levels import quantized
 from ratedistortion.datasets.numpy_files import SUFFIXES, read_numpy
+from ratedistortion.datasets.stamps import named_path, stamps
 from ratedistortion.datasets.tfds import read_tfds, read_tfds_folder
 from ratedistortion.errors import DatasetError
 from ratedistortion.settings import LEVELLED, Settings
@@ -36,6 +34,7 @@ def load(settings: Settings) -> Dataset:
             that says what was expected, what was got and what to do.
     """
     name, dynamic = str(settings.dataset), settings.binarize == "dynamic"
+    before = stamps(settings)
     train, test, scale = _read(name, settings)
     source = Splits(train[: settings.max_examples], test[: settings.max_examples], scale)
     if settings.likelihood in LEVELLED:
@@ -59,6 +58,7 @@ def load(settings: Settings) -> Dataset:
         scale=measured.scale,
         dynamic=dynamic,
         sha256=arrays_sha256(splits | ({"probabilities": trained} if dynamic else {})),
+        stamps=before,
     )
 
 
@@ -66,18 +66,16 @@ def _read(name: str, settings: Settings) -> Splits:
     family, _, specification = name.partition(":")
     if family in DATASETS:
         return DATASETS[family](specification)
-    path = Path(os.path.expanduser(name))
-    # `name/config` is a TFDS name unless there is such a path; a bare word always is one, so that
-    # a folder in the working directory does not change what `mnist` means.
-    named_as_path = path.suffix in (*SUFFIXES, ".gz") or name.startswith((".", "~", os.sep))
-    if not named_as_path and not ("/" in name and path.exists()):
+    path = named_path(name)
+    if path is None:
         return read_tfds(name, settings.data_dir, settings.download, settings.max_examples)
     if path.is_dir():
         if (path / "dataset_info.json").exists():
             return read_tfds_folder(path, settings.max_examples)
         return read_idx_folder(path)
-    if not path.exists():
-        raise DatasetError(f"{name} is not there: expected a file or a folder; check the path.")
+    if not path.is_file():  # a pipe would be waited for, for ever
+        found = "is no regular file" if path.exists() else "is not there"
+        raise DatasetError(f"{name} {found}: expected a file or a folder; check the path.")
     if path.suffix not in SUFFIXES:
         raise DatasetError(
             f"{name} must be an .npz or .npy file, or a folder of idx files or of a prepared TFDS "

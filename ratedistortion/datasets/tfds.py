@@ -39,12 +39,9 @@ def read_tfds(dataset: str, data_dir: str | None, download: bool, limit: int | N
     Raises:
         DatasetError: If the set is unknown, not prepared, damaged or not of images of one size.
     """
-    root = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    root = Path(os.path.expanduser(root)).absolute()
-    match = _NAME.fullmatch(dataset)
-    folder = _prepared(root, **match.groupdict()) if match else None
+    folder, root = prepared_folder(dataset, data_dir), _root(data_dir)
     if folder is None:
-        _check_known(dataset, match["name"] if match else re.split("[:/]", dataset)[0])
+        _check_known(dataset)
         if not download:
             builder = (
                 f"tfds.builder({dataset!r}, data_dir={str(root)!r}, file_format='array_record')"
@@ -56,6 +53,16 @@ def read_tfds(dataset: str, data_dir: str | None, download: bool, limit: int | N
             )
         folder = _download(dataset, root)
     return read_tfds_folder(folder, limit)
+
+
+def prepared_folder(dataset: str, data_dir: str | None) -> Path | None:
+    """The folder that holds the `dataset_info.json` of a prepared set, named as for `read_tfds`.
+
+    Raises:
+        DatasetError: If the name says nothing of the configuration and several are prepared.
+    """
+    match = _NAME.fullmatch(dataset)
+    return _prepared(_root(data_dir), **match.groupdict()) if match else None
 
 
 def read_tfds_folder(folder: Path, limit: int | None) -> Splits:
@@ -118,6 +125,11 @@ def _image_feature(features: Any, folder: Path) -> tuple[str, int]:
     return chosen, features[chosen].shape[-1]
 
 
+def _root(data_dir: str | None) -> Path:
+    root = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return Path(os.path.expanduser(root)).absolute()
+
+
 def _prepared(root: Path, name: str, config: str | None, version: str | None) -> Path | None:
     folders = [
         path.parent
@@ -131,9 +143,11 @@ def _prepared(root: Path, name: str, config: str | None, version: str | None) ->
     return max(folders, key=lambda it: [int(n) for n in it.name.split(".")], default=None)
 
 
-def _check_known(dataset: str, name: str) -> None:
+def _check_known(dataset: str) -> None:
     import tensorflow_datasets as tfds
 
+    match = _NAME.fullmatch(dataset)
+    name = match["name"] if match else re.split("[:/]", dataset)[0]
     known = tfds.list_builders(with_community_datasets=False)
     if name in known:
         return

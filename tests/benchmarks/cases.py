@@ -94,4 +94,4 @@ def noise(case: Case, images: int = IMAGES) -> Any:
 
     pixels = np.random.default_rng(0).integers(0, 2, (images, case.dimensions), np.uint8)
     splits = {"train": pixels, "test": pixels}
-    return Dataset("noise", pixels, splits, case.shape, 1.0, False, "")
+    return Dataset("noise", pixels, splits, case.shape, 1.0, False, "", {})

@@ -1,0 +1,178 @@
+"""A finished sweep knows whether its data are still the same, and reads them only when in doubt."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_datasets_tfds import pictures, prepare
+
+from ratedistortion import datasets, provenance
+from ratedistortion.datasets import load, stamps
+from ratedistortion.errors import DatasetError, RunDirectoryError
+from ratedistortion.provenance import check_data
+from ratedistortion.settings import Settings
+
+
+def settings_of(dataset: object, **values: Any) -> Settings:
+    return Settings(dataset=str(dataset), likelihood="gaussian", batch_size=2, **values)
+
+
+def zeros_and_ones(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 2, (60, 4), np.uint8)
+
+
+def idx(path: Path, seed: int) -> None:
+    path.write_bytes(b"\0\0\x08\x03" + bytes([0, 0, 0, 60, 0, 0, 0, 2, 0, 0, 0, 2]))
+    with path.open("ab") as file:
+        file.write(zeros_and_ones(seed).tobytes())
+
+
+def make(kind: str, root: Path) -> tuple[Settings, Path]:
+    """A data set on disk, and a file of it."""
+    if kind == "idx":
+        (root / "idx").mkdir()
+        for name in ("train", "t10k"):
+            idx(root / "idx" / f"{name}-images-idx3-ubyte", 0)
+        return settings_of(root / "idx"), root / "idx" / "t10k-images-idx3-ubyte"
+    if kind.startswith("tfds"):
+        splits = {name: pictures(10, 2, 2) for name in ("train", "test")}
+        folder = prepare(root, splits)
+        file = folder / "tiny-test.tfrecord-00001-of-00002"
+        named = settings_of("tiny", data_dir=str(root), max_examples=8)
+        return named if kind == "tfds name" else settings_of(folder), file
+    np.save(root / "data.npy", zeros_and_ones(0))
+    return settings_of(root / "data.npy"), root / "data.npy"
+
+
+def change(file: Path) -> None:
+    """Other data in a file that is as long as before."""
+    if file.suffix == ".npy":
+        np.save(file, zeros_and_ones(1))
+    elif "idx" in file.name:
+        idx(file, 1)
+    else:  # the first shard has other images
+        file.write_bytes(file.with_name(file.name.replace("00001-of", "00000-of")).read_bytes())
+
+
+def unheard(event: object) -> None:
+    raise AssertionError(event)
+
+
+KINDS = ("npy", "idx", "tfds name", "tfds folder")
+
+
+def manifest_of(settings: Settings) -> dict[str, Any]:
+    data = load(settings)
+    return json.loads(json.dumps({"data_sha256": data.sha256, "data_files": data.stamps}))
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """The settings of every time that data are read."""
+    asked: list[Settings] = []
+    monkeypatch.setattr(datasets, "load", lambda settings: asked.append(settings) or load(settings))
+    return asked
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_untouched_files_are_not_read(tmp_path, loads, kind):
+    settings, file = make(kind, tmp_path)
+    manifest = manifest_of(settings)
+    assert manifest["data_files"][file.name] == [file.stat().st_size, file.stat().st_mtime_ns]
+    check_data(manifest, settings, unheard)
+    assert loads == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_that_were_only_touched_are_read_and_found_the_same(tmp_path, loads, kind):
+    settings, file = make(kind, tmp_path)
+    manifest = manifest_of(settings)
+    os.utime(file, ns=(0, 0))
+    check_data(manifest, settings, unheard)
+    assert len(loads) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_with_other_data_are_refused(tmp_path, kind):
+    settings, file = make(kind, tmp_path)
+    manifest, size = manifest_of(settings), file.stat().st_size
+    change(file)
+    assert kind.startswith("tfds") or file.stat().st_size == size
+    with pytest.raises(RunDirectoryError, match="has changed since .* then, .* now; restore it"):
+        check_data(manifest, settings, unheard)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("known", [True, False])
+def test_data_that_are_gone_are_one_warning(tmp_path, kind, known):
+    settings, file = make(kind, tmp_path)
+    manifest = manifest_of(settings)
+    for each in file.parent.iterdir() if kind != "npy" else [file]:
+        each.unlink()
+    if not known:  # as where they were downloaded by the sweep
+        manifest["data_files"] = None
+    events: list[Any] = []
+    check_data(manifest, settings, events.append)
+    (event,) = events
+    assert event["event"] == "warning" and "\n" not in event["text"]
+    assert event["text"].startswith("the data were not compared with those of this sweep: ")
+
+
+def test_a_manifest_without_the_files_has_the_data_read(tmp_path, loads):
+    settings, file = make("npy", tmp_path)
+    manifest = manifest_of(settings)
+    del manifest["data_files"]
+    check_data(manifest, settings, unheard)
+    assert len(loads) == 1
+    change(file)
+    with pytest.raises(RunDirectoryError):
+        check_data(manifest, settings, unheard)
+
+
+@pytest.mark.parametrize("dataset", ["digits", "gaussian:4,1", "bernoulli:.3,4", "patterns:4,8,.1"])
+def test_sets_without_files_cannot_change(dataset, loads):
+    settings = settings_of(dataset)
+    assert stamps(settings) == {}
+    check_data({"data_sha256": "0", "data_files": {}}, settings, unheard)
+    assert loads == []
+
+
+def test_nothing_is_downloaded_to_be_compared(tmp_path, loads):
+    settings = settings_of("mnist", data_dir=str(tmp_path), download=True)
+    check_data({"data_sha256": "0", "data_files": {"a": [1, 2]}}, settings, lambda event: None)
+    assert [each.download for each in loads] == [False]
+
+
+def test_a_pipe_in_place_of_the_data_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "data.npy")
+    with pytest.raises(DatasetError, match="data.npy is no regular file"):
+        load(settings_of(tmp_path / "data.npy"))
+
+
+def test_a_set_that_is_ambiguous_by_now_is_one_warning(tmp_path):
+    for config in ("a", "b"):
+        prepare(tmp_path, {"train": pictures(9, 2, 2)}, config=config)
+    events: list[Any] = []
+    settings = settings_of("tiny", data_dir=str(tmp_path))
+    check_data({"data_sha256": "0", "data_files": {}}, settings, events.append)
+    assert "name one of these" in events[0]["text"]
+
+
+def test_comparing_needs_no_jax():
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {provenance.__name__}, sys; print('jax' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "False\n"
