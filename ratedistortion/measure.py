@@ -39,7 +39,7 @@ class Measurement(NamedTuple):
 
 
 class Codes(NamedTuple):
-    """The Gaussian of every image, and one code drawn, float32, in data set order.
+    """What was measured of every image, in data set order; float32 but for rate and distortion.
 
     The Gaussian is the posterior, or what the encoder's flow starts from.
 
@@ -49,6 +49,8 @@ class Codes(NamedTuple):
         code: What the decoder saw: mean + scale * noise, or what a flow makes of that, rounded.
         noise: The standard normal numbers of the code. Only they tell the code of a sharp
             posterior from its mean.
+        rate: KL(q(z|x) || p(z)) in nats, in closed form or by this one code, float64.
+        distortion: -log p(x|z) of this code in nats, float64.
         chosen: The images whose codes I(n;z) and the marginal KL are averaged over.
     """
 
@@ -56,6 +58,8 @@ class Codes(NamedTuple):
     scale: Float[Array, "images latents"]
     code: Float[Array, "images latents"]
     noise: Float[Array, "images latents"]
+    rate: Float[Array, "images"]
+    distortion: Float[Array, "images"]
     chosen: Int[Array, "codes"]
 
 
@@ -116,7 +120,7 @@ def make_measure(
             **information._asdict(),
         )
         scale = jnp.exp(posterior.log_scale)
-        return measurement, Codes(posterior.mean, scale, z, noise, chosen)
+        return measurement, Codes(posterior.mean, scale, z, noise, rates, -log_likelihood, chosen)
 
     def importance_weights(
         model: Model, images: Array, posterior: Posterior, rows: Array, key: Array

@@ -6,10 +6,12 @@ by the tests. Nothing here is shared with the estimators, and nothing is fast.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import expit, log_expit, log_softmax, logsumexp
+from scipy import special
+from scipy.special import expit, log_expit, log_softmax
 
 from ratedistortion.measure import Codes
 
@@ -145,6 +147,11 @@ def log_likelihood(
         each = np.where(x < half, log_expit((half - center) / width), each)
         each = np.where(x > 1 - half, log_expit((center - 1 + half) / width), each)
     return each.sum(axis=1)
+
+
+def logsumexp(x: np.ndarray, axis: int | None = None, keepdims: bool = False) -> Any:
+    """SciPy's, whose type says that it may return two arrays."""
+    return special.logsumexp(x, axis=axis, keepdims=keepdims)
 
 
 def pair(terms: np.ndarray) -> Pair:

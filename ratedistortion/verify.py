@@ -217,9 +217,9 @@ def _drawn(codes: Codes) -> dict[str, float]:
     code = np.asarray(codes.mean, float) + np.asarray(codes.scale, float) * noise
     return {
         "different images among the codes": len(set(chosen)),
-        "mean place of the codes' images": chosen.mean() / len(noise),
-        "mean square of the noise": np.mean(noise**2),
-        "error of the codes": np.max(abs(codes.code - code) / (1 + abs(code))),
+        "mean place of the codes' images": float(chosen.mean()) / len(noise),
+        "mean square of the noise": float(np.mean(noise**2)),
+        "error of the codes": float(np.max(abs(codes.code - code) / (1 + abs(code)))),
     }
 
 

@@ -118,9 +118,11 @@ def test_everything_is_float64_but_the_codes(measured):
     assert {leaf.dtype for leaf in jax.tree.leaves(measurement._replace(active_units=None))} == {
         np.dtype(np.float64)
     }
-    *arrays, chosen = codes
+    *arrays, rate, distortion, chosen = codes
     assert {leaf.dtype for leaf in arrays} == {np.dtype(np.float32)}
     assert {leaf.shape for leaf in arrays} == {(IMAGES, 1)}
+    assert rate.mean() == pytest.approx(measurement.rate.value)
+    assert distortion.mean() == pytest.approx(measurement.distortion.value)
     assert sorted(chosen) == list(range(IMAGES))
 
 
