@@ -70,7 +70,7 @@ _COLUMNS = (
     ("distortion_mse_se", "float?", "", "standard error of it"),
     ("selected_step", "int?", "steps", "where held-out loss was lowest, with --select best"),
     ("distinct_examples", "int?", "images", "different images of the split; log of it caps I(n;z)"),
-    ("failed_checks", "text?", "", "of a suspect row: the checks that failed, joined by '; '"),
+    ("failed_checks", "text?", "", "the checks that a suspect row failed, or what stopped a run"),
 )  # fmt: skip
 
 COLUMNS = tuple(name for name, *_ in _COLUMNS)

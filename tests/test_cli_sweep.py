@@ -514,7 +514,7 @@ def test_diverged_runs_are_marked_and_exit_3(tmp_path):
     result = invoke(path, *arguments, "--json")
     assert result.exit_code == 3
     assert result.stderr.endswith("2 of 2 runs diverged.\n")
-    assert "diverged: beta 0.1, seed 0, step 1\n" in result.stderr
+    assert "diverged: beta 0.1, seed 0, step 1: D is not finite\n" in result.stderr
     summary = json.loads(result.stdout)
     assert (summary["runs"], summary["ok"], summary["diverged"]) == (2, 0, 2)
     rows = pyarrow.parquet.read_table(path / "rd.parquet").to_pylist()
@@ -524,10 +524,12 @@ def test_diverged_runs_are_marked_and_exit_3(tmp_path):
         assert not [name for name, x in row.items() if isinstance(x, float) and math.isnan(x)]
         missing = [name for name in COLUMNS if row[name] is None]
         assert {"rate", "mutual_information", "saturated", "active_units"} <= set(missing)
+        assert row["failed_checks"] == "D is not finite"
     # Finished all the same: nothing is computed again, and the exit code stays.
     again = invoke(path)
     assert again.exit_code == 3 and again.stderr == "2 of 2 runs diverged.\n"
-    assert again.stdout.splitlines()[2].split() == ["1", "0", *"-----", "diverged"]
+    note = "diverged at step 1: D is not finite"
+    assert again.stdout.splitlines()[2].split() == ["1", "0", *"-----", *note.split()]
     # The curve ends where the run did.
     losses = [json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()]
     curve = next(event for event in losses if event["event"] == "loss")
@@ -767,7 +769,7 @@ EVENTS = (
     {"event": "block", "chunk": 0, "runs": 2, "steps_done": 1, "chunk_seconds": 0.5},
     {"event": "block", "chunk": 0, "runs": 2, "steps_done": 10, "chunk_seconds": 1.0},
     {"event": "measured", "chunk": 0, "rows": 1, "of": 4},
-    {"event": "diverged", "beta": 0.1, "seed": 0, "step": 3},
+    {"event": "diverged", "beta": 0.1, "seed": 0, "step": 3, "term": "R", "data": "they reach 9"},
     {"event": "chunk done", "chunk": 0, "train_seconds": 1.0, "measure_seconds": 0.1},
     {"event": "warning", "text": "the last digits can differ."},
 )
@@ -803,7 +805,7 @@ def test_off_a_terminal_a_line_now_and_then(monkeypatch, capsys):
         "chunk 1/2, step 1 of 10, 0 model-steps/s",
         "chunk 1/2, step 10 of 10, 18 model-steps/s, 1 s left",
         "measuring 1 of 4",
-        "diverged: beta 0.1, seed 0, step 3",
+        "diverged: beta 0.1, seed 0, step 3: R is not finite; they reach 9",
         "chunk 1 of 2 done: training 1 s, measuring 0 s",
         "Warning: the last digits can differ.",
     ]

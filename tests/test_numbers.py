@@ -55,4 +55,4 @@ def test_a_run_that_diverged_shows_no_number_though_one_split_has_some(tmp_path)
     (row,) = mnist_like.rows((1.0,), 1)
     frame = mnist_like.read(tmp_path, [row | {"status": "diverged", "diverged_at_step": 40}])
     (line,) = results(frame, "nats").splitlines()[2:]
-    assert line.split() == ["1", "0", *"-----", "diverged"]
+    assert line.split() == ["1", "0", *"-----", "diverged", "at", "step", "40"]

@@ -1,0 +1,117 @@
+"""People's vectors, as they come: sharp posteriors, values far from unit scale, broken rows."""
+
+import math
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import ratedistortion as rd
+from ratedistortion.cli.sweep import main
+from ratedistortion.settings import Settings
+
+
+def vectors(scale: float, shift: float = 0.0) -> np.ndarray:
+    """800 vectors of 20 numbers with three true dimensions, and noise of a tenth."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(800, 3)) @ random.normal(size=(3, 20))
+    x = x / x.std() + 0.1 * random.normal(size=x.shape)
+    return (scale * x / x.std() + shift).astype(np.float32)
+
+
+def swept(folder, array: np.ndarray, **values):
+    np.save(folder / "vectors.npy", array)
+    settings = Settings(
+        dataset=str(folder / "vectors.npy"), likelihood="gaussian", components=20, **values
+    )
+    return rd.sweep(settings, folder / "run").set_index(["split", "beta"], drop=False)
+
+
+def check(table) -> None:
+    """What every row promises, as it stands in the table."""
+    assert set(table["status"]) == {"ok"}
+    assert (table["identity_residual"].abs() <= 4 * table["identity_residual_se"]).all()
+    information = table["mutual_information"]
+    assert (table["mutual_information_lower"] <= information).all()
+    assert (information <= table["mutual_information_upper"]).all()
+    assert (information <= table["population_information_upper"]).all()
+    apart = table["rate"] - information - table["marginal_kl"]
+    errors = np.hypot(table["rate_se"], table["marginal_kl_se"])
+    assert (apart.abs() <= 4 * errors + 1e-9).all()
+
+
+def test_the_marginal_kl_of_sharp_posteriors(tmp_path):
+    """A code in float32 less its mean said 2417297981.97 at beta 0.1; R - I says tens."""
+    table = swept(tmp_path, vectors(5), steps=300, betas=(0.1, 1.0))
+    check(table)
+    assert table.loc[("train", 0.1), "marginal_kl"] == pytest.approx(38, abs=2)
+    assert table.loc[("train", 1.0), "marginal_kl"] == pytest.approx(10, abs=1)
+    assert table["mutual_information_lower"].notna().all()
+
+
+@pytest.mark.parametrize(
+    "array, values",
+    [
+        (vectors(10), {"prior": "diagonal", "likelihood_scale": 10.0, "warmup": 100}),
+        (vectors(1, 50), {"prior": "vamp"}),
+        (255 * np.random.default_rng(1).random((400, 20), np.float32), {"prior": "mixture"}),
+        (vectors(1) * np.where(np.arange(20) == 3, 20, 1).astype(np.float32), {"prior": "maf"}),
+    ],
+    ids=["sd 10", "mean 50", "0 to 255", "one wide column"],
+)
+def test_vectors_that_are_not_standardised_are_trained_and_measured(tmp_path, array, values):
+    """They diverged within six steps, whatever the learning rate."""
+    check(swept(tmp_path, array, steps=200, betas=(0.1, 1.0), hidden=(64,), **values))
+
+
+@pytest.mark.parametrize("prior", ["vamp", "maf"])
+def test_the_identity_s_error_with_a_learned_prior_is_its_spread(tmp_path, prior):
+    """It was too small by 6.2 with vamp and 2.3 with maf, as it left out R's own draws."""
+    table = swept(
+        tmp_path, vectors(1), prior=prior, betas=(20.0,), seeds=14, steps=200, hidden=(32,),
+        latents=4,
+    )  # fmt: skip
+    check(table)
+    shares = table["identity_residual"] / table["identity_residual_se"]
+    # 28 of them: their standard deviation is within a third of itself.
+    assert 0.6 < math.sqrt((shares**2).mean()) < 1.4
+
+
+def test_a_broken_row_is_a_loud_alarm_and_stays_one(tmp_path):
+    """One vector of 1e8 among sane ones was `ok` with R 3080759210049."""
+    array = vectors(1)[:300]
+    array[7] = 1e8
+    np.savez(tmp_path / "broken.npz", train=array, test=vectors(1)[300:500])
+    options = "--likelihood gaussian --steps 50 --betas 1 --hidden 16 --latents 4 --quiet"
+    command = [str(tmp_path / "run"), "--dataset", str(tmp_path / "broken.npz"), *options.split()]
+    for _ in range(2):
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 8
+        assert "Suspect: 1 of 1 runs" in result.stderr and "rests on one image" in result.stderr
+    table = rd.read(tmp_path / "run").set_index("split")
+    assert table.loc["train", "failed_checks"] == "R rests on one image; D rests on one image"
+
+
+def test_noise_and_chosen_images_repeat_the_numbers(tmp_path):
+    """From the stored posteriors alone, with scales below what a float32 code resolves."""
+    table = swept(
+        tmp_path, vectors(10), steps=200, betas=(1e-6,), hidden=(64,), codes=100,
+        save_posteriors=True,
+    )  # fmt: skip
+    with np.load(next((tmp_path / "run" / "posteriors").glob("*test.npz"))) as stored:
+        saved = {name: stored[name] for name in stored.files}
+    mean, scale, noise = (saved[name].astype(float) for name in ("mean", "scale", "noise"))
+    chosen = saved["chosen"]
+    z = mean + scale * noise
+    log_q = [
+        -np.sum(0.5 * ((one - mean) / scale) ** 2 + np.log(scale), axis=1) for one in z[chosen]
+    ]
+    own = -np.sum(0.5 * noise**2 + np.log(scale), axis=1)[chosen]
+    log_mixture = np.logaddexp.reduce(log_q, axis=1) - math.log(len(mean))
+    log_prior = -0.5 * np.sum(z[chosen] ** 2, axis=1)
+    row = table.loc[("test", 1e-6)]
+    assert np.mean(own - log_mixture) == pytest.approx(row["mutual_information"], abs=1e-5)
+    difference = np.mean(log_mixture - log_prior - saved["rate"][chosen])
+    assert row["rate"] + difference == pytest.approx(row["marginal_kl"], rel=1e-6)
+    assert saved["rate"].mean() == pytest.approx(row["rate"])
+    assert saved["distortion"].mean() == pytest.approx(row["distortion"])
