@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ratedistortion import datasets, recompute
+from ratedistortion import datasets
 from ratedistortion.engine import Engine, Measured
 from ratedistortion.information import terms_of_bounds
 from ratedistortion.models.autoencoder import Model, Posterior
 from ratedistortion.plan import Plan, all_runs
 from ratedistortion.settings import Settings
 from ratedistortion.train import selected
+from ratedistortion.verify import recompute
 
 
 def posteriors(images: int, latents: int) -> np.ndarray:

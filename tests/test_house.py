@@ -32,7 +32,7 @@ STOREYS = (
     "job",
     "tuning",
     "provenance rows",
-    "engine outcomes",
+    "consistency engine outcomes",
     "train measure",
     "information",
     "blocks minibatch optimizer",

@@ -24,6 +24,7 @@ def finished_run(path, found):
     manifest = {
         "schema": 1, "settings": settings.as_json(), "settings_sha256": settings.sha256(),
         "plan": {}, "versions": {}, "device": "cpu", "data_sha256": "0",
+        "data_files": {},
     }  # fmt: skip
     path.mkdir(parents=True)
     (path / "manifest.json").write_text(json.dumps(manifest))

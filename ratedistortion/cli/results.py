@@ -60,7 +60,8 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
 def _note(row: dict[str, Any]) -> str:
     if row["status"] == "diverged":
         reason = row.get("failed_checks")  # older tables have none
-        return f"diverged at step {row['diverged_at_step']}" + (f": {reason}" if reason else "")
+        said = f": {reason}" if isinstance(reason, str) else ""
+        return f"diverged at step {row['diverged_at_step']}{said}"
     if row["status"] == "suspect":
         return f"suspect: {row['failed_checks']}"
     error = abs(row["rate"] - row["target_rate"])

@@ -1,0 +1,114 @@
+"""Truths by closed form and quadrature: units, mixtures of one latent, a linear-Gaussian sweep."""
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ratedistortion import api, estimators
+from ratedistortion.settings import Settings
+from ratedistortion.theory import linear_gaussian_optimum
+from ratedistortion.units import per_nat
+from ratedistortion.verify.check import Check
+
+_VARIANCES, _SCALE = (4.0, 1.0, 0.25), math.sqrt(0.2)
+_BETAS = (0.5, 0.7, 1.0, 1.4, 2.0)
+# One latent: the means and the common standard deviation of equally weighted posteriors.
+_MIXTURES = (((-1.0, 1.0), 1.0), ((-1.0, 1.0), 0.5), ((-1.5, -0.5, 0.5, 1.5), 0.5))
+_CODES = 40_000
+
+
+def units() -> list[Check]:
+    """The factors of the printed tables."""
+    return [
+        Check("1 nat in bits", 1 / math.log(2), per_nat("bits", 8), 1e-12),
+        Check(
+            "8 nats of 8 pixels, bits-per-dim",
+            1 / math.log(2),
+            8 * per_nat("bits-per-dim", 8),
+            1e-12,
+        ),
+    ]
+
+
+def mixtures() -> list[Check]:
+    """I(n;z) and the marginal KL of equally weighted posteriors of one latent."""
+    checks = []
+    for means, scale in _MIXTURES:
+        information, marginal = _quadrature(np.array(means), scale)
+        with jax.enable_x64(True):
+            own = jnp.arange(_CODES) % len(means)
+            posteriors = estimators.Posteriors(
+                jnp.array(means)[:, None], jnp.full((len(means), 1), scale, jnp.float64)
+            )
+            noise = jax.random.normal(jax.random.key(0), (_CODES, 1), jnp.float64)
+            codes = posteriors.mean[own] + scale * noise
+            terms = estimators.mixture_terms(noise, own, posteriors)
+            log_prior = -0.5 * (codes[:, 0] ** 2 + math.log(2 * math.pi))
+            measured = {
+                "I(n;z)": (information, estimators.estimate(terms.information)),
+                "marginal KL": (marginal, estimators.estimate(terms.log_mixture - log_prior)),
+            }
+        name = f"{len(means)} posteriors, scale {scale:g}"
+        checks += [
+            Check(f"{symbol}, {name}", truth, float(got.value), 4 * float(got.standard_error))
+            for symbol, (truth, got) in measured.items()
+        ]
+    return checks
+
+
+def _quadrature(means: np.ndarray, scale: float) -> tuple[float, float]:
+    """I(n;z) and KL(q(z) || N(0, 1)) of a mixture of one latent, by the trapezoidal rule."""
+    z = np.linspace(means.min() - 12 * scale, means.max() + 12 * scale, 20_001)
+    log_q = -0.5 * ((z - means[:, None]) / scale) ** 2 - math.log(scale * math.sqrt(2 * math.pi))
+    mixture = np.exp(log_q).mean(0)
+    log_mixture = np.log(mixture)
+    information = np.trapezoid((np.exp(log_q) * (log_q - log_mixture)).mean(0), z)
+    log_prior = -0.5 * (z**2 + math.log(2 * math.pi))
+    return float(information), float(np.trapezoid(mixture * (log_mixture - log_prior), z))
+
+
+def linear_gaussian(report: Callable[[Mapping[str, Any]], None]) -> Iterator[Check]:
+    """A whole sweep of the linear model of a Gaussian source, whose optima are known."""
+    settings = Settings(
+        dataset="gaussian:" + ",".join(f"{variance:g}" for variance in _VARIANCES),
+        max_examples=25_000,
+        codes=4_000,
+        encoder="linear",
+        decoder="linear",
+        likelihood="gaussian",
+        likelihood_scale=_SCALE,
+        latents=3,
+        betas=_BETAS,
+        steps=20_000,
+        iwae=20,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        table = api.sweep(settings, Path(folder) / "verify", report)
+    rows = table.query("split == 'train'").to_dict("records")
+    optima = [linear_gaussian_optimum(np.array(_VARIANCES), _SCALE, beta) for beta in _BETAS]
+    for found, best in zip(rows, optima, strict=True):
+        truths = {
+            "rate": best.rate,
+            "distortion": best.distortion,
+            "mutual_information": best.rate,
+            "marginal_kl": 0.0,
+        }
+        if found["beta"] == 1:  # there q(z|x) is p(z|x), and every bound of -log p(x) is tight
+            truths["nll_iwae"] = best.rate + best.distortion
+        for name, truth in truths.items():
+            slack = 0.01 if name == "marginal_kl" else 0.01 * abs(truth)
+            tolerance = 4 * found[f"{name}_se"] + slack
+            label = f"{name.replace('_', ' ')} at beta {found['beta']:g}"
+            yield Check(label, truth, found[name], tolerance)
+    # Along the exact curve dD/dR = -beta, so the chord of two optima is known too.
+    for a, b, first, second in zip(rows, rows[1:], optima, optima[1:], strict=False):
+        truth = (first.distortion - second.distortion) / (first.rate - second.rate)
+        slope = (a["distortion"] - b["distortion"]) / (a["rate"] - b["rate"])
+        label = f"slope from beta {a['beta']:g} to {b['beta']:g}"
+        yield Check(label, truth, slope, 0.05 * abs(truth))
