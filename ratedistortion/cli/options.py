@@ -99,7 +99,7 @@ _OPTIONS: tuple[tuple[str, str, Any, str, str], ...] = (
     ),
     (
         "Measuring", "--save-posteriors", bool, "",
-        "Keep mean, scale and code of every image, and the data, in RUN_DIR/posteriors.",
+        "Keep mean, scale, code and noise of every image, and the data, in RUN_DIR/posteriors.",
     ),
     ("Engine", "--device", DEVICES, "", "Where to compute.  [default: auto]"),
     (
