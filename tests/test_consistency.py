@@ -91,6 +91,15 @@ def test_the_fewer_terms_the_farther_chance_may_take_a_mean(terms, allowed):
         assert [name for name in found if name == "identity"] == alarms
 
 
+def test_bounds_of_one_term_have_no_error_and_flows_may_not_overlap():
+    one = BOUNDS_ONLY._replace(lower_terms=1, upper_terms=1)
+    m = WITHOUT_I._replace(
+        mutual_information_lower=of(4.5, math.nan), mutual_information_upper=of(math.inf, math.nan)
+    )
+    assert contradictions(m, one) == []
+    assert within_bounds(m, one)["mutual_information_upper"] == math.log(N)
+
+
 def test_copies_of_images_lower_the_ceiling():
     """I(n;z) of 125 images eight times each is at most log 125."""
     found = contradictions(HEALTHY, FACTS._replace(distinct=125))
