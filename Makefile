@@ -51,7 +51,7 @@ bench: install .venv-torch/installed ## Measure the engine side by side with wha
 	.venv-torch/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 numpy
 	touch $@
 
-faults: install ## Plant faults: do --verify and the tests see each? (about half an hour on 2 cores)
+faults: install ## Plant faults: do --verify and the tests see each? (about 40 minutes on 2 free cores)
 	$(BIN)/python tests/benchmarks/faults.py
 
 mnist: install ## Sweep statically binarised MNIST, prepared by TFDS in DATA_DIR (about 2 minutes)
