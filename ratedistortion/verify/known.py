@@ -21,6 +21,7 @@ _BETAS = (0.5, 0.7, 1.0, 1.4, 2.0)
 # One latent: the means and the common standard deviation of equally weighted posteriors.
 _MIXTURES = (((-1.0, 1.0), 1.0), ((-1.0, 1.0), 0.5), ((-1.5, -0.5, 0.5, 1.5), 0.5))
 _CODES = 40_000
+_EQUAL = 2049  # which tiles of 2,048 do not divide
 
 
 def units() -> list[Check]:
@@ -54,12 +55,19 @@ def mixtures() -> list[Check]:
                 "I(n;z)": (information, estimators.estimate(terms.information)),
                 "marginal KL": (marginal, estimators.estimate(terms.log_mixture - log_prior)),
             }
+            if len(means) == 2:  # the mean log ratio of two Gaussians is their divergence
+                ratio = estimators.estimate(terms.log_own - terms.log_others)
+                measured["leave-one-out"] = 0.5 * ((means[1] - means[0]) / scale) ** 2, ratio
         name = f"{len(means)} posteriors, scale {scale:g}"
         checks += [
             Check(f"{symbol}, {name}", truth, float(got.value), 4 * float(got.standard_error))
             for symbol, (truth, got) in measured.items()
         ]
-    return checks
+    with jax.enable_x64(True):
+        equal = estimators.Posteriors(*jnp.ones((2, _EQUAL, 1), jnp.float64))
+        bound = estimators.bhattacharyya_lower_bound(jnp.arange(9), equal)
+    name = f"lower bound of I(n;z), {_EQUAL:,} equal posteriors"
+    return [*checks, Check(name, 0.0, float(bound.value), 1e-5)]
 
 
 def _quadrature(means: np.ndarray, scale: float) -> tuple[float, float]:
