@@ -8,7 +8,7 @@ MNIST := runs/mnist
 DATA_DIR ?= $(HOME)/tensorflow_datasets
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check pythons bench faults mnist clean
+.PHONY: help install demo test check pythons bench faults healthy mnist clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ bench: install .venv-torch/installed ## Measure the engine side by side with wha
 
 faults: install ## Plant faults: do --verify and the tests see each? (about 40 minutes on 2 free cores)
 	$(BIN)/python tests/benchmarks/faults.py
+
+healthy: install ## Run 200 sweeps of random settings and list rows that are suspect (half an hour)
+	XLA_FLAGS=--xla_backend_optimization_level=0 $(BIN)/python tests/benchmarks/healthy_sweeps.py
 
 mnist: install ## Sweep statically binarised MNIST, prepared by TFDS in DATA_DIR (about 2 minutes)
 	$(BIN)/rd-sweep $(MNIST) --config examples/mnist.toml --data-dir $(DATA_DIR)

@@ -60,8 +60,12 @@ def contradictions(m: Measurement, facts: Facts) -> list[str]:
     rate, distortion, elbo = (_of(e, n) for e in (m.rate, m.distortion, m.negative_elbo))
     lower = _of(m.mutual_information_lower, facts.lower_terms)
     upper = _of(m.mutual_information_upper, facts.upper_terms)
-    ceiling = _exactly(math.log(facts.distinct))
+    # Codes of some images may all be of images that are there once.
+    ceiling = _exactly(math.log(facts.distinct if codes == n else n))
     found = [f"{name} is missing" for name, value in _needed(m, facts) if not np.isfinite(value)]
+    if facts.exact:
+        information = _of(m.mutual_information, codes)
+        lower, upper = (_as_sure_as(information, bound) for bound in (lower, upper))
     # Each line: the numbers may not be the other way round.
     ordered = [
         ("R < 0", _exactly(0.0), rate),
@@ -76,8 +80,7 @@ def contradictions(m: Measurement, facts: Facts) -> list[str]:
     if facts.importance:
         ordered.append(("-ELBO < IWAE", _of(m.nll_iwae, codes), elbo))
     if facts.exact:
-        information, marginal = (_of(e, codes) for e in (m.mutual_information, m.marginal_kl))
-        residual = _of(m.identity_residual, codes)
+        marginal, residual = (_of(e, codes) for e in (m.marginal_kl, m.identity_residual))
         ordered += [
             ("identity", _exactly(abs(residual.value)), residual._replace(value=0.0)),
             ("I < 0", _exactly(0.0), information),
@@ -167,6 +170,16 @@ def _of(estimate: Estimate, terms: int) -> _Number:
 
 def _exactly(value: float) -> _Number:
     return _Number(value, 0.0, None)
+
+
+def _as_sure_as(information: _Number, bound: _Number) -> _Number:
+    """A bound that is no surer than I(n;z) over as few images would be.
+
+    It is a mean over some of the images of the codes. What is rare among these, such as an image
+    that is there twice, may be missing there, and the spread of the bound does not know it.
+    """
+    least = information.error * math.sqrt((information.terms or 1) / (bound.terms or 1))
+    return bound._replace(error=max(bound.error, least))
 
 
 def _exceeds(small: _Number, large: _Number) -> bool:

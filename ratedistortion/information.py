@@ -1,5 +1,6 @@
 """What the codes of one split say of its images: I(n;z) and the marginal KL, with bounds."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -22,6 +23,8 @@ from ratedistortion.models.autoencoder import Functions, Model, Posterior
 
 # Enough for a standard error of a few hundredths of a nat, at 0.4 of the exact estimate's time.
 _LOWER_ROWS, _UPPER_ROWS = 192, 1024
+# Codes from which on their spread is known well enough to choose an estimate of R by it.
+_ENOUGH = 100
 # Where densities are dear: as many subsets as a standard error needs, of so many images.
 _SUBSETS, _SUBSET = 6, 128
 ACTIVE_VARIANCE = 0.01
@@ -98,10 +101,14 @@ def exact_information(
         marginal_kl = difference._replace(value=rate.value + difference.value)
     else:
         marginal_kl, by_codes = estimate(marginal), terms.information + marginal
-        surer = estimate(by_codes)
-        both = _sum(surer, estimate(distortions), by_codes, distortions[chosen], len(rates))
-        negative_elbo = _surer(surer, rate, both, negative_elbo)
-        rate = _surer(surer, rate, surer, rate)
+        of_codes, count = estimate(by_codes), len(chosen)
+        both = _sum(of_codes, estimate(distortions), by_codes, distortions[chosen], len(rates))
+        # Both spreads are those of the same codes: a few codes can all miss a heavy tail.
+        spread = estimate(rates[chosen]).standard_error * math.sqrt(count / len(rates))
+        surer = of_codes.standard_error < spread
+        if count >= min(_ENOUGH, len(rates)):
+            negative_elbo = _either(surer, both, negative_elbo)
+            rate = _either(surer, of_codes, rate)
     gaussian_kl = jnp.float64(jnp.nan)
     standard = functions.standardize(model, posteriors.mean, log_scale)
     if standard is not None:
@@ -182,10 +189,9 @@ def _sum(first: Estimate, second: Estimate, a: Array, b: Array, images: int) -> 
     return Estimate(first.value + second.value, jnp.sqrt(jnp.maximum(variance, 0.0)))
 
 
-def _surer(a: Estimate, b: Estimate, of_a: Estimate, of_b: Estimate) -> Estimate:
-    """What belongs to the one of two estimates that has the smaller standard error."""
-    first = a.standard_error < b.standard_error
-    return Estimate(*(jnp.where(first, *pair) for pair in zip(of_a, of_b, strict=True)))
+def _either(first: Array, a: Estimate, b: Estimate) -> Estimate:
+    """The first of two estimates or the second."""
+    return Estimate(*(jnp.where(first, *pair) for pair in zip(a, b, strict=True)))
 
 
 def _wide(x: Array) -> Array:

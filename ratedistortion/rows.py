@@ -10,7 +10,7 @@ from ratedistortion.information import terms_of_bounds
 from ratedistortion.models.likelihoods import LIKELIHOODS
 from ratedistortion.outcomes import Outcome
 from ratedistortion.plan import RunId
-from ratedistortion.theory import known_entropy
+from ratedistortion.theory import known_entropy, known_spread
 
 
 def row_names(runs: Sequence[RunId]) -> list[tuple[float, int, str]]:
@@ -99,14 +99,18 @@ def facts(engine: Engine, measured: Measured) -> Facts:
     codes = min(settings.codes, count)
     lower, upper = terms_of_bounds(codes, exact)
     least = LIKELIHOODS[settings.likelihood](settings).least * math.prod(data.shape)
+    # Images that were trained on may be known by heart.
+    entropy = known_entropy(settings.as_json()) if measured.split == "test" else None
+    if entropy is not None:
+        spread = known_spread(settings.as_json())  # these images are a sample of the source
+        entropy = entropy[0], math.hypot(entropy[1], spread / math.sqrt(count))
     return Facts(
         images=count,
         distinct=data.distinct[measured.split],
         codes=codes,
         lower_terms=lower,
         upper_terms=upper,
-        # Images that were trained on may be known by heart.
-        entropy=known_entropy(settings.as_json()) if measured.split == "test" else None,
+        entropy=entropy,
         least_distortion=least,
         exact=exact,
         importance=settings.iwae > 0,

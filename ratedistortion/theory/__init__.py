@@ -11,7 +11,7 @@ from ratedistortion.theory.gaussian import (
     linear_gaussian_optimum,
 )
 from ratedistortion.theory.hamming import bernoulli_entropy, bernoulli_rate, symbol_rate
-from ratedistortion.theory.known import known_curve, known_entropy, semantic_rate
+from ratedistortion.theory.known import known_curve, known_entropy, known_spread, semantic_rate
 from ratedistortion.theory.laplace import laplace_rate
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "gaussian_rate",
     "known_curve",
     "known_entropy",
+    "known_spread",
     "laplace_rate",
     "linear_gaussian_optimum",
     "semantic_rate",

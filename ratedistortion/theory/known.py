@@ -73,6 +73,27 @@ def known_entropy(settings: dict[str, Any]) -> tuple[float, float] | None:
         return None
 
 
+def known_spread(settings: dict[str, Any]) -> float:
+    """Standard deviation of -log p(x) of one image of a source whose entropy is known.
+
+    Args:
+        settings: As for `known_entropy`, which knows the source.
+
+    Returns:
+        Nats per image; for `patterns` that of the flips, to which the patterns add little.
+    """
+    kind, text = _source(settings)
+    if kind == "gaussian":
+        return math.sqrt(len(_numbers(text)) / 2)
+    if kind == "bernoulli":
+        probability, dimensions = _numbers(text)
+    else:
+        source = patterns.parse(text)
+        probability, dimensions = source.flip, source.dimensions
+    odds = math.log((1 - probability) / probability)
+    return abs(odds) * math.sqrt(dimensions * probability * (1 - probability))
+
+
 def semantic_rate(settings: dict[str, Any]) -> float | None:
     """Nats per image that say which pattern it is, and nothing of the flips: log K.
 

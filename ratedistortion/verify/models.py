@@ -101,8 +101,8 @@ def _spread_out(state: TrainState, gain: float) -> TrainState:
     def graded(leaf: jax.Array) -> jax.Array:
         if leaf.shape[-1] != 2 * _LATENTS:
             return gain * leaf
-        slope = np.concatenate([np.geomspace(0.02, 1, _LATENTS), np.ones(_LATENTS)])
-        return gain * slope.astype(np.float32).reshape((1,) * (leaf.ndim - 1) + (-1,)) * leaf
+        slope = jnp.concatenate([jnp.geomspace(0.02, 1, _LATENTS), jnp.ones(_LATENTS)])
+        return gain * slope.reshape((1,) * (leaf.ndim - 1) + (-1,)) * leaf
 
     model = state.model
     encoder = jax.tree.map(graded, model.encoder)

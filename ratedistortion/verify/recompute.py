@@ -81,7 +81,9 @@ def information(
         difference = pair(marginal - each[chosen])
         marginal_kl = rate[0] + difference[0], difference[1]
     else:
-        rate, marginal_kl = min(rate, by_codes, key=lambda each: each[1]), pair(marginal)
+        marginal_kl, draws = pair(marginal), pair(each[chosen])
+        if by_codes[1] < draws[1] * math.sqrt(len(chosen) / count) and len(chosen) >= 100:
+            rate = by_codes
     residual = pair(each[chosen] - terms - marginal)
     found = {
         "rate": rate,
