@@ -243,6 +243,19 @@ def test_fewer_codes_are_held_against_all_posteriors(measure):
     assert within(few.mutual_information, float(all_codes.mutual_information.value))
 
 
+def test_the_codes_that_count_are_of_images_chosen_at_random(measure):
+    """Images of a data set can be sorted."""
+    chosen = measure(model_of(), codes=100)[1].chosen
+    assert len(set(chosen.tolist())) == 100
+    # Six standard errors of a mean place.
+    assert abs(chosen.mean() / IMAGES - 0.5) < 6 / math.sqrt(12 * 100)
+
+
+def test_splits_of_other_sizes_have_other_noise(measure):
+    some, all_codes = (measure(model_of(), images=STORED[:n])[1].noise[:1000] for n in (1000, 1100))
+    assert np.mean(some == all_codes) < 0.01
+
+
 def test_a_saturated_model_has_exactly_log_n(measure):
     """All pairs of images are at least 30 scales apart."""
     images = np.arange(64, dtype=np.float32)[:, None]

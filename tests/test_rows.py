@@ -25,7 +25,7 @@ def engine_of(tmp_path, array=None, **values) -> Engine:
     """One that computes nothing: 480 images, of which 60 differ."""
     images = np.random.default_rng(0).integers(0, 256, (60, 9)).astype(np.uint8)
     copies = np.tile(images, (8, 1)) if array is None else array
-    np.savez(tmp_path / "images.npz", train=copies, test=copies[:120])
+    np.savez(tmp_path / "images.npz", train=copies, test=copies[:40])
     settings = Settings(
         dataset=str(tmp_path / "images.npz"), likelihood="gaussian", betas=(0.5,), **values
     )
@@ -50,6 +50,19 @@ def test_numbers_of_images_and_their_logarithms(tmp_path):
     assert values["examples"] == 480 and values["distinct_examples"] == 60
     assert values["log_examples"] == math.log(480) and values["codes"] == 100
     assert set(COLUMNS) - set(values) == {"diverged_at_step"}
+
+
+def test_the_images_of_the_row_s_own_split_are_counted(tmp_path):
+    values = row_of(engine_of(tmp_path), HELD, split="test")
+    assert (values["examples"], values["distinct_examples"]) == (40, 40)
+
+
+def test_the_squared_error_is_what_the_gaussian_likelihood_makes_of_d(tmp_path):
+    """D = d/2 log(2 pi s^2) + d mse / (2 s^2), with d = 9 and s = 2."""
+    values = row_of(engine_of(tmp_path, likelihood_scale=2.0), HELD)
+    d = 4.5 * math.log(2 * math.pi * 4) + 9 * values["distortion_mse"] / 8
+    assert d == pytest.approx(75.0)
+    assert values["distortion_mse_se"] == pytest.approx(0.3 * 8 / 9)
 
 
 @pytest.mark.parametrize("information, saturated", [(3.0, False), (3.2, True), (4.05, True)])
