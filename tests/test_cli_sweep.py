@@ -199,14 +199,14 @@ def test_every_row_holds_to_the_bounds(undisturbed):
 def test_posteriors_give_the_rate_and_the_information_of_their_rows(undisturbed):
     """R in closed form and I(n;z) from all N x N log densities, in NumPy and float64."""
     path = undisturbed[0]
-    frame = ratedistortion.read(path)
+    frame, names = ratedistortion.read(path), ("mean", "scale", "code", "data")
     data = {}
     for row in frame.to_dict("records"):
         name = f"beta={row['beta']},seed=0,split={row['split']}.npz"
         with np.load(path / "posteriors" / name, allow_pickle=False) as arrays:
-            assert set(arrays) == {"mean", "scale", "code", "data"}
+            assert set(arrays) == {"noise", "rate", "distortion", "chosen", *names}
             stored = dict(arrays)
-        assert {array.dtype for array in stored.values()} == {np.dtype(np.float32)}
+        assert {stored[k].dtype for k in (*names, "noise")} == {np.dtype(np.float32)}
         assert {stored[k].shape for k in ("mean", "scale", "code")} == {(row["examples"], 2)}
         assert stored["data"].shape == (row["examples"], 64)
         assert set(np.unique(stored["data"])) == {0.0, 1.0}
