@@ -117,7 +117,7 @@ def _see(command: Sequence[str], home: Path, environment: dict[str, str]) -> See
 
 
 def _output(command: Sequence[str], home: Path, environment: dict[str, str]) -> tuple[int, str]:
-    """Exit code and output; a command that does not end is one that sees something."""
+    """Exit code and output; a command that does not end is one that sees nothing."""
     try:
         done = subprocess.run(
             [sys.executable, *command],
@@ -129,7 +129,7 @@ def _output(command: Sequence[str], home: Path, environment: dict[str, str]) -> 
             timeout=LONGEST,
         )
     except subprocess.TimeoutExpired:
-        return 1, f"not over after {LONGEST} s"
+        return 0, f"not over after {LONGEST} s"
     return done.returncode, done.stdout
 
 
