@@ -67,16 +67,6 @@ def test_categorical_is_scipy_s():
     np.testing.assert_allclose(measured, expected, rtol=1e-5)
 
 
-def test_every_grey_level_of_8_bits_is_told_from_the_one_below():
-    """k/255 in float32, times 255, is below k for some k."""
-    levels = np.arange(256)
-    logits = np.random.default_rng(0).normal(size=256).astype(np.float32)
-    x = levels.astype(np.float32)[:, None] * np.float32(1 / 255)
-    parameters = np.broadcast_to(logits, (256, 1, 256))
-    log_p = likelihood_of("categorical", 256).log_density(jnp.asarray(x), jnp.asarray(parameters))
-    np.testing.assert_allclose(log_p, special.log_softmax(logits)[levels], rtol=1e-4)
-
-
 @pytest.mark.parametrize("raw", [(0, 0), (0.3, -2), (-0.6, 1), (0.5, -5), (4.0, 3)])
 def test_discretized_logistic_is_the_difference_of_scipy_s(raw):
     """256 levels; in float64, where the difference of two numbers near 1 keeps some digits."""
