@@ -11,7 +11,7 @@ from ratedistortion import contents
 from ratedistortion.curve import asked_for
 from ratedistortion.errors import RunDirectoryError
 
-_WORSE = ("ok", "suspect", "diverged")
+_WORSE = ("ok", "diverged", "suspect")  # as the exit codes: 8 before 3
 
 
 def finished(
