@@ -72,22 +72,26 @@ def read(run_dir: str | Path) -> "pandas.DataFrame":
     return contents.read_table(path) if path.is_dir() else table.read(path)
 
 
-def dry_run(settings: Settings | None, run_dir: str | Path) -> dict[str, Any]:
-    """What `sweep` would do, by name: runs, chunks, steps, memory, a time estimate, paths.
+def dry_run(
+    settings: Settings | None,
+    run_dir: str | Path,
+    report: Callable[[Mapping[str, Any]], None] = lambda event: None,
+) -> dict[str, Any]:
+    """What `sweep` would do, by name: runs, chunks, steps, memory, paths.
 
-    Nothing is trained or written; the data set is read.
+    Nothing is trained, timed or written; the data set is read.
 
     Raises:
         RateDistortionError: Whatever `sweep` would raise before it computes anything.
     """
-    from ratedistortion import forecast
     from ratedistortion.contents import read_manifest
+    from ratedistortion.preparation import planned
     from ratedistortion.rundir import check_folder
 
     path = Path(run_dir)
     manifest = read_manifest(path)
     check_folder(path)
-    return forecast.forecast(_resolve(settings, manifest, path), path, manifest)
+    return planned(_resolve(settings, manifest, path), path, manifest, report)
 
 
 def _resolve(settings: Settings | None, manifest: Mapping[str, Any] | None, path: Path) -> Settings:

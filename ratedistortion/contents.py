@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas
 
 # Of the manifest. One more whenever training or measuring changes the numbers or the checkpoint.
-SCHEMA = 2
+SCHEMA = 3
 MANIFEST, TABLE, IMAGES, LOG = "manifest.json", "rd.parquet", "images.npz", "log.jsonl"
 _MANIFEST_FIELDS = {
     "schema": int,

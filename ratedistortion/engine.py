@@ -112,17 +112,17 @@ class Engine:
 
     def measure(self, runs: Sequence[RunId], state: TrainState) -> Iterator[Measured]:
         """Measures every run of a trained chunk on every split, one run per device at a time."""
-        lanes = self.plan.width // self.plan.devices
+        share = self.plan.width // self.plan.devices
         arguments = self._arguments(runs)
-        for lane in range(lanes):
-            place = jax.device_put(np.int32(lane), self._everywhere)
+        for place in range(share):
+            number = jax.device_put(np.int32(place), self._everywhere)
             for split, images in self._images.items():
                 program = self.programs[f"measure {split}"]
                 # Not around the loop: who stops listening would be left with it.
                 with jax.enable_x64(True):
-                    results = jax.tree.map(np.asarray, program(state, arguments, images, place))
+                    results = jax.tree.map(np.asarray, program(state, arguments, images, number))
                 for device in range(self.plan.devices):
-                    n = device * lanes + lane
+                    n = device * share + place
                     if n < len(runs):
                         one = jax.tree.map(lambda leaf, device=device: leaf[device], results)
                         yield Measured(runs[n], split, *one)
@@ -212,26 +212,19 @@ class Engine:
         """
         if self.plan.batching == "vmap":
             return jax.vmap(function)(state, arguments)
-        lanes, plain = self.plan.lanes, {"allow_negative_indices": False}
-
-        def several(*inputs: Any) -> Any:
-            if lanes > 1:
-                return jax.vmap(function)(*inputs)
-            # One run has no axis: its products are not groups, its convolutions stay such.
-            one = function(*jax.tree.map(lambda leaf: lax.squeeze(leaf, (0,)), inputs))
-            return jax.tree.map(lambda leaf: leaf[None], one)
+        plain = {"allow_negative_indices": False}
 
         def advance(n: jax.Array, state: Any) -> Any:
-            inputs = jax.tree.map(
-                lambda leaf: lax.dynamic_slice_in_dim(leaf, n * lanes, lanes, **plain),
+            one = jax.tree.map(
+                lambda leaf: lax.dynamic_index_in_dim(leaf, n, keepdims=False, **plain),
                 (state, arguments),
             )
             return jax.tree.map(
-                lambda leaf, new: lax.dynamic_update_slice_in_dim(leaf, new, n * lanes, 0, **plain),
-                *(state, several(*inputs)),
+                lambda leaf, new: lax.dynamic_update_index_in_dim(leaf, new, n, 0, **plain),
+                *(state, function(*one)),
             )
 
-        return lax.fori_loop(0, self.plan.width // self.plan.devices // lanes, advance, state)
+        return lax.fori_loop(0, self.plan.width // self.plan.devices, advance, state)
 
     def _advance(self, state, arguments, images, first, last) -> TrainState:
         def local(state, arguments, images, first, last):
@@ -244,7 +237,7 @@ class Engine:
                 state, arguments, images, first, last
             )
 
-    def _measure(self, state, arguments, images, lane) -> tuple[Measurement, Codes]:
+    def _measure(self, state, arguments, images, place) -> tuple[Measurement, Codes]:
         measure = make_measure(
             self.functions,
             self.settings.latents,
@@ -253,13 +246,13 @@ class Engine:
             self.settings.iwae,
         )
 
-        def local(model, seed, images, lane):
-            model, seed = jax.tree.map(lambda leaf: leaf[lane], (model, seed))
+        def local(model, seed, images, place):
+            model, seed = jax.tree.map(lambda leaf: leaf[place], (model, seed))
             return jax.tree.map(lambda leaf: leaf[None], measure(model, images, seed))
 
         with jax.default_matmul_precision("highest"):
             return self._spread_over_devices(local, P("runs"), P("runs"), P(), P())(
-                selected(state), arguments.seed, images, lane
+                selected(state), arguments.seed, images, place
             )
 
     def _pictures(self, state, arguments, images) -> dict[str, jax.Array]:

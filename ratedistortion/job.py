@@ -15,12 +15,12 @@ from ratedistortion.engine import PICTURES, Block, Engine, Measured, leaves
 from ratedistortion.errors import Interrupted, OutOfMemoryError, RunDirectoryError, Stopped
 from ratedistortion.outcomes import loss_curves, outcomes
 from ratedistortion.plan import RunId, all_runs, make_plan
+from ratedistortion.preparation import prepare
 from ratedistortion.provenance import make_manifest
 from ratedistortion.rows import row, row_name, row_names
 from ratedistortion.rundir import RunDirectory
 from ratedistortion.settings import Settings
 from ratedistortion.train import TrainState
-from ratedistortion.tuning import begin
 
 if TYPE_CHECKING:
     import pandas
@@ -54,9 +54,9 @@ def sweep(
     began = time.perf_counter()
     data = datasets.load(settings)
     manifest = directory.read_manifest()
-    (engine, step_seconds), devices = begin(settings, data, manifest, report)
+    engine, devices = prepare(settings, data, manifest, report)
     if manifest is None:
-        manifest = make_manifest(settings, data, engine.plan, devices, step_seconds)
+        manifest = make_manifest(settings, data, engine.plan, devices)
         directory.write_manifest(manifest)
     results, width = None, engine.plan.width
     with contextlib.suppress(_TooWide):
@@ -110,7 +110,6 @@ def _all_chunks(
             "lowest": min(settings.target_rates or settings.betas),
             "highest": max(settings.target_rates or settings.betas),
             **dataclasses.asdict(plan),
-            "batching": plan.way,
         }
     )
     times = {"train_seconds": 0.0, "measure_seconds": 0.0}

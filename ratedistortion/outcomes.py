@@ -26,7 +26,7 @@ class Outcome(NamedTuple):
 
 
 def outcomes(runs: Sequence[RunId], state: TrainState) -> dict[RunId, Outcome]:
-    """How every run ended; the state may have lanes of padding behind them."""
+    """How every run ended; the state may hold padding behind them."""
     steps, causes = (np.asarray(x).tolist() for x in (state.diverged_at, state.diverged_by))
     log_beta = (state if state.best is None else state.best).log_beta
     found = np.exp(np.asarray(log_beta, float)).tolist()

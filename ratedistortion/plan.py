@@ -31,23 +31,16 @@ class Plan:
     """How the runs of a sweep share the devices.
 
     Attributes:
-        batching: `vmap` (all runs of a device at once) or `map` (`lanes` after `lanes`).
+        batching: `vmap` (all runs of a device at once) or `map` (one after another).
         devices: Devices that the runs of a chunk are spread over.
         width: Runs in a chunk, padding included: a multiple of `devices`.
         chunks: Chunks in the sweep.
-        lanes: Runs of a device that `map` takes at once; it divides a device's share of `width`.
     """
 
     batching: str
     devices: int
     width: int
     chunks: int
-    lanes: int = 1
-
-    @property
-    def way(self) -> str:
-        """The batching in a word or two, for people."""
-        return self.batching if self.lanes == 1 else f"map of {self.lanes}"
 
     def runs(self, settings: Settings, chunk: int) -> tuple[RunId, ...]:
         """The runs of one chunk, without padding."""
@@ -109,21 +102,6 @@ def make_plan(
     return Plan(batching, devices, width, math.ceil(count / width))
 
 
-def candidates(plan: Plan) -> tuple[Plan, ...]:
-    """The plan and the other batchings of the same width, which give the same runs."""
-    share = plan.width // plan.devices
-    # Half way between one at a time and all at once, in powers.
-    middle = min(
-        (k for k in range(1, share + 1) if share % k == 0),
-        key=lambda k: abs(2 * math.log(k) - math.log(share)),
-    )
-    ways = {("map", 1): None, ("map", middle): None}
-    if middle < share:
-        ways["vmap", 1] = None
-    others = [dataclasses.replace(plan, batching=way, lanes=lanes) for way, lanes in ways]
-    return plan, *(other for other in others if other != plan)
-
-
 def stored_plan(values: dict[str, Any], settings: Settings) -> Plan:
     """The plan of a manifest, held against what is asked for now.
 
@@ -135,12 +113,9 @@ def stored_plan(values: dict[str, Any], settings: Settings) -> Plan:
         plan = Plan(**values)
         fits = (
             plan.batching in BATCHING[1:]
-            and all(
-                type(n) is int and n > 0
-                for n in (plan.devices, plan.width, plan.chunks, plan.lanes)
-            )
+            and all(type(n) is int and n > 0 for n in (plan.devices, plan.width, plan.chunks))
             and plan.devices <= count
-            and plan.width % (plan.devices * plan.lanes) == 0
+            and plan.width % plan.devices == 0
             and plan.width < count + plan.devices
             and plan.chunks == math.ceil(count / plan.width)
         )

@@ -18,7 +18,6 @@ def make_manifest(
     data: Dataset,
     plan: Plan,
     devices: list[Any],
-    step_seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """The manifest of a new run directory.
 
@@ -27,7 +26,6 @@ def make_manifest(
         data: Its data set.
         plan: Its chunks.
         devices: What it is computed on.
-        step_seconds: Of a step of a chunk by every way of batching that was timed.
     """
     packages = ("ratedistortion", "jax", "jaxlib", "flax", "optax", "numpy")
     return {
@@ -35,7 +33,6 @@ def make_manifest(
         "settings": settings.as_json(),
         "settings_sha256": settings.sha256(),
         "plan": dataclasses.asdict(plan),
-        "step_seconds": step_seconds,
         "versions": {
             "python": platform.python_version(),
             **{package: metadata.version(package) for package in packages},

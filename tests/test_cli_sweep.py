@@ -567,7 +567,7 @@ def test_a_dry_run_prints_the_plan_and_creates_nothing(tmp_path):
     assert plan["chunks"] * plan["runs_at_once"] >= 12
     # An 8-unit mlp on both sides of 2 latents: 64-8-4 and 2-8-64, with biases.
     assert plan["parameters"] == 64 * 8 + 8 + 8 * 4 + 4 + 2 * 8 + 8 + 8 * 64 + 64
-    assert plan["seconds"] > 0 and plan["memory_mib"] >= 0
+    assert plan["memory_mib"] >= 0 and "seconds" not in plan
     text = invoke(*arguments)
     assert [line.split()[0] for line in text.stdout.splitlines()] == list(plan)
     assert text.exit_code == 0 and text.stderr == ""
@@ -578,7 +578,7 @@ def test_a_dry_run_refuses_what_a_sweep_would(tmp_path, undisturbed, monkeypatch
     (tmp_path / "thesis.tex").touch()
     check_error(invoke(tmp_path, "--dry-run"), 4, "not a run directory", "thesis.tex")
     check_error(invoke(undisturbed[0], "--betas", "1", "--dry-run"), 4, "another configuration")
-    monkeypatch.setattr("ratedistortion.tuning.find_devices", lambda *_: jax.devices()[:1])
+    monkeypatch.setattr("ratedistortion.preparation.find_devices", lambda *_: jax.devices()[:1])
     words = "begun on 2 devices and 1 are at hand"
     check_error(invoke(undisturbed[0], *SWEEP, "--dry-run"), 4, words)
 

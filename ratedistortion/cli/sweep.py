@@ -101,12 +101,14 @@ def main(
     # What imports and traces make lasts: looking through it for garbage takes 5% of the start.
     gc.set_threshold(_OBJECTS)
     settings = _settings(context, config, run_dir)
+    from ratedistortion.cli.progress import Progress
+
     if dry_run:
-        plan = api.dry_run(settings, run_dir)
+        with Progress(quiet) as progress:
+            plan = api.dry_run(settings, run_dir, progress.report)
         lines = [f"{name:>16}  {value}" for name, value in plan.items()]
         click.echo(json.dumps(plan) if as_json else "\n".join(lines))
         return
-    from ratedistortion.cli.progress import Progress
     from ratedistortion.cli.signals import listen
 
     with listen() as stop_signal, Progress(quiet) as progress:

@@ -17,7 +17,7 @@ from torch_client import NoTorch, TorchWorker
 from ratedistortion.devices import find_devices
 from ratedistortion.settings import Settings
 
-PARTS = ("machine", "training", "information", "scaling", "memory", "startup", "forecast")
+PARTS = ("machine", "training", "information", "scaling", "memory", "startup")
 
 
 def main() -> None:

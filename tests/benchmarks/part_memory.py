@@ -19,8 +19,8 @@ def measure(bench: Bench) -> list[Row]:
         ways = {"as planned": plan_of(case, bench.devices), "vmap, 1": plan("vmap", 1, case)}
         for way, chosen in ways.items():
             loop = EngineLoop(case.scaled(0), chosen, bench.devices)
-            lanes = chosen.width // chosen.devices
-            planned = {name: size / lanes / _MEBI for name, size in loop.memory().items()}
+            share = chosen.width // chosen.devices
+            planned = {name: size / share / _MEBI for name, size in loop.memory().items()}
             for quantity, value in (*planned.items(), ("XLA's plan", sum(planned.values()))):
                 rows.append(row("memory", case.name, way, quantity, "MiB per run", [value]))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
