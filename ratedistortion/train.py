@@ -13,7 +13,6 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from ratedistortion.errors import SettingsError
 from ratedistortion.minibatch import minibatch
 from ratedistortion.models.autoencoder import Functions, Model
-from ratedistortion.optimizer import adam, bounded
 from ratedistortion.settings import MOST, Settings
 
 HISTORY_POINTS = 200
@@ -60,7 +59,7 @@ class TrainState(NamedTuple):
 
     Attributes:
         model: The parameters.
-        optimizer: The state of Adam.
+        optimizer: The state of Optax.
         diverged_at: The step at which a loss or gradient was not finite, -1 while all are.
         diverged_by: Which of `TERMS` that was.
         history: Row [k, :] sums D and R in nats per image over the k-th share of the steps.
@@ -69,7 +68,7 @@ class TrainState(NamedTuple):
     """
 
     model: Model
-    optimizer: optax.ScaleByAdamState
+    optimizer: Any
     diverged_at: Int[Array, ""]
     diverged_by: Int[Array, ""]
     history: Float[Array, "points 2"]
@@ -138,12 +137,15 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
         )
     every = max(steps // _LOOKS, 1)
 
+    def adam(arguments: Arguments) -> optax.GradientTransformation:
+        return optax.adam(optax.cosine_decay_schedule(arguments.learning_rate, steps))
+
     def start(arguments: Arguments) -> TrainState:
         model = functions.build(_key(arguments.seed, "model"))
-        zeros, start_beta = jax.tree.map(jnp.zeros_like, model), jnp.log(arguments.beta)
+        start_beta = jnp.log(arguments.beta)
         return TrainState(
             model=model,
-            optimizer=optax.ScaleByAdamState(jnp.int32(0), zeros, zeros),
+            optimizer=adam(arguments).init(model),
             diverged_at=jnp.int32(-1),
             diverged_by=jnp.int32(-1),
             history=jnp.zeros((HISTORY_POINTS, 2), jnp.float32),
@@ -186,23 +188,24 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
             push = jnp.clip(lax.stop_gradient(rate) - arguments.target_rate, -1.0, 1.0)
             return warm * jnp.exp(state.log_beta + push) * rate
 
-        rate = arguments.learning_rate * 0.5 * (1 + jnp.cos(jnp.pi * done / steps))
-
         (value, terms), gradient = jax.value_and_grad(loss, has_aux=True)(
             state.model, x, noise, weigh
         )
-        good = bounded(value, gradient) & (state.diverged_at < 0)
-        # Freezing through the gradient and the learning rate reads less memory than choosing
-        # between the old and the new parameters.
-        gradient = jax.tree.map(lambda g: jnp.where(good, g, 0.0), gradient)
-        updates, optimizer = adam(gradient, state.optimizer)
-        rate = jnp.where(good, rate, 0.0)
-        model = jax.tree.map(lambda p, u: p - rate * u, state.model, updates)
+        # Adam keeps squares, so they must be finite too. Their sum is taken as a product of
+        # vectors: on a CPU a reduction of a matrix costs several times as much.
+        finite = jnp.isfinite(value + optax.tree.vdot(gradient, gradient))
+        good = finite & (state.diverged_at < 0)
+        # Optax multiplies whole and real numbers, which the tests forbid to all other code.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, optimizer = adam(arguments).update(gradient, state.optimizer)
+            decay = optax.cosine_decay_schedule(1.0, steps)(index)
+        updates = jax.tree.map(lambda update: jnp.where(good, update, 0.0), updates)
+        model = optax.apply_updates(state.model, updates)
         first_bad = ~good & (state.diverged_at < 0)
         has_square = jnp.isfinite(terms**2)
         cause = jnp.where(has_square[0], jnp.where(has_square[1], 2, 1), 0).astype(jnp.int32)
         error = jnp.clip(terms[1] - arguments.target_rate, -1.0, 1.0)
-        pace = _DUAL_SHARE / steps * rate / arguments.learning_rate
+        pace = _DUAL_SHARE / steps * decay
         log_beta = jnp.minimum(state.log_beta + pace * error, _MOST_LOG_BETA)
         return TrainState(
             model=model,

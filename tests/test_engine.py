@@ -342,7 +342,7 @@ def test_describe_knows_steps_and_shapes_without_computing(data):
     parameters = 64 * 8 + 8 + 8 * 4 + 4 + 2 * 64 + 64
     run = describe(settings_of(), data)[1]
     assert run.steps == STEPS
-    trees = run.state.model, run.state.optimizer.mu, run.state.optimizer.nu
+    trees = run.state.model, *run.state.optimizer[0][1:]
     for tree in trees:
         assert sum(leaf.size for leaf in jax.tree.leaves(tree)) == parameters
 

@@ -34,7 +34,7 @@ STOREYS = (
     "consistency engine outcomes",
     "train measure",
     "information",
-    "blocks minibatch optimizer",
+    "blocks minibatch",
     "models estimators",
     "summary rundir",
     "contents figures devices releases",
@@ -156,7 +156,7 @@ def names_imported(source: str) -> set[str]:
     "package, rooms",
     [
         ("flax", {"models"}),
-        ("optax", {"train", "optimizer"}),
+        ("optax", {"train"}),
         ("click", {"cli"}),
         ("rich", {"cli"}),
         ("filelock", {"rundir"}),

@@ -13,7 +13,6 @@ from ratedistortion.contents import read_losses
 from ratedistortion.curve.points import points_of
 from ratedistortion.errors import SettingsError
 from ratedistortion.models.autoencoder import make_functions
-from ratedistortion.optimizer import bounded
 from ratedistortion.train import Arguments, Source, held_out, make_run, selected
 
 LINEAR = {
@@ -88,13 +87,6 @@ def test_what_the_table_would_say_wrongly_is_refused():
         make_run(rd.Settings(**LINEAR | long), functions, source)
     with pytest.raises(SettingsError, match="free_bits and target_rates exclude each other"):
         rd.Settings(free_bits=0.1, target_rates=(1.0,))
-
-
-def test_a_gradient_without_a_finite_square_is_as_bad_as_none():
-    for gradient, good in ((1e18, True), (-1e20, False), (np.inf, False), (np.nan, False)):
-        parts = {"a": jnp.ones((2, 3)), "b": jnp.array([0.0, gradient])}
-        assert bool(bounded(jnp.float32(1), parts)) is good
-    assert not bounded(jnp.float32(np.nan), {})
 
 
 def test_a_last_step_into_the_void_is_divergence(tmp_path):

@@ -212,6 +212,18 @@ def drawn() -> tuple[np.ndarray, np.ndarray]:
     return images / 255, np.asarray(trained(arguments_of(), images).history)
 
 
+@pytest.mark.parametrize("slope, diverged_at", [(1e18, -1), (-1e20, 0)])
+def test_a_gradient_whose_square_is_infinite_stops_the_run(slope, diverged_at):
+    functions = made_of(
+        rate=lambda model, q: 0 * q.mean[:, 0],
+        log_likelihood=lambda model, x, z: 0 * x[:, 0] - slope * jnp.sum(model.encoder),
+    )
+    images = np.zeros((EXAMPLES, 2), np.float32)
+    state = Trained(functions)(arguments_of(), images)
+    assert int(state.diverged_at) == diverged_at
+    assert np.all(np.isfinite(state.model.encoder))
+
+
 def test_the_history_sums_shares_of_the_steps(drawn):
     counts = np.bincount(np.arange(450) * 200 // 450, minlength=200)
     np.testing.assert_array_equal(drawn[1][:, 0], 2 * counts)
