@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from ratedistortion.blocks import in_blocks
 from ratedistortion.estimators import (
     Estimate,
     Posteriors,
@@ -28,6 +27,8 @@ _ENOUGH = 100
 # Where densities are dear: as many subsets as a standard error needs, of so many images.
 _SUBSETS, _SUBSET = 6, 128
 ACTIVE_VARIANCE = 0.01
+# Codes whose prior densities are computed at once.
+_BATCH = 250
 
 
 class Information(NamedTuple):
@@ -91,9 +92,7 @@ def exact_information(
     posteriors = Posteriors(_wide(posterior.mean), jnp.exp(log_scale))
     code = posteriors.mean[chosen] + posteriors.scale[chosen] * own_noise
     terms = mixture_terms(own_noise, chosen, posteriors)
-    log_prior = in_blocks(
-        lambda rows: functions.log_prior(model, code[rows]), jnp.arange(len(chosen))
-    )
+    log_prior = lax.map(lambda z: functions.log_prior(model, z[None])[0], code, batch_size=_BATCH)
     marginal = terms.log_mixture - log_prior
     rate, negative_elbo = estimate(rates), estimate(rates + distortions)
     if functions.latent_rates(model, posterior) is not None:

@@ -6,14 +6,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float, Int
 
-from ratedistortion.blocks import in_blocks
 from ratedistortion.estimators import Estimate, estimate, importance_weighted_nll
 from ratedistortion.information import bounded_information, exact_information
 from ratedistortion.models.autoencoder import Functions, Model, Posterior
 
 _LOG_2PI = math.log(2 * math.pi)
+# Images that are measured at once: enough for fast matrix products, few enough for the memory that
+# wide convolutions need.
+BATCH = 250
 
 
 class Measurement(NamedTuple):
@@ -91,19 +94,22 @@ def make_measure(
         noise_key, row_key, weight_key = jax.random.split(key, 3)
         noise = jax.random.normal(noise_key, (count, latents), jnp.float32)
 
-        def one_block(rows: Array) -> tuple[Any, ...]:
-            x, own_noise = values(images[rows]), noise[rows]
+        def one_image(inputs: tuple[Array, Array]) -> tuple[Any, ...]:
+            image, own_noise = jax.tree.map(lambda leaf: leaf[None], inputs)
+            x = values(image)
             posterior = functions.encode(model, x)
             z = functions.draw(model, posterior, own_noise)
-            return posterior, z, _wide(functions.log_likelihood(model, x, z))
+            found = posterior, z, _wide(functions.log_likelihood(model, x, z))
+            return jax.tree.map(lambda leaf: leaf[0], found)
 
-        def rate_of_block(rows: Array) -> Array:
+        def one_rate(inputs: tuple[Posterior, Array]) -> Array:
             # Differences of large numbers: float64.
-            part, own_noise = jax.tree.map(lambda leaf: _wide(leaf[rows]), (posterior, noise))
-            return functions.rate(model, part, own_noise, functions.draw(model, part, own_noise))
+            part, own_noise = jax.tree.map(lambda leaf: _wide(leaf[None]), inputs)
+            z = functions.draw(model, part, own_noise)
+            return functions.rate(model, part, own_noise, z)[0]
 
-        posterior, z, log_likelihood = in_blocks(one_block, jnp.arange(count))
-        rates = in_blocks(rate_of_block, jnp.arange(count))
+        posterior, z, log_likelihood = lax.map(one_image, (images, noise), batch_size=BATCH)
+        rates = lax.map(one_rate, (posterior, noise), batch_size=BATCH)
         chosen = jax.random.permutation(row_key, count)[: min(codes, count)]
         inform = exact_information if functions.gaussian(model) else bounded_information
         rate, negative_elbo, information = inform(
@@ -125,23 +131,22 @@ def make_measure(
     def importance_weights(
         model: Model, images: Array, posterior: Posterior, rows: Array, key: Array
     ) -> Array:
-        def one_block(block: Array) -> Array:
-            x = values(images[block])
-            part: Any = jax.tree.map(lambda leaf: leaf[block], posterior)
+        def one_image(row: Array) -> Array:
+            x = values(images[row][None])
+            part: Any = jax.tree.map(lambda leaf: leaf[row][None], posterior)
             constant = jnp.sum(_wide(part.log_scale), axis=-1) + _LOG_2PI * latents / 2
 
             def log_weight(k: Array) -> Array:
-                shape = (block.shape[0], latents)
-                draw = jax.random.fold_in(jax.random.fold_in(key, k), block[0])
-                noise = jax.random.normal(draw, shape, jnp.float32)
+                draw = jax.random.fold_in(jax.random.fold_in(key, k), row)
+                noise = jax.random.normal(draw, (1, latents), jnp.float32)
                 z = functions.draw(model, part, noise)
                 log_q = -0.5 * jnp.sum(_wide(noise) ** 2, axis=-1) - constant
                 log_p = _wide(functions.log_likelihood(model, x, z))
                 return log_p + functions.log_prior(model, _wide(z)) - log_q
 
-            return importance_weighted_nll(log_weight, iwae, block.shape[0])
+            return importance_weighted_nll(log_weight, iwae, 1)[0]
 
-        return in_blocks(one_block, rows)
+        return lax.map(one_image, rows, batch_size=BATCH)
 
     return measure
 

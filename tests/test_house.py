@@ -34,7 +34,7 @@ STOREYS = (
     "consistency engine outcomes",
     "train measure",
     "information",
-    "blocks minibatch",
+    "minibatch",
     "models estimators",
     "summary rundir",
     "contents figures devices releases",

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ratedistortion import blocks
 from ratedistortion.estimators import Estimate
 from ratedistortion.measure import Codes, Measurement, make_measure
 from ratedistortion.models.autoencoder import Functions, Model, make_functions
@@ -370,7 +369,7 @@ def test_the_optimum_of_a_linear_gaussian_model(linear_gaussian, beta, rate, mse
 @pytest.mark.parametrize("size", [100, 1100])
 def test_blocks_that_divide_the_images_move_nothing_but_rounding(measured, monkeypatch, size):
     """1,100 images, taken 250 at a time everywhere else."""
-    monkeypatch.setattr(blocks, "_ROWS", size)
+    monkeypatch.setattr("ratedistortion.measure.BATCH", size)
     found, codes = Measure()(model_of())
     for name, value in (found._asdict() | codes._asdict()).items():
         expected = getattr(measured[name in codes._fields], name)
