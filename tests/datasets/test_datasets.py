@@ -20,10 +20,6 @@ from ratedistortion.errors import DatasetError
 from ratedistortion.settings import Settings
 from ratedistortion.theory import patterns
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
-needs_shared = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="the real data, ../shared/data beside the repository, is absent"
-)
 SPECIFICATIONS = {
     "digits": "digits",
     "gaussian": "gaussian:4,1,0.25",
@@ -233,18 +229,16 @@ def test_plain_idx_is_preferred_and_a_folder_needs_both(
     assert "must hold t10k-images-idx3-ubyte" in refusal(tmp_path)
 
 
-@needs_shared
-def test_mnist_idx_has_the_known_pixel_sums() -> None:
-    data = get(SHARED / "raw" / "mnist")
+def test_mnist_idx_has_the_known_pixel_sums(shared_data) -> None:
+    data = get(shared_data / "raw" / "mnist")
     # Mean of the pixels of MNIST's images, as published with many tools.
     assert data.train.mean() / 255 == pytest.approx(0.13066048, abs=1e-8)
     assert data.splits["test"].mean() / 255 == pytest.approx(0.13251461, abs=1e-8)
     assert data.shape == (28, 28, 1) and data.train.shape == (60_000, 784)
 
 
-@needs_shared
-def test_binarized_mnist_npz_has_the_known_pixel_sums() -> None:
-    data = get(SHARED / "npz" / "binarized_mnist.npz", likelihood="bernoulli")
+def test_binarized_mnist_npz_has_the_known_pixel_sums(shared_data) -> None:
+    data = get(shared_data / "npz" / "binarized_mnist.npz", likelihood="bernoulli")
     assert data.train.sum(dtype=int) == 5_118_041 and data.scale == 1
     assert data.splits["test"].sum(dtype=int) == 1_038_896
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_datasets_tfds import pictures, prepare
 
 from ratedistortion import datasets, provenance
 from ratedistortion.datasets import load, stamps
@@ -32,21 +31,27 @@ def idx(path: Path, seed: int) -> None:
         file.write(zeros_and_ones(seed).tobytes())
 
 
-def make(kind: str, root: Path) -> tuple[Settings, Path]:
-    """A data set on disk, and a file of it."""
+@pytest.fixture(params=("npy", "idx", "tfds name", "tfds folder"))
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def made(kind, tmp_path, prepare, pictures) -> tuple[Settings, Path]:
+    """A data set on disk, and one of its files."""
     if kind == "idx":
-        (root / "idx").mkdir()
+        (tmp_path / "idx").mkdir()
         for name in ("train", "t10k"):
-            idx(root / "idx" / f"{name}-images-idx3-ubyte", 0)
-        return settings_of(root / "idx"), root / "idx" / "t10k-images-idx3-ubyte"
+            idx(tmp_path / "idx" / f"{name}-images-idx3-ubyte", 0)
+        return settings_of(tmp_path / "idx"), tmp_path / "idx" / "t10k-images-idx3-ubyte"
     if kind.startswith("tfds"):
         splits = {name: pictures(10, 2, 2) for name in ("train", "test")}
-        folder = prepare(root, splits)
+        folder = prepare(tmp_path, splits)
         file = folder / "tiny-test.tfrecord-00001-of-00002"
-        named = settings_of("tiny", data_dir=str(root), max_examples=8)
+        named = settings_of("tiny", data_dir=str(tmp_path), max_examples=8)
         return named if kind == "tfds name" else settings_of(folder), file
-    np.save(root / "data.npy", zeros_and_ones(0))
-    return settings_of(root / "data.npy"), root / "data.npy"
+    np.save(tmp_path / "data.npy", zeros_and_ones(0))
+    return settings_of(tmp_path / "data.npy"), tmp_path / "data.npy"
 
 
 def change(file: Path) -> None:
@@ -61,9 +66,6 @@ def change(file: Path) -> None:
 
 def unheard(event: object) -> None:
     raise AssertionError(event)
-
-
-KINDS = ("npy", "idx", "tfds name", "tfds folder")
 
 
 def manifest_of(settings: Settings) -> dict[str, Any]:
@@ -84,27 +86,24 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_untouched_files_are_not_read(tmp_path, loads, kind):
-    settings, file = make(kind, tmp_path)
+def test_untouched_files_are_not_read(made, loads):
+    settings, file = made
     manifest = manifest_of(settings)
     assert manifest["data_files"][file.name] == [file.stat().st_size, file.stat().st_mtime_ns]
     check_data(manifest, settings, unheard)
     assert loads == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_files_that_were_only_touched_are_read_and_found_the_same(tmp_path, loads, kind):
-    settings, file = make(kind, tmp_path)
+def test_files_that_were_only_touched_are_read_and_found_the_same(made, loads):
+    settings, file = made
     manifest = manifest_of(settings)
     os.utime(file, ns=(0, 0))
     check_data(manifest, settings, unheard)
     assert len(loads) == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_files_with_other_data_are_refused(tmp_path, kind):
-    settings, file = make(kind, tmp_path)
+def test_files_with_other_data_are_refused(made, kind):
+    settings, file = made
     manifest, size = manifest_of(settings), file.stat().st_size
     change(file)
     assert kind.startswith("tfds") or file.stat().st_size == size
@@ -112,10 +111,9 @@ def test_files_with_other_data_are_refused(tmp_path, kind):
         check_data(manifest, settings, unheard)
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("known", [True, False])
-def test_data_that_are_gone_are_one_warning(tmp_path, kind, known):
-    settings, file = make(kind, tmp_path)
+def test_data_that_are_gone_are_one_warning(made, kind, known):
+    settings, file = made
     manifest = manifest_of(settings)
     for each in file.parent.iterdir() if kind != "npy" else [file]:
         each.unlink()
@@ -128,8 +126,9 @@ def test_data_that_are_gone_are_one_warning(tmp_path, kind, known):
     assert event["text"].startswith("the data were not compared with those of this sweep: ")
 
 
-def test_a_manifest_without_the_files_has_the_data_read(tmp_path, loads):
-    settings, file = make("npy", tmp_path)
+@pytest.mark.parametrize("kind", ["npy"], indirect=True)
+def test_a_manifest_without_the_files_has_the_data_read(made, loads):
+    settings, file = made
     manifest = manifest_of(settings)
     del manifest["data_files"]
     check_data(manifest, settings, unheard)
@@ -159,7 +158,7 @@ def test_a_pipe_in_place_of_the_data_is_not_waited_for(tmp_path):
         load(settings_of(tmp_path / "data.npy"))
 
 
-def test_a_set_that_is_ambiguous_by_now_is_one_warning(tmp_path):
+def test_a_set_that_is_ambiguous_by_now_is_one_warning(tmp_path, prepare, pictures):
     for config in ("a", "b"):
         prepare(tmp_path, {"train": pictures(9, 2, 2)}, config=config)
     events: list[Any] = []

@@ -2,10 +2,8 @@
 
 import importlib.util
 import io
-import json
 import shutil
 import stat
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,7 @@ from ratedistortion.datasets.tfrecord import masked_crc32c, tfrecords
 from ratedistortion.errors import DatasetError
 from ratedistortion.settings import Settings
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
 FORMATS = ("array_record", "tfrecord")
-needs_shared = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="the real data, ../shared/data beside the repository, is absent"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -46,89 +40,6 @@ def refusal(dataset: str | Path, data_dir: Path | None = None, **fields: Any) ->
     return str(caught.value)
 
 
-def checksum(data: bytes) -> bytes:
-    """Masked CRC-32C bit by bit, as RFC 3720 and the TFRecord format define it."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    crc ^= 0xFFFFFFFF
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
-
-
-def tfrecord(*records: bytes) -> bytes:
-    lengths = [struct.pack("<Q", len(record)) for record in records]
-    return b"".join(
-        length + checksum(length) + record + checksum(record)
-        for length, record in zip(lengths, records, strict=True)
-    )
-
-
-def png(image: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "png")
-    return file.getvalue()
-
-
-def example(**features: bytes) -> bytes:
-    """A tf.train.Example, written field by field: each is a tag, a length and its content."""
-
-    def field(number: int, content: bytes) -> bytes:
-        length, size = b"", len(content)
-        while size > 127:
-            length, size = length + bytes([size & 127 | 128]), size >> 7
-        return bytes([number << 3 | 2]) + length + bytes([size]) + content
-
-    entries = [
-        field(1, field(1, name.encode()) + field(2, field(1, field(1, value))))
-        for name, value in features.items()
-    ]
-    return field(1, b"".join(entries))
-
-
-def prepare(
-    root: Path,
-    splits: dict[str, list[np.ndarray]],
-    version: str = "1.0.0",
-    images: tuple[str, ...] = ("image",),
-    dtype: str = "uint8",
-    config: str = "",
-) -> Path:
-    """A prepared set called `tiny`, in two tfrecord shards a split, in the layout of TFDS 4.9."""
-    folder = root / "tiny" / config / version
-    folder.mkdir(parents=True)
-    shape = next(iter(splits.values()))[0].shape
-    dimensions = [str(n) for n in (*shape, 1)[:3]]
-    feature = {
-        "pythonClassName": "tensorflow_datasets.core.features.image_feature.Image",
-        "image": {"shape": {"dimensions": dimensions}, "dtype": dtype},
-    }
-    features = {
-        "pythonClassName": "tensorflow_datasets.core.features.features_dict.FeaturesDict",
-        "featuresDict": {"features": {name: feature for name in images}},
-    }
-    (folder / "features.json").write_text(json.dumps(features))
-    info: dict[str, Any] = {"name": "tiny", "version": version, "fileFormat": "tfrecord"}
-    info |= {"configName": config} if config else {}
-    info["splits"] = []
-    for split, examples in splits.items():
-        cut = len(examples) // 2
-        for shard, part in enumerate((examples[:cut], examples[cut:])):
-            records = [example(**{name: png(image) for name in images}) for image in part]
-            path = folder / f"tiny-{split}.tfrecord-0000{shard}-of-00002"
-            path.write_bytes(tfrecord(*records))
-        lengths = [str(cut), str(len(examples) - cut)]
-        template = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
-        info["splits"] += [{"name": split, "shardLengths": lengths, "filepathTemplate": template}]
-    (folder / "dataset_info.json").write_text(json.dumps(info))
-    return folder
-
-
-def pictures(count: int, *shape: int) -> list[np.ndarray]:
-    return list(np.random.default_rng(count).integers(0, 256, (count, *shape), np.uint8))
-
-
 # Records
 
 
@@ -143,7 +54,7 @@ def test_checksums_are_those_of_the_standard() -> None:
     assert got.tolist() == expected
 
 
-def test_tfrecord_framing(tmp_path: Path) -> None:
+def test_tfrecord_framing(tmp_path: Path, tfrecord) -> None:
     path = tmp_path / "a.tfrecord"
     records = [b"one", b"", b"x" * 300, bytes(range(256))]
     path.write_bytes(tfrecord(*records))
@@ -152,7 +63,7 @@ def test_tfrecord_framing(tmp_path: Path) -> None:
     assert list(tfrecords(path)) == []
 
 
-def test_every_damaged_byte_of_a_tfrecord_is_noticed(tmp_path: Path) -> None:
+def test_every_damaged_byte_of_a_tfrecord_is_noticed(tmp_path: Path, tfrecord) -> None:
     path, good = tmp_path / "a.tfrecord", tfrecord(b"one", b"another")
     for place in range(len(good)):
         damaged = bytearray(good)
@@ -166,7 +77,7 @@ def test_every_damaged_byte_of_a_tfrecord_is_noticed(tmp_path: Path) -> None:
                 list(tfrecords(path))
 
 
-def test_images_have_the_channels_that_the_features_say() -> None:
+def test_images_have_the_channels_that_the_features_say(pictures, png) -> None:
     grey, colour = pictures(1, 3, 5)[0], pictures(1, 3, 5, 3)[0]
     assert np.array_equal(decode(png(grey), 1)[..., 0], grey)
     assert np.array_equal(decode(png(colour), 3), colour)
@@ -179,7 +90,7 @@ def test_images_have_the_channels_that_the_features_say() -> None:
 # Prepared sets
 
 
-def test_a_prepared_set_of_two_shards(tmp_path: Path) -> None:
+def test_a_prepared_set_of_two_shards(tmp_path: Path, prepare, pictures) -> None:
     images = {
         "train": pictures(11, 4, 3),
         "test": pictures(4, 4, 3),
@@ -195,7 +106,9 @@ def test_a_prepared_set_of_two_shards(tmp_path: Path) -> None:
     assert np.array_equal(get("tiny", tmp_path, max_examples=3).train, data.train[:3])
 
 
-def test_the_test_split_may_be_validation_or_cut_from_train(tmp_path: Path) -> None:
+def test_the_test_split_may_be_validation_or_cut_from_train(
+    tmp_path: Path, prepare, pictures
+) -> None:
     images = {"train": pictures(12, 4, 3, 3), "validation": pictures(3, 4, 3, 3)}
     prepare(tmp_path, images, version="1.0.0")
     data = get("tiny", tmp_path)
@@ -211,7 +124,9 @@ def test_the_test_split_may_be_validation_or_cut_from_train(tmp_path: Path) -> N
     assert np.array_equal(few.train, data.train[:4])
 
 
-def test_the_newest_version_and_the_only_configuration_are_taken(tmp_path: Path) -> None:
+def test_the_newest_version_and_the_only_configuration_are_taken(
+    tmp_path: Path, prepare, pictures
+) -> None:
     for number, version in enumerate(("1.9.0", "1.10.0", "1.2.0"), start=5):
         split = pictures(number, 2, 2)
         prepare(tmp_path, {"train": split, "test": split}, version, config="small")
@@ -225,7 +140,7 @@ def test_the_newest_version_and_the_only_configuration_are_taken(tmp_path: Path)
 
 
 def test_data_dir_comes_before_the_environment_and_the_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepare, pictures
 ) -> None:
     for count, root in ((5, "given"), (6, "environment"), (7, "home/tensorflow_datasets")):
         prepare(tmp_path / root, {"train": pictures(count, 2, 2), "test": pictures(2, 2, 2)})
@@ -237,7 +152,7 @@ def test_data_dir_comes_before_the_environment_and_the_home(
     assert len(get("tiny").train) == 7
 
 
-def test_the_image_called_image_is_taken_among_several(tmp_path: Path) -> None:
+def test_the_image_called_image_is_taken_among_several(tmp_path: Path, prepare, pictures) -> None:
     images = {"train": pictures(5, 2, 2), "test": pictures(2, 2, 2)}
     prepare(tmp_path / "a", images, images=("image", "mask"))
     assert len(get("tiny", tmp_path / "a").train) == 5
@@ -245,7 +160,7 @@ def test_the_image_called_image_is_taken_among_several(tmp_path: Path) -> None:
     assert "one image in each example: got left, right" in refusal("tiny", tmp_path / "b")
 
 
-def test_sets_that_cannot_be_used(tmp_path: Path) -> None:
+def test_sets_that_cannot_be_used(tmp_path: Path, prepare, pictures) -> None:
     images = {"train": pictures(5, 2, 2), "test": pictures(2, 2, 2)}
     prepare(
         tmp_path / "a",
@@ -263,34 +178,33 @@ def test_sets_that_cannot_be_used(tmp_path: Path) -> None:
     assert "array_record or tfrecord: got parquet" in refusal("tiny", tmp_path / "d")
 
 
-@needs_shared
-def test_both_formats_are_read_as_tfds_reads_them() -> None:
+def test_both_formats_are_read_as_tfds_reads_them(shared_data) -> None:
     import tensorflow_datasets
 
-    first, second = (get("mnist", SHARED / "tfds_tiny" / form) for form in FORMATS)
+    first, second = (get("mnist", shared_data / "tfds_tiny" / form) for form in FORMATS)
     assert first.sha256 == second.sha256
     assert first.train.shape == (512, 784) and first.splits["test"].shape == (256, 784)
-    folder = SHARED / "tfds_tiny" / "array_record" / "mnist" / "3.0.1"
+    folder = shared_data / "tfds_tiny" / "array_record" / "mnist" / "3.0.1"
     source = tensorflow_datasets.builder_from_directory(folder).as_data_source("test")
     expected = np.stack([each["image"].reshape(784) for each in source])  # TFDS 4.9.10
     assert np.array_equal(first.splits["test"], expected)
 
 
-@needs_shared
-def test_binarized_mnist_has_the_known_pixel_sum(capfd: pytest.CaptureFixture[str]) -> None:
-    path = next((SHARED / "tfds" / "binarized_mnist").glob("*/*-test.array_record-*"))
+def test_binarized_mnist_has_the_known_pixel_sum(
+    capfd: pytest.CaptureFixture[str], shared_data
+) -> None:
+    path = next((shared_data / "tfds" / "binarized_mnist").glob("*/*-test.array_record-*"))
     images = read_images([path], "array_record", "image", 1, 10_000)
     assert images.shape == (10_000, 28, 28, 1) and images.max() == 1
     assert images.sum(dtype=int) == 1_038_896
     assert capfd.readouterr() == ("", "")
 
 
-@needs_shared
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("damage", ["cut", "empty", "gone", "words", "flip", "info", "features"])
-def test_damaged_sets(tmp_path: Path, form: str, damage: str) -> None:
+def test_damaged_sets(tmp_path: Path, form: str, damage: str, shared_data) -> None:
     root = tmp_path / "data"
-    shutil.copytree(SHARED / "tfds_tiny" / form, root, copy_function=shutil.copyfile)
+    shutil.copytree(shared_data / "tfds_tiny" / form, root, copy_function=shutil.copyfile)
     folder = root / "mnist" / "3.0.1"
     folder.chmod(0o755)
     path = next(folder.glob("mnist-train*"))
@@ -327,7 +241,9 @@ def test_a_set_that_is_not_prepared_gets_the_two_commands(tmp_path: Path) -> Non
     assert "tfds.builder('mnist:3.0.1'" in text and "file_format='array_record'" in text
 
 
-def test_a_bare_word_is_never_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bare_word_is_never_a_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepare, pictures
+) -> None:
     monkeypatch.chdir(tmp_path)
     prepare(tmp_path, {"train": pictures(5, 2, 2), "test": pictures(2, 2, 2)})
     (tmp_path / "mnist").mkdir()
@@ -343,7 +259,11 @@ def test_download_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_download_only_when_asked_and_only_what_is_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    prepare,
+    pictures,
 ) -> None:
     import tensorflow_datasets
 
@@ -375,7 +295,7 @@ def test_download_only_when_asked_and_only_what_is_known(
 
 
 def test_the_second_reading_comes_from_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepare, pictures
 ) -> None:
     images = {"train": pictures(6, 2, 2), "test": pictures(2, 2, 2)}
     folder = prepare(tmp_path, images)
@@ -438,7 +358,9 @@ def test_an_interrupt_leaves_no_temporary_file(monkeypatch: pytest.MonkeyPatch) 
     assert list(cache_folder().iterdir()) == []
 
 
-def test_an_unwritable_cache_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_cache_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepare, pictures
+) -> None:
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     prepare(tmp_path, {"train": pictures(6, 2, 2), "test": pictures(2, 2, 2)})
@@ -451,9 +373,8 @@ def test_a_relative_cache_home_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert cache_folder() == tmp_path / ".cache" / "ratedistortion"
 
 
-@needs_shared
-def test_array_records_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = next((SHARED / "tfds_tiny" / "array_record").glob("mnist/*/mnist-test*"))
+def test_array_records_in_slices(monkeypatch: pytest.MonkeyPatch, shared_data) -> None:
+    path = next((shared_data / "tfds_tiny" / "array_record").glob("mnist/*/mnist-test*"))
     whole = list(array_records(path))
     monkeypatch.setattr("ratedistortion.datasets.records._RECORDS_A_SLICE", 100)
     assert list(array_records(path)) == whole and len(whole) == 256
