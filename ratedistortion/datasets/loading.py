@@ -5,10 +5,10 @@ import numpy as np
 from ratedistortion.datasets.arrays import Splits
 from ratedistortion.datasets.binarize import binarized
 from ratedistortion.datasets.dataset import Dataset, arrays_sha256
-from ratedistortion.datasets.embedded import DATASETS
 from ratedistortion.datasets.idx_files import read_idx_folder
 from ratedistortion.datasets.levels import quantized
 from ratedistortion.datasets.numpy_files import SUFFIXES, read_numpy
+from ratedistortion.datasets.sources import DATASETS
 from ratedistortion.datasets.stamps import named_path, stamps
 from ratedistortion.datasets.tfds import read_tfds, read_tfds_folder
 from ratedistortion.errors import DatasetError

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from ratedistortion.datasets.embedded import DATASETS
 from ratedistortion.datasets.numpy_files import SUFFIXES
+from ratedistortion.datasets.sources import DATASETS
 from ratedistortion.datasets.tfds import prepared_folder
 from ratedistortion.errors import DatasetError
 from ratedistortion.settings import Settings

@@ -14,8 +14,8 @@ import numpy as np
 
 from ratedistortion.datasets.arrays import Splits, pair, reason, split
 from ratedistortion.datasets.cache import cached
-from ratedistortion.datasets.embedded import DATASETS
 from ratedistortion.datasets.records import RECORDS, read_images
+from ratedistortion.datasets.sources import DATASETS
 from ratedistortion.errors import DatasetError
 
 _NAME = re.compile(r"(?P<name>\w+)(/(?P<config>\w[\w.+-]*))?(:(?P<version>\d+\.\d+\.\d+))?")
