@@ -2,7 +2,6 @@
 
 import contextlib
 import difflib
-import hashlib
 import importlib.util
 import os
 import re
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from ratedistortion.datasets.arrays import Splits, pair, reason, split
-from ratedistortion.datasets.cache import cached
 from ratedistortion.datasets.records import RECORDS, read_images
 from ratedistortion.datasets.sources import DATASETS
 from ratedistortion.errors import DatasetError
@@ -100,12 +98,7 @@ def _images(info: Any, folder: Path, name: str, limit: int | None) -> np.ndarray
     paths = [Path(path) for path in info.splits[name].filepaths]
     total = info.splits[name].num_examples
     count = min(limit or total, total)
-    content = hashlib.sha256()
-    for path in (folder / "features.json", *paths):
-        with path.open("rb") as file:
-            content.update(hashlib.file_digest(file, "sha256").digest())
-    key = f"{info.full_name.replace('/', '-')}-{name}-{count}-{content.hexdigest()}"
-    return cached(key, lambda: read_images(paths, file_format, feature, channels, count))
+    return read_images(paths, file_format, feature, channels, count)
 
 
 def _image_feature(features: Any, folder: Path) -> tuple[str, int]:

@@ -81,11 +81,6 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     return asked
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 def test_untouched_files_are_not_read(made, loads):
     settings, file = made
     manifest = manifest_of(settings)

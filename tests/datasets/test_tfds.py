@@ -1,9 +1,8 @@
-"""Prepared TFDS sets in both record formats, the cache, and what is said of absent sets."""
+"""Prepared TFDS sets in both record formats, and what is said of absent sets."""
 
 import importlib.util
 import io
 import shutil
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from PIL import Image
 
 from ratedistortion.datasets import Dataset, load
 from ratedistortion.datasets import tfds as tfds_module
-from ratedistortion.datasets.cache import cache_folder, cached
 from ratedistortion.datasets.records import array_records, decode, read_images
 from ratedistortion.datasets.tfrecord import masked_crc32c, tfrecords
 from ratedistortion.errors import DatasetError
@@ -23,8 +21,7 @@ FORMATS = ("array_record", "tfrecord")
 
 
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def no_sets_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "none"))
 
 
@@ -219,7 +216,6 @@ def test_damaged_sets(tmp_path: Path, form: str, damage: str, shared_data) -> No
         (path if damage == "gone" else folder / "features.json").unlink()
     text = refusal("mnist", root)
     assert str(folder) in text and "cannot be read" in text and "prepare it again" in text
-    assert not list(cache_folder().glob("*"))
 
 
 # Absent sets
@@ -289,88 +285,6 @@ def test_download_only_when_asked_and_only_what_is_known(
     assert asked == [("mnist", {"data_dir": tmp_path, "file_format": "array_record"})]
     assert capfd.readouterr().out == ""
     assert "mnist could not be downloaded:" in refusal("mnist", tmp_path, download=True)
-
-
-# The cache
-
-
-def test_the_second_reading_comes_from_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepare, pictures
-) -> None:
-    images = {"train": pictures(6, 2, 2), "test": pictures(2, 2, 2)}
-    folder = prepare(tmp_path, images)
-    data = get("tiny", tmp_path)
-    monkeypatch.setattr(tfds_module, "read_images", None)
-    assert get("tiny", tmp_path).sha256 == data.sha256
-    monkeypatch.undo()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    files = sorted(path.name for path in cache_folder().iterdir())
-    assert len(files) == 2 and files[0].startswith("tiny-1.0.0-test-2-")
-    # Other content under the same name and version is another entry.
-    shutil.rmtree(folder)
-    prepare(tmp_path, {"train": pictures(6, 2, 2)[::-1], "test": images["test"]})
-    assert np.array_equal(get("tiny", tmp_path).train, data.train[::-1])
-    assert len(list(cache_folder().iterdir())) == 3
-
-
-def test_a_cache_file_is_an_npy_in_a_private_folder() -> None:
-    array = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    assert cached("key", lambda: array) is array
-    again = cached("key", lambda: pytest.fail("built twice"))
-    assert np.array_equal(again, array) and again.dtype == array.dtype
-    assert np.array_equal(np.load(cache_folder() / "key.npy"), array)
-    assert stat.S_IMODE(cache_folder().stat().st_mode) == 0o700
-
-
-def test_a_damaged_cache_file_is_built_again() -> None:
-    array = np.arange(60, dtype=np.uint8)
-    cached("key", lambda: array)
-    path = cache_folder() / "key.npy"
-    good = path.read_bytes()
-    middle = bytearray(good)
-    middle[len(good) // 2] ^= 1
-    for content in (b"", b"x" * 10, good[:-1], good + b"x", bytes(middle), b"\0" + good[1:]):
-        path.write_bytes(content)
-        assert np.array_equal(cached("key", lambda: array), array)
-        assert path.read_bytes() == good
-
-
-def test_the_cache_is_written_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    array = np.arange(60, dtype=np.uint8)
-
-    def fail(*_: object, **__: object) -> None:
-        raise OSError("disk full")
-
-    for name in ("os.replace", "numpy.save"):
-        with monkeypatch.context() as patched:
-            patched.setattr(name, fail)
-            assert np.array_equal(cached("key", lambda: array), array)
-        assert list(cache_folder().iterdir()) == []
-
-
-def test_an_interrupt_leaves_no_temporary_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("os.replace", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        cached("key", lambda: np.zeros(3))
-    assert list(cache_folder().iterdir()) == []
-
-
-def test_an_unwritable_cache_is_no_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepare, pictures
-) -> None:
-    (tmp_path / "file").write_text("not a folder")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    prepare(tmp_path, {"train": pictures(6, 2, 2), "test": pictures(2, 2, 2)})
-    assert len(get("tiny", tmp_path).train) == 6
-
-
-def test_a_relative_cache_home_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / ".cache" / "ratedistortion"
 
 
 def test_array_records_in_slices(monkeypatch: pytest.MonkeyPatch, shared_data) -> None:
