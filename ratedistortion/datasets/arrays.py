@@ -1,10 +1,12 @@
-"""What every source hands over: two arrays that were checked, and the scale of their values."""
+"""What every source gives: two checked arrays and the scale of their values; fixed random draws."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from ratedistortion.errors import DatasetError
+
+_NUMBERS_A_BLOCK = 1 << 20  # random float64 numbers drawn at once: 8 MB
 
 
 class Splits(NamedTuple):
@@ -65,6 +67,26 @@ def split(array: np.ndarray, source: str) -> tuple[np.ndarray, np.ndarray]:
 def stream(purpose: str) -> np.random.Generator:
     """The random numbers of one purpose, always the same ones, independent between purposes."""
     return np.random.Generator(np.random.PCG64(list(purpose.encode())))
+
+
+def coin_flips(values: np.ndarray, scale: float, random: np.random.Generator) -> np.ndarray:
+    """Zeros and ones, each 1 with probability values * scale, in blocks that spare memory.
+
+    Args:
+        values: Of shape (examples, ...).
+        scale: Brings the values to [0, 1].
+        random: Gives one number for each value, in order. So the flips of an example do not
+            depend on how many examples follow.
+
+    Returns:
+        uint8, in the shape of the values.
+    """
+    flips = np.empty(values.shape, np.uint8)
+    block = max(1, _NUMBERS_A_BLOCK // values[0].size)
+    for start in range(0, len(values), block):
+        rows = slice(start, start + block)
+        flips[rows] = random.random(values[rows].shape) < values[rows] * scale
+    return flips
 
 
 def reason(error: Exception) -> str:

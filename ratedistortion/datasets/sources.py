@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ratedistortion.datasets.arrays import Splits, pair, split, stream
+from ratedistortion.datasets.arrays import Splits, coin_flips, pair, split, stream
 from ratedistortion.errors import DatasetError
 from ratedistortion.theory import patterns as pattern_source
 
@@ -67,13 +67,10 @@ def bernoulli(specification: str) -> Splits:
             "bernoulli must be given a probability between 0 and 1 and a number of dimensions up "
             f"to {_MOST_DIMENSIONS}, such as bernoulli:0.3,16: got 'bernoulli:{specification}'."
         )
-    probability, dimensions = numbers[0], int(numbers[1])
 
     def draw(name: str, examples: int) -> np.ndarray:
-        random = stream(f"bernoulli {name}").random
-        # Row by row: the whole in float64 would take eight times the memory of the result.
-        rows = (random(dimensions) < probability for _ in range(examples))
-        return np.fromiter(rows, dtype=(np.uint8, dimensions), count=examples)
+        probabilities = np.broadcast_to(numbers[0], (examples, int(numbers[1])))
+        return coin_flips(probabilities, 1.0, stream(f"bernoulli {name}"))
 
     return pair(*(draw(*item) for item in _EXAMPLES.items()), source="bernoulli")
 
