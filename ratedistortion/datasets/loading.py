@@ -15,22 +15,22 @@ from ratedistortion.settings import Settings
 
 
 def load(settings: Settings) -> Dataset:
-    """The data set that the settings name, cut, binarised and checked as they say.
+    """The data set that the settings name, cut, prepared for the likelihood and checked.
 
     Args:
         settings: `dataset` is an embedded name (`digits`), a synthetic source (`gaussian:4,1`,
             `bernoulli:0.3,16`, `patterns:16,64,0.05`), an `.npz` or `.npy` file, a folder of idx
             files, or a TFDS name such as `mnist`, `mnist:3.0.1` or `name/config`.
-            A bare word is never a path: for a folder of that name write `./mnist`. Also read:
+            A bare word is never a path: for a folder of that name write `./mnist`. Also read are
             `data_dir`, `download`, `max_examples` (the first so many of each split), `binarize`,
-            `likelihood`, `batch_size`.
+            `likelihood`, `levels` and `batch_size`.
 
     Returns:
         Arrays that depend on these settings and on the files only.
 
     Raises:
-        DatasetError: If the data cannot be found or read, or do not suit the settings; one line
-            that says what was expected, what was got and what to do.
+        DatasetError: If the data cannot be found or read, or do not suit the settings. Its text
+            is one line.
     """
     name = str(settings.dataset)
     before = stamps(settings)
@@ -64,7 +64,7 @@ def _read(name: str, settings: Settings) -> Splits:
         if (path / "dataset_info.json").exists():
             return read_tfds_folder(path, settings.max_examples)
         return read_idx_folder(path)
-    if not path.is_file():  # a pipe would be waited for, for ever
+    if not path.is_file():  # opening a pipe would wait for ever
         found = "is no regular file" if path.exists() else "is not there"
         raise DatasetError(f"{name} {found}: expected a file or a folder; check the path.")
     if path.suffix not in SUFFIXES:

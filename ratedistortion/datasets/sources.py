@@ -1,4 +1,4 @@
-"""Data sets that need no file of the user's: digits inside this package, and synthetic sources."""
+"""Data sets that need no files of the user: the embedded digits and the synthetic sources."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +9,10 @@ from ratedistortion.datasets.arrays import Splits, coin_flips, pair, split, stre
 from ratedistortion.errors import DatasetError
 from ratedistortion.theory import patterns as pattern_source
 
-# N samples of a Gaussian leave KL(q(z) || p(z)) of order 1/N where the optimum has none.
+# Examples of each split of a synthetic source. So many, because N samples of a Gaussian leave a
+# KL(q(z) || p(z)) of order 1/N, where the source itself has 0.
 _EXAMPLES = {"train": 200_000, "test": 200_000}
-_MOST_DIMENSIONS = 5_000
+_MAX_DIMENSIONS = 5_000  # of a Bernoulli vector: 1 GB a split
 _DIGITS = Path(__file__).with_name("digits.npz")
 
 
@@ -35,13 +36,23 @@ def digits(specification: str) -> Splits:
 
 
 def gaussian(specification: str) -> Splits:
-    r"""Independent N(0, variance) coordinates, one for each variance: `gaussian:4,1,0.25`.
+    """Vectors of independent coordinates from N(0, variance): `gaussian:4,1,0.25`.
 
-    200,000 train and 200,000 test vectors, always the same ones. Its rate-distortion function is
-    known: reverse water-filling.
+    The rate-distortion function of this source is known: reverse water-filling.
+
+    Args:
+        specification: The variances, with commas between them: one for each dimension.
+
+    Returns:
+        200,000 train and 200,000 test vectors in float32, the same ones each time.
+
+    Raises:
+        DatasetError: If a variance is no number in 1e-30 to 1e30.
+
+    Source: Cover and Thomas, "Elements of information theory", 2006, theorem 10.3.3.
     """
     variances = _numbers(specification)
-    if not variances or not all(1e-30 <= variance <= 1e30 for variance in variances):  # float32
+    if not variances or not all(1e-30 <= variance <= 1e30 for variance in variances):
         raise DatasetError(
             "gaussian must be given variances above 0 (1e-30 to 1e30), such as gaussian:4,1,0.25: "
             f"got 'gaussian:{specification}'."
@@ -55,17 +66,29 @@ def gaussian(specification: str) -> Splits:
 
 
 def bernoulli(specification: str) -> Splits:
-    r"""Independent pixels that are 1 with probability P: `bernoulli:P,DIMENSIONS`.
+    """Vectors of independent pixels that are 1 with probability P: `bernoulli:P,DIMENSIONS`.
 
-    200,000 train and 200,000 test vectors, always the same ones. Its rate-distortion function
-    under Hamming distortion is known: h(P) - h(D) a pixel.
+    The rate-distortion function of this source under Hamming distortion is known: h(P) - h(D) per
+    pixel, with h the entropy of a coin.
+
+    Args:
+        specification: The probability and the number of dimensions, such as `0.3,16`.
+
+    Returns:
+        200,000 train and 200,000 test vectors of zeros and ones, the same ones each time.
+
+    Raises:
+        DatasetError: If the probability is not between 0 and 1, or the number of dimensions is
+            not a whole number from 1 to 5000.
+
+    Source: Cover and Thomas, "Elements of information theory", 2006, theorem 10.3.1.
     """
     numbers = _numbers(specification)
     valid = len(numbers) == 2 and 0 < numbers[0] < 1 and numbers[1].is_integer()
-    if not valid or not 1 <= numbers[1] <= _MOST_DIMENSIONS:
+    if not valid or not 1 <= numbers[1] <= _MAX_DIMENSIONS:
         raise DatasetError(
             "bernoulli must be given a probability between 0 and 1 and a number of dimensions up "
-            f"to {_MOST_DIMENSIONS}, such as bernoulli:0.3,16: got 'bernoulli:{specification}'."
+            f"to {_MAX_DIMENSIONS}, such as bernoulli:0.3,16: got 'bernoulli:{specification}'."
         )
 
     def draw(name: str, examples: int) -> np.ndarray:
@@ -76,11 +99,21 @@ def bernoulli(specification: str) -> Splits:
 
 
 def patterns(specification: str) -> Splits:
-    r"""One of K fixed random patterns, its pixels flipped by chance: `patterns:K,DIMENSIONS,FLIP`.
+    """One of K fixed patterns with some pixels flipped: `patterns:K,DIMENSIONS,FLIP`.
 
-    200,000 train and 200,000 test vectors of zeros and ones, always the same ones, and the same
-    patterns in both: DIMENSIONS bytes a vector, so at most 2 GB. What there is to know of a vector
-    is its pattern, log K nats; the flips are noise. Its entropy is known.
+    All K patterns are equally likely. The pattern is the meaning of a vector, log K nats; the
+    flips are noise. The entropy of this source is known.
+
+    Args:
+        specification: The number of patterns, the number of dimensions and the probability that
+            a pixel flips, such as `16,64,0.05`.
+
+    Returns:
+        200,000 train and 200,000 test vectors of zeros and ones, the same ones each time. Both
+        splits have the same patterns. At most 1 GB a split.
+
+    Raises:
+        DatasetError: If the specification is not two counts and a probability below one half.
     """
     try:
         source = pattern_source.parse(specification)
@@ -102,7 +135,7 @@ def _numbers(specification: str) -> list[float]:
         return []
 
 
-# Name -> the function that takes the text after the colon ("" without one).
+# Name -> the function that reads the specification: the text after the colon, "" without one.
 DATASETS: dict[str, Callable[[str], Splits]] = {
     "digits": digits,
     "gaussian": gaussian,
