@@ -10,8 +10,8 @@ from ratedistortion.files import append_line, cache_folder, write_file
 
 
 def test_content_is_on_the_disk_before_the_name_and_the_name_before_the_return(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tmp_path, monkeypatch
+):
     done = []
     fsync, replace = os.fsync, os.replace
 
@@ -31,7 +31,7 @@ def test_content_is_on_the_disk_before_the_name_and_the_name_before_the_return(
     assert done == [("file on disk", file), ("replaced", file), ("folder on disk", folder)]
 
 
-def test_lines_are_added_and_a_line_that_was_cut_short_stands_alone(tmp_path: Path) -> None:
+def test_lines_are_added_and_a_line_that_was_cut_short_stands_alone(tmp_path):
     path = tmp_path / "log"
     append_line(path, b"one")
     append_line(path, b"two")
@@ -41,7 +41,7 @@ def test_lines_are_added_and_a_line_that_was_cut_short_stands_alone(tmp_path: Pa
     assert path.read_bytes() == b"one\ntw\nthree\n"
 
 
-def test_a_line_is_not_added_through_a_link(tmp_path: Path) -> None:
+def test_a_line_is_not_added_through_a_link(tmp_path):
     (tmp_path / "precious").write_text("precious")
     (tmp_path / "log").symlink_to(tmp_path / "precious")
     with pytest.raises(OSError):
@@ -50,9 +50,7 @@ def test_a_line_is_not_added_through_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("home", ["relative", "", None])
-def test_without_an_absolute_cache_home_the_cache_is_in_the_users_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str | None
-) -> None:
+def test_without_an_absolute_cache_home_the_cache_is_in_the_users_home(tmp_path, monkeypatch, home):
     monkeypatch.setenv("HOME", str(tmp_path))
     if home is None:
         monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
@@ -61,6 +59,6 @@ def test_without_an_absolute_cache_home_the_cache_is_in_the_users_home(
     assert cache_folder() == tmp_path / ".cache" / "ratedistortion"
 
 
-def test_an_absolute_cache_home_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absolute_cache_home_is_used(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "ratedistortion"

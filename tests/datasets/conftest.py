@@ -1,4 +1,4 @@
-"""A prepared TFDS set, written byte by byte, so that no test needs TensorFlow."""
+"""Loading and being refused, and a TFDS set written byte by byte, without TensorFlow."""
 
 import io
 import json
@@ -10,6 +10,50 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
+from ratedistortion.datasets import Dataset, load
+from ratedistortion.errors import DatasetError
+from ratedistortion.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def no_sets_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "none"))
+
+
+def _get(dataset: str | Path, data_dir: Path | None = None, **fields: Any) -> Dataset:
+    fields = {"batch_size": 2, "likelihood": "gaussian"} | fields
+    return load(Settings(dataset=str(dataset), data_dir=data_dir and str(data_dir), **fields))
+
+
+def _refusal(dataset: str | Path, data_dir: Path | None = None, **fields: Any) -> str:
+    with pytest.raises(DatasetError) as caught:
+        _get(dataset, data_dir, **fields)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+    assert caught.value.exit_code == 7
+    return str(caught.value)
+
+
+@pytest.fixture(scope="session")
+def get() -> Callable[..., Dataset]:
+    """Loads a data set, by default for the Gaussian likelihood."""
+    return _get
+
+
+@pytest.fixture(scope="session")
+def refusal() -> Callable[..., str]:
+    """The text of the error with which a data set is refused."""
+    return _refusal
+
+
+@pytest.fixture
+def grey() -> dict[str, np.ndarray]:
+    """9 train and 5 test images of 4x3 grey pixels."""
+    random = np.random.default_rng(0)
+    return {
+        name: random.integers(0, 256, (n, 4, 3), np.uint8)
+        for name, n in (("train", 9), ("test", 5))
+    }
 
 
 def _checksum(data: bytes) -> bytes:
@@ -106,6 +150,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def prepare() -> Callable[..., Path]:
+    """Writes a prepared TFDS set and gives its folder."""
     return _prepare
 
 
@@ -117,6 +162,7 @@ def pictures() -> Callable[..., list[np.ndarray]]:
 
 @pytest.fixture(scope="session")
 def png() -> Callable[[np.ndarray], bytes]:
+    """The content of a PNG file with this image."""
     return _png
 
 
