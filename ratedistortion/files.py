@@ -1,4 +1,4 @@
-"""Small files, written whole or not at all."""
+"""Where files are written: whole or not at all, or one line at a time."""
 
 import os
 import secrets
@@ -35,3 +35,28 @@ def write_file(path: Path, data: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Adds one line to the end of a file, which is created if it is not there.
+
+    Args:
+        path: Which file; the folder must exist. A link is refused, not followed.
+        line: Without the newline.
+
+    Raises:
+        OSError: If the file system refuses, or the path is a link.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    with open(os.open(path, flags, 0o666), "r+b", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        whole = size == 0 or os.pread(file.fileno(), 1, size - 1) == b"\n"
+        # A line that a crash cut short must not spoil this one too.
+        file.write((b"" if whole else b"\n") + line + b"\n")
+
+
+def cache_folder() -> Path:
+    """The folder for what can be made again: `ratedistortion` in $XDG_CACHE_HOME or ~/.cache."""
+    # A relative path in $XDG_CACHE_HOME is ignored, as the XDG specification asks.
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(home if os.path.isabs(home) else os.path.expanduser("~/.cache")) / "ratedistortion"

@@ -162,7 +162,6 @@ def names_imported(source: str) -> set[str]:
         ("filelock", {"rundir"}),
         ("matplotlib", {"figures"}),
         ("tensorflow_datasets", {"datasets"}),
-        ("sklearn", {"datasets"}),
     ],
 )
 def test_a_library_lives_in_its_own_room(package, rooms):
@@ -195,7 +194,7 @@ def after(program: str, *modules: str) -> str:
     return done.stdout.strip().splitlines()[-1]
 
 
-HEAVY = ("jax", "flax", "optax", "numpy", "pandas", "pyarrow", "matplotlib", "sklearn", "rich")
+HEAVY = ("jax", "flax", "optax", "numpy", "pandas", "pyarrow", "matplotlib", "rich")
 
 
 @pytest.mark.parametrize(

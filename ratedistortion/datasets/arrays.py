@@ -1,10 +1,12 @@
-"""What every source hands over: two arrays that were checked, and the scale of their values."""
+"""Train and test arrays as every source gives them: checked, split, or drawn at random."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from ratedistortion.errors import DatasetError
+
+_NUMBERS_A_BLOCK = 1 << 18  # random float64 numbers drawn at once: 2 MB, which fit a cache
 
 
 class Splits(NamedTuple):
@@ -19,20 +21,21 @@ class Splits(NamedTuple):
 
 
 def pair(train: np.ndarray, test: np.ndarray, source: str) -> Splits:
-    """Checks two arrays and brings them to uint8 or float32.
+    """Train and test, checked and brought to uint8 or float32.
 
     Args:
         train: Booleans, whole numbers in 0 to 255 or finite floats, of shape (examples,
             dimensions), (examples, height, width) or (examples, height, width, channels). Float
             images lie in [0, 1]; flat floats may be any number.
-        test: The same, with as many dimensions an example.
+        test: The same, with examples of the same shape.
         source: What to call the data in an error.
 
     Returns:
-        The splits. Whole numbers that are all 0 or 1 have scale 1, others 1/255, floats 1.
+        The splits. The scale is 1 for floats and for whole numbers that are all 0 or 1, and 1/255
+        for other whole numbers.
 
     Raises:
-        DatasetError: Naming what was expected and what was got.
+        DatasetError: If shape, dtype or values are others.
     """
     train, test = _checked(train, f"{source}, train"), _checked(test, f"{source}, test")
     if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
@@ -45,12 +48,17 @@ def pair(train: np.ndarray, test: np.ndarray, source: str) -> Splits:
 
 
 def split(array: np.ndarray, source: str) -> tuple[np.ndarray, np.ndarray]:
-    """Train and test of a source that has one array: a sixth, drawn at random, is the test.
+    """Train and test of a source that has one array: a sixth of it, drawn at random, is the test.
 
-    The draw depends on the number of examples only.
+    Args:
+        array: Of shape (examples, ...).
+        source: What to call the data in an error.
+
+    Returns:
+        Train and test. Which examples are drawn depends on their number only.
 
     Raises:
-        DatasetError: If there are not two examples.
+        DatasetError: If there are fewer than two examples.
     """
     if array.ndim == 0 or len(array) < 2:
         raise DatasetError(
@@ -63,12 +71,40 @@ def split(array: np.ndarray, source: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def stream(purpose: str) -> np.random.Generator:
-    """The random numbers of one purpose, always the same ones, independent between purposes."""
+    """A generator that gives the same random numbers each time.
+
+    Args:
+        purpose: What they are for. Different purposes have independent numbers.
+    """
     return np.random.Generator(np.random.PCG64(list(purpose.encode())))
 
 
+def coin_flips(values: np.ndarray, scale: float, random: np.random.Generator) -> np.ndarray:
+    """Zeros and ones, each 1 with probability values * scale, in blocks that spare memory.
+
+    Args:
+        values: Of shape (examples, ...).
+        scale: Brings the values to [0, 1].
+        random: Gives one number for each value, in order. So the flips of an example do not
+            depend on how many examples follow.
+
+    Returns:
+        uint8, in the shape of the values.
+    """
+    flips = np.empty(values.shape, np.uint8)
+    block = max(1, _NUMBERS_A_BLOCK // values[0].size)
+    for start in range(0, len(values), block):
+        rows = slice(start, start + block)
+        flips[rows] = random.random(values[rows].shape) < values[rows] * scale
+    return flips
+
+
 def reason(error: Exception) -> str:
-    """What another library's error says, in one line and without its full stop."""
+    """What an error of another library says, in one line and without its full stop.
+
+    Args:
+        error: If it has no text, the name of its class is the reason.
+    """
     return str(error).split("\n")[0].rstrip(". ") or type(error).__name__
 
 

@@ -1,4 +1,4 @@
-"""The idx format of MNIST and its siblings."""
+"""The idx format, in which MNIST and Fashion-MNIST are published."""
 
 import gzip
 import math
@@ -10,11 +10,11 @@ import numpy as np
 from ratedistortion.datasets.arrays import Splits, pair
 from ratedistortion.errors import DatasetError
 
-_MAGIC = b"\0\0\x08\x03"  # unsigned bytes, three dimensions
+_MAGIC = b"\0\0\x08\x03"  # the first bytes of a file of unsigned bytes in three dimensions
 
 
 def read_idx_folder(folder: Path) -> Splits:
-    """The images of a folder of idx files, as MNIST and Fashion-MNIST are published.
+    """The images of a folder of idx files.
 
     Args:
         folder: Holds `train-images-idx3-ubyte` and `t10k-images-idx3-ubyte`, each plain or with
@@ -39,13 +39,16 @@ def read_idx_folder(folder: Path) -> Splits:
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """One idx file of images, gzipped if its name ends in `.gz`.
+    """The images of one idx file.
+
+    Args:
+        path: A gzip file if its name ends in `.gz`.
 
     Returns:
         uint8, (images, height, width), as the header says.
 
     Raises:
-        DatasetError: If the header or the length is wrong.
+        DatasetError: If the file cannot be read, or its header or length is wrong.
     """
     try:
         content = path.read_bytes()

@@ -1,60 +1,51 @@
-"""From settings to a data set that is fit for them."""
+"""From settings to a data set: read, cut to its first examples, prepared for the likelihood."""
 
 import numpy as np
 
 from ratedistortion.datasets.arrays import Splits
-from ratedistortion.datasets.binarize import binarized
 from ratedistortion.datasets.dataset import Dataset, arrays_sha256
-from ratedistortion.datasets.embedded import DATASETS
 from ratedistortion.datasets.idx_files import read_idx_folder
-from ratedistortion.datasets.levels import quantized
 from ratedistortion.datasets.numpy_files import SUFFIXES, read_numpy
+from ratedistortion.datasets.preparation import prepared
+from ratedistortion.datasets.sources import DATASETS
 from ratedistortion.datasets.stamps import named_path, stamps
 from ratedistortion.datasets.tfds import read_tfds, read_tfds_folder
 from ratedistortion.errors import DatasetError
-from ratedistortion.settings import LEVELLED, Settings
+from ratedistortion.settings import Settings
 
 
 def load(settings: Settings) -> Dataset:
-    """The data set that the settings name, cut, binarised and checked as they say.
+    """The data set that the settings name, cut, prepared for the likelihood and checked.
 
     Args:
         settings: `dataset` is an embedded name (`digits`), a synthetic source (`gaussian:4,1`,
             `bernoulli:0.3,16`, `patterns:16,64,0.05`), an `.npz` or `.npy` file, a folder of idx
             files, or a TFDS name such as `mnist`, `mnist:3.0.1` or `name/config`.
-            A bare word is never a path: for a folder of that name write `./mnist`. Also read:
+            A bare word is never a path: for a folder of that name write `./mnist`. Also read are
             `data_dir`, `download`, `max_examples` (the first so many of each split), `binarize`,
-            `likelihood`, `batch_size`.
+            `likelihood`, `levels` and `batch_size`.
 
     Returns:
         Arrays that depend on these settings and on the files only.
 
     Raises:
-        DatasetError: If the data cannot be found or read, or do not suit the settings; one line
-            that says what was expected, what was got and what to do.
+        DatasetError: If the data cannot be found or read, or do not suit the settings. Its text
+            is one line.
     """
-    name, dynamic = str(settings.dataset), settings.binarize == "dynamic"
+    name = str(settings.dataset)
     before = stamps(settings)
     train, test, scale = _read(name, settings)
     source = Splits(train[: settings.max_examples], test[: settings.max_examples], scale)
-    if settings.likelihood in LEVELLED:
-        if dynamic:
-            raise DatasetError(
-                f"{name}: binarize dynamic is for the bernoulli likelihood: got"
-                f" {settings.likelihood}; use --binarize none or static."
-            )
-        source = binarized(source, str(settings.binarize), name)
-        measured = source = quantized(source, settings.levels, name)
-    else:
-        measured = binarized(source, str(settings.binarize), name)
-    _check(measured, settings, name)
+    measured = prepared(source, settings, name)
+    _check_size(measured, settings, name)
     splits = {"train": _flat(measured.train), "test": _flat(measured.test)}
+    dynamic = settings.binarize == "dynamic"
     trained = _flat(source.train) if dynamic else splits["train"]
     return Dataset(
         name=name,
         train=trained,
         splits=splits,
-        shape=source.train.shape[1:],
+        shape=measured.train.shape[1:],
         scale=measured.scale,
         dynamic=dynamic,
         sha256=arrays_sha256(splits | ({"probabilities": trained} if dynamic else {})),
@@ -73,7 +64,7 @@ def _read(name: str, settings: Settings) -> Splits:
         if (path / "dataset_info.json").exists():
             return read_tfds_folder(path, settings.max_examples)
         return read_idx_folder(path)
-    if not path.is_file():  # a pipe would be waited for, for ever
+    if not path.is_file():  # opening a pipe would wait for ever
         found = "is no regular file" if path.exists() else "is not there"
         raise DatasetError(f"{name} {found}: expected a file or a folder; check the path.")
     if path.suffix not in SUFFIXES:
@@ -84,29 +75,12 @@ def _read(name: str, settings: Settings) -> Splits:
     return read_numpy(path)
 
 
-def _check(splits: Splits, settings: Settings, name: str) -> None:
-    if settings.likelihood == "bernoulli":
-        _check_binary(splits, name)
+def _check_size(splits: Splits, settings: Settings, name: str) -> None:
     if len(splits.train) < settings.batch_size or min(len(splits.train), len(splits.test)) < 2:
         raise DatasetError(
             f"{name} must have at least {settings.batch_size} training examples, one batch, and 2 "
             f"in each split: got {len(splits.train)} train and {len(splits.test)} test; lower "
             "--batch-size, or raise --max-examples."
-        )
-
-
-def _check_binary(splits: Splits, name: str) -> None:
-    for split, array in (("train", splits.train), ("test", splits.test)):
-        other = (array != 0) & (array != np.asarray(round(1 / splits.scale), array.dtype))
-        if not other.any():
-            continue
-        value = array.flat[other.argmax()] * splits.scale
-        grey = array.min() >= 0 and array.max() * splits.scale <= 1
-        choices = "--binarize static, dynamic or threshold, or " if grey else ""
-        likelihood = LEVELLED[0] if array.dtype == np.uint8 else "gaussian"
-        raise DatasetError(
-            f"{name}: the bernoulli likelihood needs values that are 0 or 1: got {value:.4g} in "
-            f"{split}; use {choices}--likelihood {likelihood}."
         )
 
 

@@ -1,4 +1,4 @@
-"""`.npz` and `.npy` files, never unpickled."""
+"""The NumPy formats `.npz` and `.npy`. Python objects in them are never unpickled."""
 
 from pathlib import Path
 
@@ -8,7 +8,8 @@ from ratedistortion.datasets.arrays import Splits, pair, reason, split
 from ratedistortion.errors import DatasetError
 
 _PAIRS = (("train", "test"), ("x_train", "x_test"))
-# What such a file begins with; an .npz is a zip file, the second signature that of an empty one.
+# Suffix -> the bytes that a file of this format begins with. An .npz file is a zip file; the second
+# signature is that of an empty zip file.
 SUFFIXES = {".npz": (b"PK\3\4", b"PK\5\6"), ".npy": (b"\x93NUMPY",)}
 
 
@@ -16,9 +17,9 @@ def read_numpy(path: Path) -> Splits:
     """The data of an `.npz` or `.npy` file.
 
     Args:
-        path: An `.npz` with arrays `train` and `test` (or `x_train` and `x_test`), others such as
-            labels being ignored; or with one array, or one called `images`, which is split into
-            train and test. Or an `.npy`, which is split too.
+        path: An `.npz` with arrays `train` and `test`, or `x_train` and `x_test`; other arrays,
+            such as labels, are ignored. Or an `.npz` with one array or one called `images`, or an
+            `.npy`: this array is split into train and test.
 
     Returns:
         The splits, checked.
@@ -26,8 +27,9 @@ def read_numpy(path: Path) -> Splits:
     Raises:
         DatasetError: If the file is damaged, holds objects or does not hold such arrays.
     """
-    # What NumPy and zipfile raise on bytes that are not theirs is no closed list: OSError,
-    # ValueError, EOFError, BadZipFile, zlib.error, TokenError, MemoryError, RuntimeError.
+    # Any exception is caught, because no document lists what NumPy and zipfile raise for damaged
+    # files. Seen so far: OSError, ValueError, EOFError, BadZipFile, zlib.error, TokenError,
+    # MemoryError, RuntimeError.
     try:
         with path.open("rb") as file:
             if not file.read(6).startswith(SUFFIXES[path.suffix]):

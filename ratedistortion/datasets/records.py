@@ -1,4 +1,4 @@
-"""Images out of TFDS's record files, without TensorFlow."""
+"""Images from the record files of TFDS, without TensorFlow."""
 
 import io
 import itertools
@@ -11,8 +11,8 @@ import numpy as np
 from ratedistortion.datasets.tfrecord import tfrecords
 from ratedistortion.errors import DatasetError
 
-_RECORDS_A_SLICE = 4096
-_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_RECORDS_A_SLICE = 4096  # records that are read from an ArrayRecord file at once
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # channels -> Pillow's name of the mode
 
 
 def read_images(
@@ -25,7 +25,7 @@ def read_images(
         file_format: A key of `RECORDS`.
         feature: Name of the image in each record.
         channels: 1, 2, 3 or 4.
-        count: How many images there must be at least.
+        count: How many images to read.
 
     Returns:
         uint8, (count, height, width, channels).
@@ -60,7 +60,18 @@ def read_images(
 
 
 def decode(encoded: bytes, channels: int) -> np.ndarray:
-    """One PNG or JPEG image as uint8 of shape (height, width, channels)."""
+    """The pixels of one image.
+
+    Args:
+        encoded: The content of a PNG or JPEG file.
+        channels: 1, 2, 3 or 4. An image with another number is converted.
+
+    Returns:
+        uint8, (height, width, channels).
+
+    Raises:
+        OSError: If Pillow cannot read it.
+    """
     from PIL import Image
 
     image: Any = Image.open(io.BytesIO(encoded))
@@ -70,9 +81,13 @@ def decode(encoded: bytes, channels: int) -> np.ndarray:
 
 
 def array_records(path: Path) -> Iterator[bytes]:
-    """The records of an ArrayRecord file."""
-    # The reader itself: the data source on top of it logs an ERROR line for every file whose
-    # records are packed in groups.
+    """The records of an ArrayRecord file, in order.
+
+    Args:
+        path: The file.
+    """
+    # TFDS would read through ArrayRecordDataSource, which logs an ERROR line for every file whose
+    # records are packed in groups. This is the reader below it.
     from array_record.python.array_record_module import ArrayRecordReader
 
     reader = ArrayRecordReader(str(path))

@@ -1,25 +1,25 @@
-"""Size and time of the files behind a data set, which tell without reading that none changed."""
+"""Sizes and times of the files of a data set: while they stay, no file needs to be read again."""
 
 import os
 from pathlib import Path
 
-from ratedistortion.datasets.embedded import DATASETS
 from ratedistortion.datasets.numpy_files import SUFFIXES
+from ratedistortion.datasets.sources import DATASETS
 from ratedistortion.datasets.tfds import prepared_folder
 from ratedistortion.errors import DatasetError
 from ratedistortion.settings import Settings
 
 
 def stamps(settings: Settings) -> dict[str, list[int]] | None:
-    """What tells a data set's files from others, without reading them.
+    """Size and time of each file of a data set, found without reading them.
 
     Args:
         settings: `dataset` and `data_dir` say which files.
 
     Returns:
-        File name -> size in bytes and time of the last change in nanoseconds: of the one file, or
-        of all in the folder; empty for embedded and synthetic sets, which cannot change. None
-        where nothing is there, or it cannot be looked at.
+        File name -> size in bytes and time of the last change in nanoseconds, for the one file or
+        for all files in the folder. Empty for embedded and synthetic sets, which cannot change.
+        None if there are no files, or the system refuses to show them.
     """
     name = str(settings.dataset)
     if name.partition(":")[0] in DATASETS:
@@ -36,10 +36,14 @@ def stamps(settings: Settings) -> dict[str, list[int]] | None:
 
 
 def named_path(name: str) -> Path | None:
-    """The path that a data set's name stands for; None if it is the name of a TFDS set.
+    """The path that the name of a data set stands for.
 
-    `name/config` is a TFDS name unless there is such a path; a bare word always is one, so that a
-    folder in the working directory does not change what `mnist` means.
+    Args:
+        name: As in `Settings.dataset`. `name/config` is a path if that path exists. A bare word
+            never is, so that a folder in the working directory does not change what `mnist` means.
+
+    Returns:
+        The path, or None if this is the name of a TFDS set.
     """
     path = Path(os.path.expanduser(name))
     named = path.suffix in (*SUFFIXES, ".gz") or name.startswith((".", "~", os.sep))

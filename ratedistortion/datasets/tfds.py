@@ -1,8 +1,7 @@
-"""Image sets of TensorFlow Datasets (TFDS) that are already prepared on this machine."""
+"""Image sets of TensorFlow Datasets (TFDS), found where they are prepared, and read."""
 
 import contextlib
 import difflib
-import hashlib
 import importlib.util
 import os
 import re
@@ -13,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from ratedistortion.datasets.arrays import Splits, pair, reason, split
-from ratedistortion.datasets.cache import cached
-from ratedistortion.datasets.embedded import DATASETS
 from ratedistortion.datasets.records import RECORDS, read_images
+from ratedistortion.datasets.sources import DATASETS
 from ratedistortion.errors import DatasetError
 
 _NAME = re.compile(r"(?P<name>\w+)(/(?P<config>\w[\w.+-]*))?(:(?P<version>\d+\.\d+\.\d+))?")
@@ -31,10 +29,10 @@ def read_tfds(dataset: str, data_dir: str | None, download: bool, limit: int | N
             version, the newest that is prepared.
         data_dir: Where prepared sets are; else $TFDS_DATA_DIR, else ~/tensorflow_datasets.
         download: Whether a set that is not prepared may be downloaded and prepared.
-        limit: How many examples of each split are wanted, if not all.
+        limit: How many examples of each split to read; None for all.
 
     Returns:
-        The splits; `test` is the split of that name, else `validation`, else a part of `train`.
+        The splits. `test` is the set's split `test`, else `validation`, else a part of `train`.
 
     Raises:
         DatasetError: If the set is unknown, not prepared, damaged or not of images of one size.
@@ -56,32 +54,47 @@ def read_tfds(dataset: str, data_dir: str | None, download: bool, limit: int | N
 
 
 def prepared_folder(dataset: str, data_dir: str | None) -> Path | None:
-    """The folder that holds the `dataset_info.json` of a prepared set, named as for `read_tfds`.
+    """The folder that holds the `dataset_info.json` of a prepared set.
+
+    Args:
+        dataset: As for `read_tfds`.
+        data_dir: As for `read_tfds`.
+
+    Returns:
+        The folder, or None if the set is not prepared.
 
     Raises:
-        DatasetError: If the name says nothing of the configuration and several are prepared.
+        DatasetError: If several configurations are prepared and the name gives none.
     """
     match = _NAME.fullmatch(dataset)
     return _prepared(_root(data_dir), **match.groupdict()) if match else None
 
 
 def read_tfds_folder(folder: Path, limit: int | None) -> Splits:
-    """The images of a prepared TFDS set, from the folder that holds its `dataset_info.json`.
+    """The images of a prepared TFDS set. None of the set's own code is imported.
 
-    None of the set's own code is imported. Raises `DatasetError` as `read_tfds` does.
+    Args:
+        folder: Holds `dataset_info.json`.
+        limit: As for `read_tfds`.
+
+    Returns:
+        The splits, as from `read_tfds`.
+
+    Raises:
+        DatasetError: If the set is damaged or not of images of one size.
     """
     import tensorflow_datasets as tfds
 
     try:
         info: Any = tfds.builder_from_directory(folder).info
         test = next((name for name in ("test", "validation") if name in info.splits), None)
-        if test is None:  # which rows are the test depends on all of them
+        if test is None:  # all are read: which rows are the test depends on their number
             return pair(*split(_images(info, folder, "train", None), str(folder)), str(folder))
         train, test = (_images(info, folder, name, limit) for name in ("train", test))
         return pair(train, test, str(folder))
     except DatasetError:
         raise
-    except Exception as error:  # protobuf, Pillow, the readers: no closed list
+    except Exception as error:  # protobuf, Pillow and the readers raise many kinds
         raise DatasetError(
             f"{folder} cannot be read: {reason(error)}; if it is damaged, prepare it again."
         ) from error
@@ -100,12 +113,7 @@ def _images(info: Any, folder: Path, name: str, limit: int | None) -> np.ndarray
     paths = [Path(path) for path in info.splits[name].filepaths]
     total = info.splits[name].num_examples
     count = min(limit or total, total)
-    content = hashlib.sha256()
-    for path in (folder / "features.json", *paths):
-        with path.open("rb") as file:
-            content.update(hashlib.file_digest(file, "sha256").digest())
-    key = f"{info.full_name.replace('/', '-')}-{name}-{count}-{content.hexdigest()}"
-    return cached(key, lambda: read_images(paths, file_format, feature, channels, count))
+    return read_images(paths, file_format, feature, channels, count)
 
 
 def _image_feature(features: Any, folder: Path) -> tuple[str, int]:
@@ -176,6 +184,6 @@ def _download(dataset: str, root: Path) -> Path:
         with contextlib.redirect_stdout(sys.stderr):
             builder = tfds.builder(dataset, data_dir=root, file_format="array_record")
             builder.download_and_prepare()
-    except Exception as error:  # network, checksums, TensorFlow: no closed list
+    except Exception as error:  # the network, checksums and TensorFlow raise many kinds
         raise DatasetError(f"{dataset} could not be downloaded: {reason(error)}.") from error
     return Path(builder.data_dir)

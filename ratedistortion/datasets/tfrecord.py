@@ -1,7 +1,7 @@
 """The TFRecord format, read without TensorFlow.
 
-A file is records, each one the length of its data (8 bytes, little-endian), a checksum of these 8
-bytes (4 bytes), the data, and a checksum of the data (4 bytes).
+A file is a sequence of records. Each record has the length of its data (8 bytes, little-endian), a
+checksum of these 8 bytes (4 bytes), the data, and a checksum of the data (4 bytes).
 """
 
 import struct
@@ -12,7 +12,10 @@ import numpy as np
 
 
 def tfrecords(path: Path) -> Iterator[bytes]:
-    """The data of the records of one file.
+    """The data of the records of one file, in order.
+
+    Args:
+        path: The file. It is read whole, so that all checksums are tested first.
 
     Raises:
         ValueError: If the file is cut off, or a checksum is wrong.
@@ -27,7 +30,7 @@ def tfrecords(path: Path) -> Iterator[bytes]:
         raise ValueError(f"{path.name} is cut off or damaged after {len(found)} records")
     if not found:
         return
-    # Pillow overlooks 2% of single flipped bits in a PNG, so these checksums are the only guard.
+    # Pillow accepts 2% of the PNGs with one flipped bit: only these checksums find them.
     starts, lengths = np.array(found, dtype=np.int64).T
     stored = np.frombuffer(content, np.uint8)
     for begin, size in ((starts, np.full_like(lengths, 8)), (starts + 12, lengths)):
@@ -40,17 +43,20 @@ def tfrecords(path: Path) -> Iterator[bytes]:
 
 
 def masked_crc32c(content: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """TFRecord's checksum of many stretches of bytes: CRC-32C, rotated, plus a constant.
+    """The checksums of TFRecord for many pieces of a file: CRC-32C, rotated, plus a constant.
 
     Args:
-        content: uint8, all bytes.
-        starts: Where each stretch begins.
-        lengths: How many bytes each has.
+        content: uint8, the bytes of the file.
+        starts: Where each piece begins.
+        lengths: How many bytes each piece has.
 
     Returns:
-        uint32, one checksum for each stretch.
+        uint32, one checksum for each piece.
+
+    Source: RFC 3720, appendix B.4, for CRC-32C.
     """
-    # Byte k of all stretches at once, the longest first: a loop over bytes takes 30 times as long.
+    # Each step takes byte k of all pieces at once, which is 30 times as fast as one piece after the
+    # other. The longest pieces come first, so that those with a byte k are the first ones.
     order = np.argsort(-lengths, kind="stable")
     places, shortness = starts[order], -lengths[order]
     crc = np.full(len(starts), 0xFFFFFFFF, np.uint32)

@@ -1,4 +1,4 @@
-"""A finished sweep knows whether its data are still the same, and reads them only when in doubt."""
+"""Whether the data of a finished sweep are still the same: files are read only if in doubt."""
 
 import json
 import os
@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_datasets_tfds import pictures, prepare
 
 from ratedistortion import datasets, provenance
 from ratedistortion.datasets import load, stamps
@@ -32,38 +31,41 @@ def idx(path: Path, seed: int) -> None:
         file.write(zeros_and_ones(seed).tobytes())
 
 
-def make(kind: str, root: Path) -> tuple[Settings, Path]:
-    """A data set on disk, and a file of it."""
+@pytest.fixture(params=("npy", "idx", "tfds name", "tfds folder"))
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def made(kind, tmp_path, prepare, pictures) -> tuple[Settings, Path]:
+    """A data set on disk, and one of its files."""
     if kind == "idx":
-        (root / "idx").mkdir()
+        (tmp_path / "idx").mkdir()
         for name in ("train", "t10k"):
-            idx(root / "idx" / f"{name}-images-idx3-ubyte", 0)
-        return settings_of(root / "idx"), root / "idx" / "t10k-images-idx3-ubyte"
+            idx(tmp_path / "idx" / f"{name}-images-idx3-ubyte", 0)
+        return settings_of(tmp_path / "idx"), tmp_path / "idx" / "t10k-images-idx3-ubyte"
     if kind.startswith("tfds"):
         splits = {name: pictures(10, 2, 2) for name in ("train", "test")}
-        folder = prepare(root, splits)
+        folder = prepare(tmp_path, splits)
         file = folder / "tiny-test.tfrecord-00001-of-00002"
-        named = settings_of("tiny", data_dir=str(root), max_examples=8)
+        named = settings_of("tiny", data_dir=str(tmp_path), max_examples=8)
         return named if kind == "tfds name" else settings_of(folder), file
-    np.save(root / "data.npy", zeros_and_ones(0))
-    return settings_of(root / "data.npy"), root / "data.npy"
+    np.save(tmp_path / "data.npy", zeros_and_ones(0))
+    return settings_of(tmp_path / "data.npy"), tmp_path / "data.npy"
 
 
 def change(file: Path) -> None:
-    """Other data in a file that is as long as before."""
+    """Writes other data into a file without changing its length."""
     if file.suffix == ".npy":
         np.save(file, zeros_and_ones(1))
     elif "idx" in file.name:
         idx(file, 1)
-    else:  # the first shard has other images
+    else:  # the first shard has other images, so it stands for changed data
         file.write_bytes(file.with_name(file.name.replace("00001-of", "00000-of")).read_bytes())
 
 
-def unheard(event: object) -> None:
+def no_event(event: object) -> None:
     raise AssertionError(event)
-
-
-KINDS = ("npy", "idx", "tfds name", "tfds folder")
 
 
 def manifest_of(settings: Settings) -> dict[str, Any]:
@@ -73,53 +75,44 @@ def manifest_of(settings: Settings) -> dict[str, Any]:
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    """The settings of every time that data are read."""
+    """A list that gets the settings of each call of `load`."""
     asked: list[Settings] = []
     monkeypatch.setattr(datasets, "load", lambda settings: asked.append(settings) or load(settings))
     return asked
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_untouched_files_are_not_read(tmp_path, loads, kind):
-    settings, file = make(kind, tmp_path)
+def test_untouched_files_are_not_read(made, loads):
+    settings, file = made
     manifest = manifest_of(settings)
     assert manifest["data_files"][file.name] == [file.stat().st_size, file.stat().st_mtime_ns]
-    check_data(manifest, settings, unheard)
+    check_data(manifest, settings, no_event)
     assert loads == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_files_that_were_only_touched_are_read_and_found_the_same(tmp_path, loads, kind):
-    settings, file = make(kind, tmp_path)
+def test_files_with_a_new_time_are_read_and_found_the_same(made, loads):
+    settings, file = made
     manifest = manifest_of(settings)
     os.utime(file, ns=(0, 0))
-    check_data(manifest, settings, unheard)
+    check_data(manifest, settings, no_event)
     assert len(loads) == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_files_with_other_data_are_refused(tmp_path, kind):
-    settings, file = make(kind, tmp_path)
+def test_files_with_other_data_are_refused(made, kind):
+    settings, file = made
     manifest, size = manifest_of(settings), file.stat().st_size
     change(file)
     assert kind.startswith("tfds") or file.stat().st_size == size
     with pytest.raises(RunDirectoryError, match="has changed since .* then, .* now; restore it"):
-        check_data(manifest, settings, unheard)
+        check_data(manifest, settings, no_event)
 
 
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("known", [True, False])
-def test_data_that_are_gone_are_one_warning(tmp_path, kind, known):
-    settings, file = make(kind, tmp_path)
+def test_missing_data_give_one_warning(made, kind, known):
+    settings, file = made
     manifest = manifest_of(settings)
     for each in file.parent.iterdir() if kind != "npy" else [file]:
         each.unlink()
-    if not known:  # as where they were downloaded by the sweep
+    if not known:  # a sweep that downloads its data cannot know the files before
         manifest["data_files"] = None
     events: list[Any] = []
     check_data(manifest, settings, events.append)
@@ -128,38 +121,39 @@ def test_data_that_are_gone_are_one_warning(tmp_path, kind, known):
     assert event["text"].startswith("the data were not compared with those of this sweep: ")
 
 
-def test_a_manifest_without_the_files_has_the_data_read(tmp_path, loads):
-    settings, file = make("npy", tmp_path)
+@pytest.mark.parametrize("kind", ["npy"], indirect=True)
+def test_with_a_manifest_without_stamps_the_data_are_read(made, loads):
+    settings, file = made
     manifest = manifest_of(settings)
     del manifest["data_files"]
-    check_data(manifest, settings, unheard)
+    check_data(manifest, settings, no_event)
     assert len(loads) == 1
     change(file)
     with pytest.raises(RunDirectoryError):
-        check_data(manifest, settings, unheard)
+        check_data(manifest, settings, no_event)
 
 
 @pytest.mark.parametrize("dataset", ["digits", "gaussian:4,1", "bernoulli:.3,4", "patterns:4,8,.1"])
 def test_sets_without_files_cannot_change(dataset, loads):
     settings = settings_of(dataset)
     assert stamps(settings) == {}
-    check_data({"data_sha256": "0", "data_files": {}}, settings, unheard)
+    check_data({"data_sha256": "0", "data_files": {}}, settings, no_event)
     assert loads == []
 
 
-def test_nothing_is_downloaded_to_be_compared(tmp_path, loads):
+def test_nothing_is_downloaded_for_the_comparison(tmp_path, loads):
     settings = settings_of("mnist", data_dir=str(tmp_path), download=True)
     check_data({"data_sha256": "0", "data_files": {"a": [1, 2]}}, settings, lambda event: None)
     assert [each.download for each in loads] == [False]
 
 
-def test_a_pipe_in_place_of_the_data_is_not_waited_for(tmp_path):
+def test_a_pipe_in_place_of_the_data_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "data.npy")
     with pytest.raises(DatasetError, match="data.npy is no regular file"):
         load(settings_of(tmp_path / "data.npy"))
 
 
-def test_a_set_that_is_ambiguous_by_now_is_one_warning(tmp_path):
+def test_a_name_that_became_ambiguous_gives_one_warning(tmp_path, prepare, pictures):
     for config in ("a", "b"):
         prepare(tmp_path, {"train": pictures(9, 2, 2)}, config=config)
     events: list[Any] = []

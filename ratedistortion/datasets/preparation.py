@@ -1,0 +1,120 @@
+"""From images as their source gives them to the values that the likelihood asks for."""
+
+import numpy as np
+
+from ratedistortion.datasets.arrays import Splits, coin_flips, stream
+from ratedistortion.errors import DatasetError
+from ratedistortion.settings import LEVELLED, Settings
+
+
+def prepared(source: Splits, settings: Settings, name: str) -> Splits:
+    """The splits as every model is measured on them: binarised or with fewer grey levels.
+
+    Args:
+        source: As read.
+        settings: Read are `binarize`, `likelihood` and `levels`.
+        name: What to call the data in an error.
+
+    Returns:
+        Splits of the same shape. With `binarize` dynamic, one fixed draw in the dtype and scale
+        of the source.
+
+    Raises:
+        DatasetError: If the values do not suit the likelihood.
+    """
+    how = str(settings.binarize)
+    if settings.likelihood in LEVELLED:
+        if how == "dynamic":
+            raise DatasetError(
+                f"{name}: binarize dynamic is for the bernoulli likelihood: got"
+                f" {settings.likelihood}; use --binarize none or static."
+            )
+        return quantized(binarized(source, how, name), settings.levels, name)
+    measured = binarized(source, how, name)
+    if settings.likelihood == "bernoulli":
+        _check_binary(measured, name)
+    return measured
+
+
+def binarized(splits: Splits, how: str, name: str) -> Splits:
+    """Zeros and ones from values in [0, 1].
+
+    Args:
+        splits: Values in [0, 1] after scaling.
+        how: `none` (the splits as they are); `threshold` (1 where the value is at least one
+            half); `static` (1 with the value as probability, by one draw that is always the
+            same); `dynamic` (that draw, in the dtype and scale of the splits). What is drawn for
+            an example depends on its place in the split, not on how many follow it.
+        name: What to call the data in an error.
+
+    Returns:
+        uint8 with scale 1, except for `none` and `dynamic`.
+
+    Raises:
+        DatasetError: If a value is outside [0, 1].
+    """
+    if how == "none":
+        return splits
+    drawn = []
+    for split, array in (("train", splits.train), ("test", splits.test)):
+        if array.dtype == np.float32 and not (array.min() >= 0 and array.max() <= 1):
+            raise DatasetError(
+                f"{name}, {split}: only values in [0, 1] can be binarised: got {array.min():.4g} "
+                f"to {array.max():.4g}; use --binarize none with --likelihood gaussian."
+            )
+        if how == "threshold":
+            drawn.append((array >= 0.5 / splits.scale).astype(np.uint8))
+        else:
+            drawn.append(coin_flips(array, splits.scale, stream(f"static {split}")))
+    if how != "dynamic":
+        return Splits(*drawn, scale=1.0)
+    one = np.asarray(round(1 / splits.scale), splits.train.dtype)
+    return Splits(drawn[0] * one, drawn[1] * one, splits.scale)
+
+
+def quantized(splits: Splits, levels: int, name: str) -> Splits:
+    """The same images with `levels` grey levels, evenly spaced from 0 to 1.
+
+    Args:
+        splits: uint8, with 1 / scale + 1 levels of their own: 256, 17 for the digits, or 2.
+        levels: How many to keep; with fewer than the data have, neighbours become one.
+        name: What to call the data in an error.
+
+    Returns:
+        uint8 with scale 1 / (levels - 1).
+
+    Raises:
+        DatasetError: If the data are not whole numbers, or have fewer levels.
+    """
+    if splits.train.dtype != np.uint8:
+        raise DatasetError(
+            f"{name}: this likelihood needs 8-bit values: got {splits.train.dtype}; use"
+            " --likelihood gaussian."
+        )
+    own = round(1 / splits.scale) + 1
+    if levels > own:
+        raise DatasetError(
+            f"{name} has {own} grey levels: got levels {levels}; use --levels {own}."
+        )
+    if levels == own:
+        return splits
+    train, test = (
+        (part.astype(np.uint16) * levels // own).astype(np.uint8)
+        for part in (splits.train, splits.test)
+    )
+    return Splits(train, test, scale=1 / (levels - 1))
+
+
+def _check_binary(splits: Splits, name: str) -> None:
+    for split, array in (("train", splits.train), ("test", splits.test)):
+        other = (array != 0) & (array != np.asarray(round(1 / splits.scale), array.dtype))
+        if not other.any():
+            continue
+        value = array.flat[other.argmax()] * splits.scale
+        grey = array.min() >= 0 and array.max() * splits.scale <= 1
+        choices = "--binarize static, dynamic or threshold, or " if grey else ""
+        likelihood = LEVELLED[0] if array.dtype == np.uint8 else "gaussian"
+        raise DatasetError(
+            f"{name}: the bernoulli likelihood needs values that are 0 or 1: got {value:.4g} in "
+            f"{split}; use {choices}--likelihood {likelihood}."
+        )
