@@ -1,6 +1,7 @@
 # Every target works as the first command in a fresh clone: each makes .venv if it is missing.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
 DEMO := runs/demo
 DEMO_BETAS ?= 0.01:10:log12
 DEMO_EPOCHS ?= 100
@@ -8,53 +9,61 @@ MNIST := runs/mnist
 DATA_DIR ?= $(HOME)/tensorflow_datasets
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check pythons bench faults healthy mnist clean
+.PHONY: help install demo lint test test-quick check wheel pythons bench faults healthy mnist clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-install: .venv/installed ## Make .venv and install the package with its test tools
+install: .venv/installed ## Make .venv and install the package with its test tools (1 to 2 minutes)
 
-.venv/installed: pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
-	touch $@
+# Also makes .venv-3.12 and the like, with PYTHON=python3.12.
+%/installed: pyproject.toml
+	@echo "Installing ratedistortion, JAX and the test tools into $*: 1 to 2 minutes, 1.3 GB on disk."
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 to 3.13 is needed: make install PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv $*
+	@$*/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
 
-demo: install ## Sweep the embedded digits and draw the figures (about a minute)
+demo: install ## Sweep the embedded digits and draw three figures (about a minute on two free cores)
 	$(BIN)/rd-sweep $(DEMO) --dataset digits --binarize dynamic --betas $(DEMO_BETAS) --latents 16 --epochs $(DEMO_EPOCHS)
 	$(BIN)/rd-plot $(DEMO) -o $(DEMO)/curve.png
 	$(BIN)/rd-plot $(DEMO) -o $(DEMO)/information.png --kind information
 	$(BIN)/rd-plot $(DEMO) -o $(DEMO)/gallery.png --kind gallery
 
-test: install ## Run the tests
-	$(BIN)/python -m pytest
-
-check: install ## Formatting, lint, types and tests
+lint: install ## Check formatting, lint and types
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/pyright
-	$(BIN)/python -m pytest
 
-pythons: install ## Check the numbers on every Python that is found, and hold their tables together
+test: install ## Run all tests (about 5 minutes on two free cores)
+	@echo "All tests take about 5 minutes on two free cores; 'make test-quick' takes less than one."
+	$(PYTEST)
+
+test-quick: install ## Run the tests that are not marked slow (less than a minute on two free cores)
+	@echo "The quick tests take less than a minute on two free cores."
+	$(PYTEST) -m "not slow"
+
+check: lint test ## Formatting, lint, types and all tests
+
+wheel: ## Build the wheel, install it into an empty environment and run it there (about 2 minutes)
+	.ci/wheel $(PYTHON)
+
+pythons: install ## Check that other Pythons compute the same (about 3 minutes for each one found)
 	.ci/pythons
 
-.venv-3.%/installed: pyproject.toml
-	$(PYTHON) -m venv .venv-3.$*
-	.venv-3.$*/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
-	touch $@
-
-bench: install .venv-torch/installed ## Measure the engine side by side with what a user would write instead
+bench: install .venv-torch/installed ## Time the engine beside what a user would write instead
 	$(BIN)/python tests/benchmarks/bench.py --torch .venv-torch/bin/python
 
 .venv-torch/installed:
-	$(PYTHON) -m venv .venv-torch
-	.venv-torch/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 numpy
-	touch $@
+	@echo "Installing PyTorch into .venv-torch, for the benchmark only: a few minutes."
+	@$(PYTHON) -m venv .venv-torch
+	@.venv-torch/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 numpy
+	@touch $@
 
-faults: install ## Plant faults: do --verify and the tests see each? (about 40 minutes on 2 free cores)
+faults: install ## Plant faults: do --verify and the tests see each? (about 40 minutes on two free cores)
 	$(BIN)/python tests/benchmarks/faults.py
 
-healthy: install ## Run 200 sweeps of random settings and list rows that are suspect (half an hour)
+healthy: install ## Run 200 sweeps of random settings and list suspect rows (half an hour)
 	XLA_FLAGS=--xla_backend_optimization_level=0 $(BIN)/python tests/benchmarks/healthy_sweeps.py
 
 mnist: install ## Sweep statically binarised MNIST, prepared by TFDS in DATA_DIR (about 2 minutes)
@@ -63,7 +72,7 @@ mnist: install ## Sweep statically binarised MNIST, prepared by TFDS in DATA_DIR
 	$(BIN)/rd-plot $(MNIST) -o $(MNIST)/information.png --kind information
 	$(BIN)/rd-plot $(MNIST) -o $(MNIST)/gallery.png --kind gallery
 
-clean: ## Remove environments, caches and the runs of demo, mnist and pythons
-	rm -rf .venv .venv-torch .venv-3.* build *.egg-info .pytest_cache .ruff_cache .hypothesis
+clean: ## Remove environments, caches, builds and the runs of demo, mnist and pythons
+	rm -rf .venv .venv-torch .venv-3.* build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	rm -rf $(DEMO) $(MNIST) runs/python-3.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

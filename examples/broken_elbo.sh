@@ -4,9 +4,10 @@
 #
 # Usage: broken_elbo.sh [laptop|gpu] [folder of TFDS sets]
 # Running time: about 15 minutes on two CPU cores; the sizes for a GPU have not been timed.
-# Expect two bundles of curves: with independent pixels (decoder mlp) D rises to 206 nats at R = 0,
-# with pixels that depend on pixels (made) to 97 only, and from beta 3 on the code is ignored. In
-# each bundle the learned marginal (maf) is lowest at large R, where marginal KL is most of it.
+# Expect: two bundles of curves. With independent pixels (decoder mlp) D rises to 206 nats at R = 0,
+# with pixels that depend on each other (made) it rises to 97 only, and from beta 3 on the code is
+# ignored. In each bundle the learned marginal (maf) has the lowest curve at large R, where most of
+# R is marginal KL.
 set -eu
 here=$(dirname "$0")
 size=${1:-laptop}

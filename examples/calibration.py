@@ -1,11 +1,11 @@
 """Are the error bars right? 200 independent replications of a measurement whose truth is known.
 
 Running time: about 20 seconds on two CPU cores.
-Expect: each 95% interval covers its truth between 90% and 99% of the time with 250 codes; with one
-for each of the 1,000 images those of I(n;z) and the marginal KL cover more, as drawing every image
-once leaves only the noise of z, and sd / sqrt(codes) counts the choice of images too. R and D are
-held against the population that the images come from, in closed form; I(n;z) and the marginal KL
-against the 1,000 posteriors, by quadrature.
+Expect: with 250 codes each 95% interval covers its truth between 90% and 99% of the time. With one
+code for each of the 1,000 images the intervals of I(n;z) and the marginal KL cover it more often:
+every image is then drawn once, so only the noise of z is random, but sd / sqrt(codes) also counts
+the choice of images. R and D are compared with their closed form for the population of images;
+I(n;z) and the marginal KL with quadrature over the 1,000 posteriors.
 """
 
 import math
