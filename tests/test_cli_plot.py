@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 import ratedistortion
-from ratedistortion import table
 from ratedistortion.cli import plot
 from ratedistortion.cli.plot import main
 from ratedistortion.figures import FIGURES
 from ratedistortion.settings import Settings
+from ratedistortion.table import parquet
 from ratedistortion.theory import linear_gaussian_optimum
 
 
@@ -27,7 +27,7 @@ def make_run(path, rows=None, settings=None):
     """What rd-plot reads of a finished run directory."""
     path.mkdir(parents=True)
     (path / "manifest.json").write_text("{}")
-    content = table.write(rows or mnist_like.rows(), {"settings": settings or {}})
+    content = parquet.write(rows or mnist_like.rows(), {"settings": settings or {}})
     (path / "rd.parquet").write_bytes(content)
     np.savez(path / "images.npz", **mnist_like.images())
     events = [{"event": "loss"} | run for run in mnist_like.losses()]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from ratedistortion import table
 from ratedistortion.cli import plot, sweep
 from ratedistortion.models.encoders import ENCODERS
+from ratedistortion.table import described
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCK = re.compile(r"<!-- (help|table): ([\w-]+) -->\n(.*?)<!-- end -->\n", re.DOTALL)
@@ -18,7 +18,7 @@ BLOCK = re.compile(r"<!-- (help|table): ([\w-]+) -->\n(.*?)<!-- end -->\n", re.D
 
 def shown(kind: str, name: str) -> str:
     if kind == "table":
-        lines = [f"| `{n}` | {unit} | {text} |\n" for n, unit, text in table.described()]
+        lines = [f"| `{n}` | {unit} | {text} |\n" for n, unit, text in described()]
         return "| column | unit | meaning |\n|---|---|---|\n" + "".join(lines)
     command = {"rd-sweep": sweep.main, "rd-plot": plot.main}[name]
     result = CliRunner().invoke(command, ["--help"], prog_name=name, terminal_width=88)

@@ -10,7 +10,7 @@ from ratedistortion.api import read
 from ratedistortion.cli.errors import Command
 from ratedistortion.errors import SettingsError
 from ratedistortion.figures import DISTORTIONS, FIGURES, check_suffix, figure, save
-from ratedistortion.units import UNITS
+from ratedistortion.table.units import UNITS
 
 
 @click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})

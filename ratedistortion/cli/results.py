@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ratedistortion.cli.numbers import number, with_error
-from ratedistortion.units import per_nat
+from ratedistortion.table.units import per_nat
 
 if TYPE_CHECKING:
     import pandas

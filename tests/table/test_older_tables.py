@@ -1,6 +1,6 @@
 """Tables that earlier versions wrote are read, drawn and summed up by this one.
 
-`tables/digits-0.1.0.parquet` is the sweep of `rd-sweep runs/digits` before 0.1.0 was released: 12
+`digits-0.1.0.parquet` is the sweep of `rd-sweep runs/digits` before 0.1.0 was released: 12
 models on digits, Python 3.11, JAX 0.10.2. The numbers below were read from the file by pyarrow.
 """
 
@@ -14,10 +14,10 @@ from click.testing import CliRunner
 from matplotlib.figure import Figure
 
 import ratedistortion
-from ratedistortion import table
 from ratedistortion.cli.plot import main
+from ratedistortion.table import COLUMNS
 
-DIGITS = Path(__file__).parent / "tables" / "digits-0.1.0.parquet"
+DIGITS = Path(__file__).parent / "digits-0.1.0.parquet"
 FROM_A_TABLE = ("rate-distortion", "information", "bounds")  # the other kinds need a run directory
 
 
@@ -42,7 +42,7 @@ def test_its_cells_are_what_they_were(frame):
 
 def test_its_columns_are_the_first_and_later_ones_are_absent(frame):
     names = pyarrow.parquet.read_schema(DIGITS).names
-    assert len(names) == 46 and tuple(names) == table.COLUMNS[:46]
+    assert len(names) == 46 and tuple(names) == COLUMNS[:46]
     assert list(frame.columns) == names
 
 

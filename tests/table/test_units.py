@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.units import UNITS, per_nat
+from ratedistortion.table.units import UNITS, per_nat
 
 
 @pytest.mark.parametrize("units, factor", [("nats", 1.0), ("bits", 1.4426950408889634)])
