@@ -4,7 +4,7 @@ from ratedistortion.curve.comparison import Comparison, compare
 from ratedistortion.curve.hull import lower_convex_hull
 from ratedistortion.curve.interpolation import Place, at_distortion, at_rate
 from ratedistortion.curve.objection import objection
-from ratedistortion.curve.points import Points, asked_for, collapsed, points_of
+from ratedistortion.curve.points import Points, collapsed, points_of
 from ratedistortion.curve.reading import Best, Reading, read_curve
 from ratedistortion.curve.regimes import REGIMES, Regimes, regimes
 from ratedistortion.curve.slopes import VERDICTS, Slopes, slopes
@@ -19,7 +19,6 @@ __all__ = [
     "Reading",
     "Regimes",
     "Slopes",
-    "asked_for",
     "at_distortion",
     "at_rate",
     "collapsed",

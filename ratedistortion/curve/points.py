@@ -1,9 +1,11 @@
 """From the rows of a table to one point a beta."""
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+from ratedistortion.table.identity import asked_for
 
 if TYPE_CHECKING:
     import pandas
@@ -77,13 +79,6 @@ def points_of(rows: "pandas.DataFrame") -> Points:
         )
     columns = np.array(sorted(found), float).reshape(-1, 7).T
     return Points(*columns[:6], seeds=columns[6].astype(int))
-
-
-def asked_for(rows: "pandas.DataFrame") -> "pandas.Series":
-    """What tells the runs of a seed apart, for each row: its target rate, or else its beta."""
-    beta = rows["beta"]
-    found = rows["target_rate"].astype(float).fillna(beta) if "target_rate" in rows else beta
-    return cast("pandas.Series", found)
 
 
 def collapsed(points: Points) -> Bool[np.ndarray, " betas"]:
