@@ -11,6 +11,7 @@ from ratedistortion import curve
 from ratedistortion.cli.numbers import number, with_error
 from ratedistortion.errors import RateDistortionError, SettingsError
 from ratedistortion.figures.inputs import gather
+from ratedistortion.table.units import unit_words
 from ratedistortion.theory import known_entropy, semantic_rate
 
 _SUSPECT = ("beta", "seed", "failed_checks")
@@ -80,7 +81,7 @@ def summarise(
 def as_text(summary: Mapping[str, Any]) -> str:
     """The summary as a terminal shows it: a table a run, and findings in words."""
     parts = []
-    digits = 4 if summary["units"] == "bits per dimension" else 2
+    digits = 4 if summary["units"] == unit_words("bits-per-dim") else 2
     for run in summary["runs"]:
         title = f"{run['run']}: {run['dataset']}, {run['images']:,} {summary['split']} images"
         parts.append("\n".join([f"{title}, {summary['units']}", *_table(run, digits)]))
