@@ -4,7 +4,7 @@ Reading and writing it is in `ratedistortion.table.parquet`, which imports panda
 nothing else here does.
 """
 
-from ratedistortion.table.columns import COLUMNS, NATS_COLUMNS, described
-from ratedistortion.table.units import UNITS, per_nat
+from ratedistortion.table.columns import COLUMNS, NATS_COLUMNS, check_names, described
+from ratedistortion.table.units import UNITS, per_nat, unit_words
 
-__all__ = ["COLUMNS", "NATS_COLUMNS", "UNITS", "described", "per_nat"]
+__all__ = ["COLUMNS", "NATS_COLUMNS", "UNITS", "check_names", "described", "per_nat", "unit_words"]

@@ -1,8 +1,11 @@
 """The columns of the table: names, types, units and descriptions."""
 
-NATS = "nats per image"
+from ratedistortion.table.units import unit_words
 
-# Name, type ("?": null where there is no number, as in a run that diverged), unit, description.
+NATS = unit_words("nats")
+
+# Each column: name, type, unit, description. A type that ends in "?" allows null, which stands
+# where a run has no such number, for example because it diverged.
 TYPED_COLUMNS = (
     ("dataset", "text", "", "data set, as it was asked for"),
     ("split", "text", "", "train or test: the images that the row is measured on"),
@@ -61,3 +64,24 @@ NATS_COLUMNS = tuple(name for name, _, unit, _ in TYPED_COLUMNS if unit == NATS)
 def described() -> list[tuple[str, str, str]]:
     """Name, unit and meaning of every column, in order."""
     return [(name, unit, text) for name, _, unit, text in TYPED_COLUMNS]
+
+
+def check_names(*names: str) -> tuple[str, ...]:
+    """Returns the names if every one is a column of the table.
+
+    A file that makes rows calls this when it is imported, so that a name that is written wrongly
+    fails there, and not after hours of training.
+
+    Args:
+        names: Names of columns.
+
+    Returns:
+        The same names, in the same order.
+
+    Raises:
+        ValueError: If a name is no column; the text has the first of them.
+    """
+    for name in names:
+        if name not in COLUMNS:
+            raise ValueError(f"no column is called {name!r}.")
+    return names

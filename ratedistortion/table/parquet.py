@@ -1,4 +1,4 @@
-"""The table that a sweep ends in: one row per (beta, seed, split), in Parquet."""
+"""Writes and reads the table as a Parquet file, with checksums over all that it holds."""
 
 import hashlib
 import io
@@ -14,12 +14,17 @@ import pyarrow.parquet
 from ratedistortion.errors import RunDirectoryError, SettingsError
 from ratedistortion.table.columns import COLUMNS, TYPED_COLUMNS
 
+# Version of the table's format, in its metadata as `schema_version`; columns are only ever added.
 TABLE_VERSION = 1
-KEY = b"ratedistortion"
-MAGIC = b"PAR1"
+_METADATA_KEY = b"ratedistortion"  # where a Parquet file holds the table's metadata
+_PARQUET_MAGIC = b"PAR1"  # the first and the last four bytes of every Parquet file
 
-_TYPES = {"text": pyarrow.string(), "int": pyarrow.int64(), "float": pyarrow.float64()}
-_TYPES["bool"] = pyarrow.bool_()
+_TYPES = {
+    "text": pyarrow.string(),
+    "int": pyarrow.int64(),
+    "float": pyarrow.float64(),
+    "bool": pyarrow.bool_(),
+}
 
 ARROW_SCHEMA = pyarrow.schema(
     pyarrow.field(
@@ -53,11 +58,12 @@ def write(rows: list[dict[str, Any]], metadata: dict[str, Any]) -> bytes:
         [_checked(row, n) for n, row in enumerate(rows)], ARROW_SCHEMA
     )
     metadata = metadata | {"schema_version": TABLE_VERSION, "convention": "loss = D + beta*R"}
-    metadata = json.loads(json.dumps(metadata, allow_nan=False))  # as `read` will see it
+    # `read` gets the metadata back from JSON: the checksum must be that of the same values.
+    metadata = json.loads(json.dumps(metadata, allow_nan=False))
     metadata["sha256"] = _digest(plain, metadata)
     text = json.dumps(metadata, sort_keys=True)
     buffer = io.BytesIO()
-    table = plain.replace_schema_metadata({KEY: text})
+    table = plain.replace_schema_metadata({_METADATA_KEY: text})
     pyarrow.parquet.write_table(table, buffer, write_page_checksum=True)
     return buffer.getvalue()
 
@@ -69,8 +75,9 @@ def read(path: Path) -> pandas.DataFrame:
         path: A Parquet file that `write` made.
 
     Returns:
-        One row per (beta, seed, split), in nats. Columns of whole numbers and truths that may be
-        missing are nullable; a missing float is NaN. `attrs["ratedistortion"]` has the metadata.
+        One row per (beta, seed, split), in nats. Columns of whole numbers and of truth
+        values that may be missing are nullable; a missing float is NaN. `attrs["ratedistortion"]`
+        has the metadata.
 
     Raises:
         SettingsError: If the file cannot be read, or is not one of our tables.
@@ -80,12 +87,12 @@ def read(path: Path) -> pandas.DataFrame:
         data = path.read_bytes()
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from error
-    if not (data.startswith(MAGIC) or data.endswith(MAGIC)):
+    if not (data.startswith(_PARQUET_MAGIC) or data.endswith(_PARQUET_MAGIC)):
         raise SettingsError(f"{path}: not a Parquet file; expected the rd.parquet of a sweep.")
     try:
         reader = pyarrow.BufferReader(data)
         file = pyarrow.parquet.ParquetFile(reader, page_checksum_verification=True)
-        text = (file.schema_arrow.metadata or {}).get(KEY)
+        text = (file.schema_arrow.metadata or {}).get(_METADATA_KEY)
         if text is None:
             raise SettingsError(f"{path}: a Parquet file, but not a table of rd-sweep.")
         metadata = json.loads(text)
@@ -93,7 +100,8 @@ def read(path: Path) -> pandas.DataFrame:
             table = file.read(use_threads=False)
             if metadata["sha256"] != _digest(table, metadata):
                 raise ValueError("it does not match its SHA-256")
-            for field in table.schema:  # a column of nulls has no values that tell its type
+            # A column of nulls has the same SHA-256 whatever its type is.
+            for field in table.schema:
                 if field.name in COLUMNS and field.type != ARROW_SCHEMA.field(field.name).type:
                     raise ValueError(f"{field.name} is of type {field.type}")
             return _frame(table, metadata)
@@ -113,8 +121,8 @@ def _checked(row: dict[str, Any], n: int) -> dict[str, Any]:
         raise ValueError(f"row {n}: no column is called {unknown[0]!r}.")
     cells = {}
     for field in ARROW_SCHEMA:
-        value = row.get(field.name)
-        value = getattr(value, "item", lambda value=value: value)()  # NumPy and JAX scalars
+        value: Any = row.get(field.name)
+        value = value.item() if hasattr(value, "item") else value  # NumPy and JAX scalars
         if isinstance(value, float) and not math.isfinite(value):
             if not math.isnan(value):
                 raise ValueError(f"row {n}: {field.name} must be finite: got {value}.")
@@ -126,7 +134,7 @@ def _checked(row: dict[str, Any], n: int) -> dict[str, Any]:
 
 
 def _digest(table: pyarrow.Table, metadata: dict[str, Any]) -> str:
-    """Page checksums leave out headers and metadata: this covers every value that is read."""
+    """SHA-256 of all values and metadata; the page checksums leave out headers and metadata."""
     kept = {name: value for name, value in metadata.items() if name != "sha256"}
     text = json.dumps([table.to_pylist(), kept], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
