@@ -94,7 +94,7 @@ def main(
     tables = dict(zip(_labels(runs), map(read, runs), strict=True))
     if summary:
         # Imports NumPy and pandas.
-        from ratedistortion.cli.summary import as_text, summarise
+        from ratedistortion.cli.curve_summary import as_text, summarise
 
         found = summarise(tables, units, split, target_rate, target_distortion)
         click.echo(json.dumps(found, allow_nan=False) if as_json else as_text(found))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ratedistortion.curve import (
     REGIMES,
     Points,
+    analyse,
     at_distortion,
     at_rate,
     collapsed,
@@ -17,7 +18,6 @@ from ratedistortion.curve import (
     lower_convex_hull,
     objection,
     points_of,
-    read_curve,
     regimes,
     slopes,
 )
@@ -125,11 +125,11 @@ def test_runs_that_diverged_are_no_points():
     )
     assert points_of(frame).beta.tolist() == [0.5]
     assert len(points_of(frame[:1]).beta) == 0
-    reading = read_curve(frame)
-    assert reading.left_out == 1 and reading.best[:3] == (0.5, 0, 7.0)
-    assert reading.slopes.verdict == ["unclear"] and reading.regimes is None
+    analysis = analyse(frame)
+    assert analysis.left_out == 1 and analysis.best[:3] == (0.5, 0, 7.0)
+    assert analysis.slopes.verdict == ["unclear"] and analysis.regimes is None
     with pytest.raises(ValueError, match="no run is ok"):
-        read_curve(frame[:1])
+        analyse(frame[:1])
 
 
 def test_a_missing_standard_error_counts_as_none():

@@ -43,17 +43,17 @@ def summarise(
         RateDistortionError: If no run of a table is ok.
     """
     inputs = gather(tables, units, split, None, None)
-    readings, runs = [], []
+    analyses, runs = [], []
     for label, rows in inputs.tables.items():
         statuses = Counter(tables[label].loc[tables[label]["split"] == split, "status"])
         if rows.empty:
             raise RateDistortionError(
                 f"{label}: every run of the split {split} {_nothing_left(statuses)}."
             )
-        reading = curve.read_curve(rows)
+        analysis = curve.analyse(rows)
         settings = tables[label].attrs.get("ratedistortion", {}).get("settings", {})
         try:
-            places = _places(reading.points, target_rate, target_distortion)
+            places = _places(analysis.points, target_rate, target_distortion)
         except SettingsError as error:
             raise SettingsError(f"{label}: {error}" if len(tables) > 1 else str(error)) from error
         suspects = inputs.suspects[label]
@@ -66,14 +66,14 @@ def summarise(
             "suspects": suspects.reindex(columns=list(_SUSPECT)).to_dict("records"),
             "no_verdict": curve.objection(rows),
         }
-        runs.append(head | _found(reading, head["no_verdict"] is None) | known | places)
-        readings.append(reading)
+        runs.append(head | _found(analysis, head["no_verdict"] is None) | known | places)
+        analyses.append(analysis)
     return _plain(
         {
             "units": inputs.units,
             "split": split,
             "runs": runs,
-            "comparison": _comparison(list(inputs.tables.values()), readings),
+            "comparison": _comparison(list(inputs.tables.values()), analyses),
         }
     )
 
@@ -100,9 +100,9 @@ def _nothing_left(statuses: Counter[str]) -> str:
     return "is suspect: its numbers contradict each other (see the column failed_checks)"
 
 
-def _found(reading: curve.Reading, judged: bool) -> dict[str, Any]:
-    points, slopes, regimes = reading.points, reading.slopes, reading.regimes
-    corners = set(reading.hull.tolist())
+def _found(analysis: curve.Analysis, judged: bool) -> dict[str, Any]:
+    points, slopes, regimes = analysis.points, analysis.slopes, analysis.regimes
+    corners = set(analysis.hull.tolist())
     rows = [
         {
             "beta": points.beta[n],
@@ -127,7 +127,7 @@ def _found(reading: curve.Reading, judged: bool) -> dict[str, Any]:
     return {
         "points": rows,
         "verdicts": {name: counts[name] for name in curve.VERDICTS} if judged else None,
-        "best": reading.best._asdict(),
+        "best": analysis.best._asdict(),
         "knee_beta": regimes and regimes.knee,
         "semantic_betas": regimes and list(regimes.semantic),
         "both_fast_betas": regimes and regimes.both_fast and list(regimes.both_fast),
@@ -156,7 +156,7 @@ def _places(
 
 
 def _comparison(
-    tables: list[pandas.DataFrame], readings: list[curve.Reading]
+    tables: list[pandas.DataFrame], analyses: list[curve.Analysis]
 ) -> dict[str, Any] | None:
     """Of two tables; `undefined` says why there is none."""
     if len(tables) != 2:
@@ -165,7 +165,7 @@ def _comparison(
     if sources[0] != sources[1]:
         return {"undefined": "they have different data, likelihoods or scales: D is not the same."}
     try:
-        found = curve.compare(readings[0].points, readings[1].points)
+        found = curve.compare(analyses[0].points, analyses[1].points)
     except SettingsError as error:
         return {"undefined": str(error)}
     return {

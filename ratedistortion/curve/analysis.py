@@ -23,8 +23,8 @@ class Best(NamedTuple):
     negative_elbo_se: float
 
 
-class Reading(NamedTuple):
-    """What `read_curve` found; R, D and the ELBO in the unit of the rows."""
+class Analysis(NamedTuple):
+    """What `analyse` found; R, D and the ELBO in the unit of the rows."""
 
     points: Points
     slopes: Slopes
@@ -36,7 +36,7 @@ class Reading(NamedTuple):
     """Rows that diverged or are suspect."""
 
 
-def read_curve(rows: "pandas.DataFrame") -> Reading:
+def analyse(rows: "pandas.DataFrame") -> Analysis:
     """Reads the rows of one split as a curve: points, hull, slopes, regimes and the best ELBO.
 
     The best ELBO is that of a run, not of a mean over seeds. As the least of several noisy numbers
@@ -60,6 +60,6 @@ def read_curve(rows: "pandas.DataFrame") -> Reading:
         *(float(first[name]) for name in ("negative_elbo", "negative_elbo_se")),
     )
     hull = lower_convex_hull(points.rate, points.distortion)
-    return Reading(
+    return Analysis(
         points, slopes(points), regimes(points), hull, best, left_out=len(rows) - len(good)
     )
