@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ratedistortion.curve import analyse, points_of
+from ratedistortion.curve import analyse, collapsed, points_of
 
 
 def test_points_are_means_over_the_seeds_of_a_beta(rows):
@@ -51,3 +51,29 @@ def test_runs_that_diverged_are_no_points(rows):
 
 def test_a_missing_standard_error_counts_as_none(rows):
     assert points_of(rows(beta=[1.0], rate=[1.0], distortion=[2.0], rate_se=None)).rate_se == 0
+
+
+@pytest.mark.parametrize(
+    "negative_elbo_se, covariance",
+    [(0.05**0.5, 0.0), (0.07**0.5, 0.01), (0.5, 0.02), (0.0, -0.02), (np.nan, -0.02)],
+)
+def test_errors_of_r_and_d_covary_at_most_as_much_as_they_vary(rows, negative_elbo_se, covariance):
+    """Var(R + D) = 0.01 + 0.04 + 2 Cov; whatever it says, |Cov| <= 0.1 * 0.2."""
+    frame = rows(beta=[1.0], rate=[1.0], distortion=[2.0], negative_elbo_se=negative_elbo_se)
+    points = points_of(frame)
+    assert points.covariance[0] == pytest.approx(covariance, abs=1e-12)
+    assert points.variance(np.ones(1), np.ones(1))[0] == pytest.approx(0.05 + 2 * covariance)
+    assert points.variance(np.full(1, 2.0), -np.ones(1))[0] >= -1e-15
+
+
+@pytest.mark.parametrize(
+    "rate, expected",
+    [
+        ([10.0, 0.011, 0.009, 0.0], [False, False, True, True]),
+        ([1e-7, 2e-9, 0.9e-9], [False, False, True]),
+        ([], []),
+    ],
+)
+def test_a_point_has_collapsed_at_a_thousandth_of_the_largest_rate(exact, rate, expected):
+    points = exact(np.arange(1.0, len(rate) + 1))._replace(rate=np.array(rate))
+    assert collapsed(points).tolist() == expected

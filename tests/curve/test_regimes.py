@@ -38,6 +38,23 @@ def test_both_change_fast_in_the_middle(exact):
     assert regimes(points._replace(rate=rate)).both_fast is None
 
 
+@pytest.mark.parametrize("slow, both_fast", [(0.45, (1.0, 4.0)), (0.55, (1.0, 8.0))])
+def test_fast_is_half_as_fast_as_on_average(exact, slow, both_fast):
+    """Three steps of log 2 each; on average R or D moves by 1 a step, in the last one by less."""
+    steps = np.array([0.0, 2 - slow, 3 - slow, 3.0])
+    evenly = np.arange(4.0)
+    for fall, rise in ((steps, evenly), (evenly, steps)):
+        points = exact([1.0, 2.0, 4.0, 8.0])._replace(rate=5 - fall, distortion=rise)
+        assert regimes(points).both_fast == both_fast
+
+
+def test_nothing_is_fast_where_d_is_lower_at_the_largest_beta(exact):
+    points = exact([1.0, 2.0, 4.0, 8.0])._replace(
+        rate=np.array([3.0, 2.0, 1.0, 0.0]), distortion=np.array([3.0, 3.1, 2.0, 2.0])
+    )
+    assert regimes(points).both_fast is None
+
+
 def test_without_a_curve_there_are_no_regimes(exact):
     assert regimes(exact([0.1, 1.0])) is None
     assert regimes(exact([20.0, 30.0, 40.0])) is None
