@@ -194,7 +194,7 @@ def test_summary_prints_a_table_and_what_it_finds(tmp_path):
     assert "Entropy H of the source: 4.26; the best R + D is +0.00 ±0.00 from it." in text
     assert "Slopes against -beta: 9 converged, of 9 points.\n" in text
     assert "Regimes: semantic encoder for beta 0.2" in text
-    assert "R and D both change fast for beta 0." in text
+    assert "Knee (R and D both change fast): beta 0." in text
     # By hand: theta = beta / 5 is e^-2 at R = 3, and 0.08765 at D = 1, within 1%.
     assert "At R = 3: beta 0.676" in text and "At D = 1: beta 0.438" in text
 

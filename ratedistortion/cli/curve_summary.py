@@ -1,4 +1,4 @@
-"""What `rd-plot --summary` prints: the curves of some tables, read."""
+"""What `rd-plot --summary` prints of the curves of one or more tables."""
 
 import math
 from collections import Counter
@@ -24,22 +24,22 @@ def summarise(
     target_rate: float | None = None,
     target_distortion: float | None = None,
 ) -> dict[str, Any]:
-    """Everything that the curves say, as JSON can hold it: None stands for what has no value.
+    """Everything that the curves say, as JSON can hold it: None stands for a missing value.
 
     Args:
         tables: Label -> table, in nats.
-        units: Of all that is returned and of the targets: nats, bits or bits-per-dim. Betas,
+        units: Unit of the returned numbers and of the targets: nats, bits or bits-per-dim. Betas,
             slopes and regimes are the same in all of them.
         split: train or test.
-        target_rate: R at which to look up beta and D.
-        target_distortion: D at which to look up beta and R.
+        target_rate: R at which to look up beta and D, in `units`.
+        target_distortion: D at which to look up beta and R, in `units`.
 
     Returns:
-        `units`, `split`, `runs` (one object a table: `points` and what was found) and
-        `comparison`, the second table against the first where there are two.
+        `units`, `split`, `runs` (one object for each table: `points` and the findings) and
+        `comparison`, of the second table with the first if there are two.
 
     Raises:
-        SettingsError: If a table has no rows of the split, or a target lies outside of a curve.
+        SettingsError: If a table has no rows of the split, or a target lies outside a curve.
         RateDistortionError: If no run of a table is ok.
     """
     inputs = gather(tables, units, split, None, None)
@@ -79,7 +79,11 @@ def summarise(
 
 
 def as_text(summary: Mapping[str, Any]) -> str:
-    """The summary as a terminal shows it: a table a run, and findings in words."""
+    """The summary as a terminal shows it: for each run a table, and findings in words.
+
+    Args:
+        summary: What `summarise` returned.
+    """
     parts = []
     digits = 4 if summary["units"] == unit_words("bits-per-dim") else 2
     for run in summary["runs"]:
@@ -92,7 +96,7 @@ def as_text(summary: Mapping[str, Any]) -> str:
 
 
 def _nothing_left(statuses: Counter[str]) -> str:
-    """What became of all rows of a split, none of which is ok."""
+    """What became of the rows of a split if none of them is ok."""
     if not statuses["suspect"]:
         return "diverged"
     if statuses["diverged"]:
@@ -158,7 +162,7 @@ def _places(
 def _comparison(
     tables: list[pandas.DataFrame], analyses: list[curve.Analysis]
 ) -> dict[str, Any] | None:
-    """Of two tables; `undefined` says why there is none."""
+    """The comparison of two tables; `undefined` says why there is none."""
     if len(tables) != 2:
         return None
     sources = [_source(table) for table in tables]
@@ -178,7 +182,7 @@ def _comparison(
 
 
 def _source(table: pandas.DataFrame) -> list[Any]:
-    """What D is a mean of."""
+    """What defines D: two tables can be compared only if all of these are the same."""
     metadata = table.attrs.get("ratedistortion", {})
     settings = metadata.get("settings", {})
     names = ("likelihood", "dimensions", "examples")
@@ -206,7 +210,7 @@ def _table(run: Mapping[str, Any], digits: int) -> list[str]:
             ]
         )
     widths = [max(len(line[n]) for line in lines) for n in range(len(header))]
-    words = len(header) - 2  # the last two columns are words, on the left of their column
+    words = len(header) - 2  # the last two columns hold words, which are aligned to the left
     return [
         "  ".join(
             cell.rjust(width) if n < words else cell.ljust(width)
@@ -241,8 +245,8 @@ def _findings(run: Mapping[str, Any], digits: int) -> list[str]:
             f"Regimes: semantic encoder for beta {low:.3g} to {knee:.3g}, semantic decoder for "
             f"{knee:.3g} to {high:.3g}."
         )
-        span = f"for beta {both[0]:.4g} to {both[1]:.4g}" if both else "nowhere"
-        lines.append(f"R and D both change fast {span}.")
+        span = f"beta {both[0]:.4g} to {both[1]:.4g}" if both else "none"
+        lines.append(f"Knee (R and D both change fast): {span}.")
     for name, symbol in (("at_rate", "R"), ("at_distortion", "D")):
         if place := run[name]:
             beta = "beta -" if place["beta"] is None else f"beta {place['beta']:.4g}"
@@ -286,7 +290,7 @@ def _compared(comparison: Mapping[str, Any], summary: Mapping[str, Any], digits:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's numbers as Python's, and NaN as None."""
+    """The same with NumPy's numbers as Python's, and NaN as None."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What a set of (rate, distortion) points says, as a curve."""
+"""What the points of one sweep say as a curve: hull, slopes, regimes, interpolation."""
 
 from ratedistortion.curve.analysis import Analysis, Best, analyse
 from ratedistortion.curve.comparison import Comparison, compare
