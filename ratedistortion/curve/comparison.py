@@ -53,8 +53,12 @@ def compare(first: Points, second: Points) -> Comparison:
     VCEG-M33, 2001; with piecewise cubics, Bjontegaard, VCEG-AI11, 2008.
     """
     curves = [_curve(points) for points in (first, second)]
-    if min(len(log_rate) for log_rate, _ in curves) < 2:
-        raise SettingsError("to compare sweeps, each needs two points that differ, of R above 0.")
+    counts = [len(log_rate) for log_rate, _ in curves]
+    if min(counts) < 2:
+        raise SettingsError(
+            "to compare sweeps, each needs two points with R above 0 that no other point beats: "
+            f"got {counts[0]} and {counts[1]}."
+        )
     log_rates = _shared([log_rate for log_rate, _ in curves], "rate", np.exp)
     distortions = _shared([distortion for _, distortion in curves], "distortion", np.asarray)
     higher = [_mean(log_rate, distortion, *log_rates) for log_rate, distortion in curves]
