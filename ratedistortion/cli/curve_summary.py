@@ -83,6 +83,9 @@ def as_text(summary: Mapping[str, Any]) -> str:
 
     Args:
         summary: What `summarise` returned.
+
+    Returns:
+        Lines without a newline at the end.
     """
     parts = []
     digits = 4 if summary["units"] == unit_words("bits-per-dim") else 2
@@ -192,23 +195,21 @@ def _source(table: pandas.DataFrame) -> list[Any]:
 
 def _table(run: Mapping[str, Any], digits: int) -> list[str]:
     header = ["beta", "seeds", "R", "D", "R + D", "dD/dR", "/ -beta", "verdict", "regime"]
-    lines = [header]
-    for point in run["points"]:
-        lines.append(
-            [
-                f"{point['beta']:.4g}",
-                str(point["seeds"]),
-                with_error(point["rate"], point["rate_se"], digits),
-                with_error(point["distortion"], point["distortion_se"], digits),
-                number(point["rate"] + point["distortion"], digits),
-                "-"
-                if point["slope"] is None
-                else f"{point['slope']:z.3g} ±{point['slope_se']:.2g}",
-                number(point["slope_over_minus_beta"], 3),
-                point["verdict"] or "-",
-                point["regime"] or "-",
-            ]
-        )
+    rows = [
+        [
+            f"{point['beta']:.4g}",
+            str(point["seeds"]),
+            with_error(point["rate"], point["rate_se"], digits),
+            with_error(point["distortion"], point["distortion_se"], digits),
+            number(point["rate"] + point["distortion"], digits),
+            "-" if point["slope"] is None else f"{point['slope']:z.3g} ±{point['slope_se']:.2g}",
+            number(point["slope_over_minus_beta"], 3),
+            point["verdict"] or "-",
+            point["regime"] or "-",
+        ]
+        for point in run["points"]
+    ]
+    lines = [header, *rows]
     widths = [max(len(line[n]) for line in lines) for n in range(len(header))]
     words = len(header) - 2  # the last two columns hold words, which are aligned to the left
     return [

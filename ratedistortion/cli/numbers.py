@@ -8,11 +8,14 @@ _MIN_EXPONENTIAL = 1e6
 
 
 def number(value: float | None, digits: int) -> str:
-    """The text of a number: `-` if it is missing, and never `-0.00`.
+    """A number as text.
 
     Args:
         value: The number; None or NaN is missing.
         digits: Digits after the decimal point.
+
+    Returns:
+        `-` for a missing number, and never `-0.00`.
     """
     if value is None or math.isnan(value):
         return "-"
@@ -20,12 +23,15 @@ def number(value: float | None, digits: int) -> str:
 
 
 def with_error(value: float | None, error: float | None, digits: int) -> str:
-    """The text of a number and its standard error, as `3.00 ±0.10`.
+    """A number and its standard error as text.
 
     Args:
         value: The number; None or NaN is missing.
         error: Its standard error, which is left out if it is missing.
         digits: Digits after the decimal point.
+
+    Returns:
+        For example `3.00 ±0.10`.
     """
     shown, spread = number(value, digits), number(error, digits)
     return shown if "-" in (shown, spread) else f"{shown} ±{spread}"

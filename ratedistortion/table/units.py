@@ -27,9 +27,12 @@ def per_nat(units: str, dimensions: int) -> float:
 
 
 def unit_words(units: str) -> str:
-    """The words for a unit: `nats per image`, `bits per image` or `bits per dimension`.
+    """The words for a unit, on an axis or in a title.
 
     Args:
         units: One of `UNITS`.
+
+    Returns:
+        `nats per image`, `bits per image` or `bits per dimension`.
     """
     return "bits per dimension" if units == "bits-per-dim" else f"{units} per image"

@@ -40,6 +40,9 @@ def parse(specification: str) -> Patterns:
     Args:
         specification: `K,DIMENSIONS,FLIP`, for example `16,64,0.05`.
 
+    Returns:
+        The three numbers.
+
     Raises:
         ValueError: If it is not two counts and a probability between 0 and one half, exclusive. At
             one half a pixel would say nothing about its pattern.

@@ -24,8 +24,8 @@ def test_a_nat_more_distortion_is_a_bd_distortion_of_one(exact):
     assert found.rates == pytest.approx((1.60944, 5.86803), rel=1e-5)
 
 
-def test_bd_rate_of_two_gaussians_by_hand(exact):
-    """One dimension: ln R2 - ln R1 where D2 = D1 takes twice the rate: 100%, whatever the grid."""
+def test_twice_the_rate_is_a_bd_rate_of_a_hundred_percent(exact):
+    """At every D the second curve has twice the rate, on another grid: 100% more."""
     first = exact(np.geomspace(0.1, 2, 30), np.array([4.0]))
     twice = exact(np.geomspace(0.1, 2, 17), np.array([4.0]))
     found = compare(first, twice._replace(rate=2 * twice.rate))
@@ -39,7 +39,7 @@ def test_a_sweep_equals_itself_and_collapsed_points_are_left_out(exact):
     assert found.rates[0] == pytest.approx(points.rate[3])
 
 
-def test_sweeps_that_share_nothing_cannot_be_compared(exact):
+def test_sweeps_that_share_no_range_cannot_be_compared(exact):
     first = exact(LOG9)
     with pytest.raises(SettingsError, match="distortions must overlap: got 0.4927 to 2.968 and"):
         compare(first, first._replace(distortion=first.distortion + 9))

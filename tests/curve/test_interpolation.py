@@ -55,7 +55,7 @@ def test_nothing_is_extrapolated(exact):
         at_distortion(points, 3.0)
 
 
-def test_next_to_beta_zero_there_is_no_beta_but_a_distortion(exact):
+def test_between_beta_zero_and_the_next_there_is_a_distortion_and_no_beta(exact):
     points = exact(LOG9)._replace(beta=np.array([0.0, *LOG9[1:]]))
     place = at_rate(points, 5.5)
     assert math.isnan(place.beta) and place.distortion == at_rate(exact(LOG9), 5.5).distortion

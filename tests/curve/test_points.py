@@ -1,4 +1,4 @@
-"""One point a beta: means over seeds, errors, covariances."""
+"""Points: means over seeds, errors, covariances."""
 
 import numpy as np
 import pytest

@@ -28,7 +28,7 @@ def test_units_do_not_move_the_regimes(exact):
 
 
 def test_both_change_fast_in_the_middle(exact):
-    """R falls from 0.03 to 0.3, D rises from 0.1 to 1: only in between do both move."""
+    """R falls from beta 0.03 to 0.3, D rises from 0.1 to 1: both move from 0.1 to 0.3."""
     points = exact([0.01, 0.03, 0.1, 0.3, 1.0, 3.0])._replace(
         rate=np.array([9.0, 9.0, 6.0, 3.0, 3.0, 3.0]),
         distortion=np.array([1.0, 1.0, 1.0, 4.0, 7.0, 7.0]),

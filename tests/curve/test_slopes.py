@@ -1,4 +1,4 @@
-"""Slopes against -beta, and every threshold of a verdict from both sides."""
+"""Slopes against -beta, and verdicts on whole curves."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_between_kinks_the_slope_is_exact_however_far_apart_the_betas(exact):
     st.lists(st.floats(0.05, 9), min_size=1, max_size=6),
 )
 def test_an_optimum_is_never_called_under_trained(exact, betas, variances):
-    """Any grid, any linear-Gaussian source, collapsed dimensions and all, without noise."""
+    """On any grid, of any linear-Gaussian source, with collapsed dimensions, without noise."""
     found = slopes(exact(sorted(betas), np.array(variances)))
     assert "under-trained" not in found.verdict
 
@@ -44,7 +44,7 @@ def test_collapsed_points_and_beta_zero_are_judged_by_their_loss(exact):
     points = exact([0.1, 1.0, 10.0, 25.0, 50.0, 100.0])
     assert collapsed(points).tolist() == [False] * 3 + [True] * 3
     found = slopes(points)
-    # Betas a decade apart leave the first three unclear.
+    # Betas a factor of ten apart leave the first three unclear.
     expected = ["unclear"] * 3 + ["converged"] * 3
     assert found.verdict == expected
     assert np.isnan(found.ratio).tolist() == [False] * 3 + [True] * 3
@@ -55,14 +55,14 @@ def test_collapsed_points_and_beta_zero_are_judged_by_their_loss(exact):
     )  # fmt: skip
     found = slopes(with_zero._replace(seeds=np.ones(7, int)))
     assert found.verdict == ["converged", *expected] and np.isnan(found.slope[0])
-    # It has no logarithm: beside it the slope is that of the other side.
+    # Beta 0 has no logarithm: the slope at the next beta is that of its other side.
     assert found.ratio[1] == slopes(points).ratio[0]
     worse = with_zero.distortion.copy()
     worse[0] += 1
     assert slopes(with_zero._replace(distortion=worse)).verdict[0] == "under-trained"
 
 
-def test_a_collapse_before_its_time_is_under_trained(exact):
+def test_a_collapse_at_too_small_a_beta_is_under_trained(exact):
     points = exact([0.1, 0.5, 1.0, 2.0])
     rate, distortion = points.rate.copy(), points.distortion.copy()
     rate[1], distortion[1] = 0.0, exact([100.0]).distortion[0]
@@ -70,7 +70,7 @@ def test_a_collapse_before_its_time_is_under_trained(exact):
     assert found.verdict[1] == "under-trained" and found.regret[1] > 1
 
 
-def test_where_everything_has_collapsed_nothing_is_clear(exact):
+def test_if_all_points_have_collapsed_all_are_unclear(exact):
     nothing = exact([20.0, 30.0, 40.0])
     assert np.all(nothing.rate < 1e-15)
     assert slopes(nothing).verdict == ["unclear"] * 3
@@ -87,8 +87,8 @@ def test_a_curve_of_other_slopes_is_under_trained(exact, factor):
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.3, 1.5])
-def test_betas_a_decade_apart_say_nothing_of_convergence(exact, factor):
-    """R bends so much in between that a slope off by half would pass for an optimum."""
+def test_betas_a_factor_of_ten_apart_say_nothing_of_convergence(exact, factor):
+    """R bends so much in between that an optimum could have a slope that is off by half."""
     betas = np.array([0.1, 1.0, 10.0])
     found = slopes(exact(factor * betas)._replace(beta=betas))
     assert np.all(np.abs(found.ratio - 1) < found.bend) and np.all(found.bend > 0.25)
@@ -96,7 +96,7 @@ def test_betas_a_decade_apart_say_nothing_of_convergence(exact, factor):
 
 
 def test_bend_and_error_together_decide_what_is_unclear(exact):
-    """At the last of five betas neither is beyond a quarter by itself, and both are."""
+    """At the last of five betas each is below a quarter, and their sum is above it."""
     points = exact(np.geomspace(0.1, 2, 5), error=0.05)
     found = slopes(points)
     doubt = 2 * found.slope_se / points.beta

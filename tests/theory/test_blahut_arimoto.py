@@ -94,7 +94,7 @@ def test_large_distortions_neither_overflow_nor_vanish():
     assert found.rate == pytest.approx(np.log(3)) and found.distortion == 0
 
 
-def test_the_gap_says_so_where_the_steps_did_not_suffice():
+def test_the_gap_is_large_after_too_few_steps():
     source, distortion = random_problem(5, 4, 5)
     few = blahut_arimoto(source, distortion, 0.05, max_iterations=8)
     many = blahut_arimoto(source, distortion, 0.05)
@@ -128,7 +128,7 @@ def test_another_beta_or_tolerance_does_not_compile_again(caplog):
         ({"tolerance": 0.0}, "must be above 0"),
     ],
 )
-def test_what_is_no_problem_is_refused(change, message):
+def test_wrong_arguments_are_refused(change, message):
     given = {"source": np.array([0.5, 0.5]), "distortion": 1 - np.eye(2), "beta": 1.0} | change
     with pytest.raises(ValueError, match=message):
         blahut_arimoto(**given)
