@@ -66,10 +66,11 @@ def read(run_dir: str | Path) -> "pandas.DataFrame":
         RunDirectoryError: If the sweep is not finished, or the table is damaged.
         SettingsError: If there is no table of ours.
     """
-    from ratedistortion import contents, table
+    from ratedistortion import contents
+    from ratedistortion.table import parquet
 
     path = Path(run_dir)
-    return contents.read_table(path) if path.is_dir() else table.read(path)
+    return contents.read_table(path) if path.is_dir() else parquet.read(path)
 
 
 def dry_run(

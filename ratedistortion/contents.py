@@ -73,10 +73,10 @@ def read_table(path: Path) -> "pandas.DataFrame":
         RunDirectoryError: If the sweep is not finished, or the table is damaged.
         SettingsError: If the folder is no run directory.
     """
-    from ratedistortion import table
+    from ratedistortion.table import parquet
 
     if (path / TABLE).exists():
-        return table.read(path / TABLE)
+        return parquet.read(path / TABLE)
     if (path / MANIFEST).exists():
         raise RunDirectoryError(
             f"{path}: the sweep is not finished: run `{command(path)}` to continue it."

@@ -75,15 +75,15 @@ def sweep(
             raise _does_not_fit(engine.plan.width) from error
 
     # pandas and pyarrow take a third of a second: not before training.
-    from ratedistortion import table
     from ratedistortion.summary import finished
+    from ratedistortion.table import parquet
 
     rows = [row for result, _ in results for row in result["rows"]]
     kept = {
         name: manifest[name] for name in ("settings", "versions", "device", "data_sha256", "plan")
     }
     directory.write_images(_all_pictures(data, results))
-    directory.write_table(table.write(rows, {**kept, "loss": settings.loss()}))
+    directory.write_table(parquet.write(rows, {**kept, "loss": settings.loss()}))
     summary = {
         "seconds": time.perf_counter() - began,
         "compile_seconds": engine.programs.seconds,

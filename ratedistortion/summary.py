@@ -8,8 +8,8 @@ from typing import Any
 import pandas
 
 from ratedistortion import contents
-from ratedistortion.curve import asked_for
 from ratedistortion.errors import RunDirectoryError
+from ratedistortion.table.identity import asked_for
 
 _WORSE = ("ok", "diverged", "suspect")  # as the exit codes: 8 before 3
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ratedistortion import table
+from ratedistortion.table import parquet
 
 BETAS = (0.01, 0.1233, 0.4329, 0.8111, 1.52, 2.848, 5.337, 10.0)
 RATE = (153.7, 71.6, 39.1, 24.8, 14.6, 8.54, 4.10, 1.27)
@@ -54,8 +54,8 @@ def rows(betas=BETAS, seeds=2, diverged=(), suspect=(), split="test", **columns)
 def read(folder, found, **settings):
     """The table of rows, through a file."""
     path = folder / "rd.parquet"
-    path.write_bytes(table.write(found, {"settings": settings}))
-    return table.read(path)
+    path.write_bytes(parquet.write(found, {"settings": settings}))
+    return parquet.read(path)
 
 
 def images(betas=BETAS, seeds=2, count=6, shape=(8, 8, 1)):

@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 import ratedistortion
-from ratedistortion import table
 from ratedistortion.cli import plot
 from ratedistortion.cli.plot import main
 from ratedistortion.figures import FIGURES
 from ratedistortion.settings import Settings
+from ratedistortion.table import parquet
 from ratedistortion.theory import linear_gaussian_optimum
 
 
@@ -27,7 +27,7 @@ def make_run(path, rows=None, settings=None):
     """What rd-plot reads of a finished run directory."""
     path.mkdir(parents=True)
     (path / "manifest.json").write_text("{}")
-    content = table.write(rows or mnist_like.rows(), {"settings": settings or {}})
+    content = parquet.write(rows or mnist_like.rows(), {"settings": settings or {}})
     (path / "rd.parquet").write_bytes(content)
     np.savez(path / "images.npz", **mnist_like.images())
     events = [{"event": "loss"} | run for run in mnist_like.losses()]
@@ -194,7 +194,7 @@ def test_summary_prints_a_table_and_what_it_finds(tmp_path):
     assert "Entropy H of the source: 4.26; the best R + D is +0.00 ±0.00 from it." in text
     assert "Slopes against -beta: 9 converged, of 9 points.\n" in text
     assert "Regimes: semantic encoder for beta 0.2" in text
-    assert "R and D both change fast for beta 0." in text
+    assert "Knee (R and D both change fast): beta 0." in text
     # By hand: theta = beta / 5 is e^-2 at R = 3, and 0.08765 at D = 1, within 1%.
     assert "At R = 3: beta 0.676" in text and "At D = 1: beta 0.438" in text
 

@@ -19,10 +19,10 @@ import pytest
 from click.testing import CliRunner
 
 import ratedistortion
-from ratedistortion import table
 from ratedistortion.cli import progress, results
 from ratedistortion.cli.signals import listen
 from ratedistortion.cli.sweep import main
+from ratedistortion.table import NATS_COLUMNS, parquet
 
 SIGNALLED = Path(__file__).with_name("signalled_sweep.py")
 COMMAND = Path(sys.executable).with_name("rd-sweep")
@@ -249,7 +249,7 @@ def test_a_grid_of_one_equals_a_grid_of_many(undisturbed, tmp_path):
     assert json.loads(result.stdout)["runs"] == 1
     one = ratedistortion.read(tmp_path / "one")
     many = ratedistortion.read(undisturbed[0]).query("beta == 0.5")
-    numbers = list(table.NATS_COLUMNS)
+    numbers = list(NATS_COLUMNS)
     np.testing.assert_allclose(one[numbers], many[numbers], rtol=1e-3, atol=1e-3)
 
 
@@ -469,7 +469,7 @@ def test_damage_is_one_line_and_exit_4(finished, bare):
         np.savez(second / "state.npz", **(leaves | change))
         check_error(invoke(finished, "--quiet"), 4, "0001/state.npz", "does not fit", "delete")
     # And a table of another sweep.
-    (finished / "rd.parquet").write_bytes(table.write([], {"settings": {}}))
+    (finished / "rd.parquet").write_bytes(parquet.write([], {"settings": {}}))
     check_error(invoke(finished), 4, "rd.parquet", "not the table of this run directory")
     (finished / "rd.parquet").write_bytes(b"PAR1")
     check_error(invoke(finished), 4, "rd.parquet", "damaged")

@@ -7,7 +7,7 @@ import compare_tables
 import pytest
 from mnist_like import rows
 
-from ratedistortion import table
+from ratedistortion.table import parquet
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def run(tmp_path):
         found = rows((0.1, 1.0, 4.0), seeds=1, diverged={(4.0, 0)})
         found[1] |= values
         path = tmp_path / f"{name}.parquet"
-        path.write_bytes(table.write(found, {}))
+        path.write_bytes(parquet.write(found, {}))
         return str(path)
 
     return write

@@ -38,10 +38,10 @@ STOREYS = (
     "models estimators",
     "summary rundir",
     "contents figures devices releases",
-    "checked curve table datasets programs",
+    "checked curve datasets programs",
     "theory plan files",
     "settings",
-    "grid units",
+    "grid table",
     "errors",
 )
 LEVELS = {room: -n for n, storey in enumerate(STOREYS) for room in storey.split()}

@@ -7,12 +7,12 @@ import pytest
 from click.testing import CliRunner
 
 import ratedistortion as rd
-from ratedistortion import table
 from ratedistortion.cli import plot
 from ratedistortion.contents import read_losses
 from ratedistortion.curve.points import points_of
 from ratedistortion.errors import SettingsError
 from ratedistortion.models.autoencoder import make_functions
+from ratedistortion.table import parquet
 from ratedistortion.train import Arguments, Source, held_out, make_run, selected
 
 LINEAR = {
@@ -45,7 +45,7 @@ def test_target_rates_are_met_and_beta_is_the_slope_there(tmp_path):
     np.testing.assert_allclose(rows["beta"], [0.5, 1.0, 2.0], rtol=0.1)
     # Each component keeps beta s^2 of its variance, or all of it: 0.3, 0.6 and 1.05 in sum.
     np.testing.assert_allclose(rows["distortion_mse"], [0.1, 0.2, 0.35], rtol=0.05)
-    assert table.read(tmp_path / "run" / "rd.parquet")["target_rate"].notna().all()
+    assert parquet.read(tmp_path / "run" / "rd.parquet")["target_rate"].notna().all()
     for kind in ("rate-distortion", "information", "training"):
         arguments = [str(tmp_path / "run"), "-o", str(tmp_path / f"{kind}.png"), "--kind", kind]
         assert CliRunner().invoke(plot.main, arguments).exit_code == 0

@@ -15,7 +15,7 @@ from ratedistortion.outcomes import Outcome
 from ratedistortion.plan import Plan, RunId
 from ratedistortion.rows import facts, row
 from ratedistortion.settings import Settings
-from ratedistortion.table import COLUMNS
+from ratedistortion.table.columns import COLUMNS
 
 FINISHED = Outcome(0.5, None, None, None)
 NO_CODES = Codes(*[np.zeros((1, 1), np.float32)] * 4, *[np.zeros(1)] * 2, np.zeros(1, int))

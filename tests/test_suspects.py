@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from matplotlib.colors import to_hex
 from test_figures import check_layout, draw, said, words
 
-from ratedistortion import table
 from ratedistortion.cli import plot, sweep
 from ratedistortion.figures import FIGURES, style
 from ratedistortion.settings import Settings
 from ratedistortion.summary import finished
+from ratedistortion.table import parquet
 
 ONE = {(1.52, 1)}
 
@@ -29,7 +29,7 @@ def finished_run(path, found):
     }  # fmt: skip
     path.mkdir(parents=True)
     (path / "manifest.json").write_text(json.dumps(manifest))
-    (path / "rd.parquet").write_bytes(table.write(found, {"settings": settings.as_json()}))
+    (path / "rd.parquet").write_bytes(parquet.write(found, {"settings": settings.as_json()}))
     return path
 
 

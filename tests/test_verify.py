@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from ratedistortion import Settings, api, estimators, information, units, verify
 from ratedistortion.cli.results import checks
 from ratedistortion.cli.sweep import main
-from ratedistortion.curve import read_curve
+from ratedistortion.curve import analyse
 from ratedistortion.theory import linear_gaussian_optimum
 from ratedistortion.verify import known, machine, models, training
 
@@ -30,7 +30,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_it_passes_and_prints_every_check_and_its_sweep_has_the_slopes_of_optima(
     monkeypatch,
 ) -> None:
-    """|slope / -beta - 1| < 5% at every inner point of the sweep, which the reading confirms."""
+    """|slope / -beta - 1| < 5% at every inner point of the sweep, which the analysis confirms."""
     tables, sweep = [], api.sweep
 
     def kept(*arguments):
@@ -46,7 +46,7 @@ def test_it_passes_and_prints_every_check_and_its_sweep_has_the_slopes_of_optima
         assert name in result.stdout
     count = len(result.stdout.splitlines()) - 3
     assert last == f"{count} of {count} checks passed" and count > 60
-    slopes = read_curve(tables[0].query("split == 'train'")).slopes
+    slopes = analyse(tables[0].query("split == 'train'")).slopes
     assert len(slopes.ratio) == 5 and np.all(np.abs(slopes.ratio[1:-1] - 1) < 0.05)
     assert set(slopes.verdict) == {"converged"}
 
@@ -66,7 +66,7 @@ def test_a_sweep_that_stopped_too_early_is_called_under_trained(tmp_path) -> Non
         learning_rate=0.01,
         codes=100,
     )
-    slopes = read_curve(api.sweep(settings, tmp_path / "run").query("split == 'train'")).slopes
+    slopes = analyse(api.sweep(settings, tmp_path / "run").query("split == 'train'")).slopes
     assert set(slopes.verdict) == {"under-trained"}
     assert np.all(np.abs(slopes.ratio[1:-1] - 1) > 0.05)
 

@@ -1,18 +1,37 @@
-"""A number as the terminal shows it."""
+"""Numbers as the terminal shows them."""
 
 import math
 
-_WIDE = 1e6  # from here on digits behind the point say nothing, and a column would burst
+# From this size on a number is shown with an exponent: decimals say nothing there, and the number
+# would be wider than its column.
+_MIN_EXPONENTIAL = 1e6
 
 
 def number(value: float | None, digits: int) -> str:
-    """A number with so many digits behind the point; `-` for a missing one, never `-0.00`."""
+    """A number as text.
+
+    Args:
+        value: The number; None or NaN is missing.
+        digits: Digits after the decimal point.
+
+    Returns:
+        `-` for a missing number, and never `-0.00`.
+    """
     if value is None or math.isnan(value):
         return "-"
-    return f"{value:.1e}" if abs(value) >= _WIDE else f"{value:z.{digits}f}"
+    return f"{value:.1e}" if abs(value) >= _MIN_EXPONENTIAL else f"{value:z.{digits}f}"
 
 
 def with_error(value: float | None, error: float | None, digits: int) -> str:
-    """A number and its standard error, which is left out where it is missing."""
+    """A number and its standard error as text.
+
+    Args:
+        value: The number; None or NaN is missing.
+        error: Its standard error, which is left out if it is missing.
+        digits: Digits after the decimal point.
+
+    Returns:
+        For example `3.00 ±0.10`.
+    """
     shown, spread = number(value, digits), number(error, digits)
     return shown if "-" in (shown, spread) else f"{shown} ±{spread}"

@@ -10,7 +10,7 @@ from ratedistortion.api import read
 from ratedistortion.cli.errors import Command
 from ratedistortion.errors import SettingsError
 from ratedistortion.figures import DISTORTIONS, FIGURES, check_suffix, figure, save
-from ratedistortion.units import UNITS
+from ratedistortion.table.units import UNITS
 
 
 @click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
@@ -94,7 +94,7 @@ def main(
     tables = dict(zip(_labels(runs), map(read, runs), strict=True))
     if summary:
         # Imports NumPy and pandas.
-        from ratedistortion.cli.summary import as_text, summarise
+        from ratedistortion.cli.curve_summary import as_text, summarise
 
         found = summarise(tables, units, split, target_rate, target_distortion)
         click.echo(json.dumps(found, allow_nan=False) if as_json else as_text(found))

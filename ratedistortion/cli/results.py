@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ratedistortion.cli.numbers import number, with_error
-from ratedistortion.units import per_nat
+from ratedistortion.table.units import per_nat, unit_words
 
 if TYPE_CHECKING:
     import pandas
@@ -53,8 +53,9 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
         [*(cell.rjust(w) for cell, w in zip(line[:-1], widths, strict=True)), line[-1]]
         for line in lines
     ]
-    per = "bits per dimension" if units == "bits-per-dim" else f"{units} per image"
-    return "\n".join([f"test split, {per}", *("  ".join(row).rstrip() for row in rows)])
+    return "\n".join(
+        [f"test split, {unit_words(units)}", *("  ".join(row).rstrip() for row in rows)]
+    )
 
 
 def _note(row: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from ratedistortion.cli.groups import GroupedCommand, option
 from ratedistortion.cli.options import settings_options
 from ratedistortion.errors import SettingsError
 from ratedistortion.settings import ENGINE_FIELDS, Settings, from_mapping, read_config
-from ratedistortion.units import UNITS
+from ratedistortion.table.units import UNITS
 
 # Python's collector looks at new objects when there are so many; 700 by itself.
 _OBJECTS = 100_000

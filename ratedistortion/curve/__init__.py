@@ -1,11 +1,11 @@
-"""What a set of (rate, distortion) points says, as a curve."""
+"""What the points of one sweep say as a curve: hull, slopes, regimes, interpolation."""
 
+from ratedistortion.curve.analysis import Analysis, Best, analyse
 from ratedistortion.curve.comparison import Comparison, compare
 from ratedistortion.curve.hull import lower_convex_hull
 from ratedistortion.curve.interpolation import Place, at_distortion, at_rate
 from ratedistortion.curve.objection import objection
-from ratedistortion.curve.points import Points, asked_for, collapsed, points_of
-from ratedistortion.curve.reading import Best, Reading, read_curve
+from ratedistortion.curve.points import Points, collapsed, points_of
 from ratedistortion.curve.regimes import REGIMES, Regimes, regimes
 from ratedistortion.curve.slopes import VERDICTS, Slopes, slopes
 
@@ -16,10 +16,9 @@ __all__ = [
     "Comparison",
     "Place",
     "Points",
-    "Reading",
+    "Analysis",
     "Regimes",
     "Slopes",
-    "asked_for",
     "at_distortion",
     "at_rate",
     "collapsed",
@@ -27,7 +26,7 @@ __all__ = [
     "lower_convex_hull",
     "objection",
     "points_of",
-    "read_curve",
+    "analyse",
     "regimes",
     "slopes",
 ]

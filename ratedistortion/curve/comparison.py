@@ -1,4 +1,4 @@
-r"""Two sweeps against each other: Bjontegaard's differences."""
+r"""Compares two sweeps by Bjontegaard's differences."""
 
 from typing import NamedTuple
 
@@ -11,16 +11,16 @@ from ratedistortion.errors import SettingsError
 
 
 class Comparison(NamedTuple):
-    """The second sweep as against the first; below 0 the second is the better one."""
+    """How the second sweep differs from the first; below 0, the second is better."""
 
     rate_percent: float
-    """BD-rate: how much more rate the second needs at the same distortion, on average."""
+    """BD-rate: how much more rate the second needs at the same distortion, in percent."""
     distortion: float
     """BD-distortion: how much more distortion it has at the same rate, in the points' unit."""
     rates: tuple[float, float]
-    """The rates that both have, over which the distortions are compared."""
+    """The range of rates that both have; distortions are compared over it."""
     distortions: tuple[float, float]
-    """The distortions that both have, over which the rates are compared."""
+    """The range of distortions that both have; rates are compared over it."""
 
 
 def compare(first: Points, second: Points) -> Comparison:
@@ -29,18 +29,22 @@ def compare(first: Points, second: Points) -> Comparison:
     $$\text{BD-rate} = \exp\Big(\frac{1}{|I|} \int_I \ln R_2(D) - \ln R_1(D)\, dD\Big) - 1,
       \qquad
       \text{BD-distortion} = \frac{1}{|J|} \int_J D_2 - D_1 \; d \ln R,$$
-    I the distortions and J the logarithms of the rates that both have, with each curve
-    interpolated by monotone cubics (PCHIP) through the points that no other beats in both R and
-    D. Collapsed points, R = 0, have no logarithm and are left out.
+    where I is the range of distortions that both sweeps have, and J that of ln R. Each curve is
+    interpolated by monotone cubics (PCHIP) through the points that no other point beats in both R
+    and D. Collapsed points, R = 0, have no logarithm and are left out.
 
-    Means nothing between sweeps of different data, likelihoods or splits, whose D are different
-    quantities. Says little where the shared range is a small part of either sweep, or has fewer
-    than four points (what Bjontegaard used). BD-rate is dominated by the low-rate end, where a
-    small difference is a large ratio. No error bar: compare seeds to see how far it moves.
+    The comparison means nothing between sweeps of different data, likelihoods or splits: their D
+    are different quantities. It says little where the shared range is a small part of either
+    sweep, or has fewer than four points, which is what Bjontegaard used. The end of low rates
+    dominates BD-rate, because a small difference is a large ratio there.
 
     Args:
-        first: The sweep that is compared with.
-        second: The sweep that is judged, in the same unit.
+        first: Points of the sweep that is the reference.
+        second: Points of the sweep that is judged, in the same unit.
+
+    Returns:
+        Both differences and the ranges that they are means over. They have no standard error:
+        compare several seeds to see how far they move.
 
     Raises:
         SettingsError: If a sweep has fewer than two points, or they share no range.
@@ -49,8 +53,12 @@ def compare(first: Points, second: Points) -> Comparison:
     VCEG-M33, 2001; with piecewise cubics, Bjontegaard, VCEG-AI11, 2008.
     """
     curves = [_curve(points) for points in (first, second)]
-    if min(len(log_rate) for log_rate, _ in curves) < 2:
-        raise SettingsError("to compare sweeps, each needs two points that differ, of R above 0.")
+    counts = [len(log_rate) for log_rate, _ in curves]
+    if min(counts) < 2:
+        raise SettingsError(
+            "to compare sweeps, each needs two points with R above 0 that no other point beats: "
+            f"got {counts[0]} and {counts[1]}."
+        )
     log_rates = _shared([log_rate for log_rate, _ in curves], "rate", np.exp)
     distortions = _shared([distortion for _, distortion in curves], "distortion", np.asarray)
     higher = [_mean(log_rate, distortion, *log_rates) for log_rate, distortion in curves]

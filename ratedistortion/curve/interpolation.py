@@ -10,10 +10,10 @@ from ratedistortion.errors import SettingsError
 
 
 class Place(NamedTuple):
-    """A place on the curve between two points."""
+    """A place on the curve, in the unit of the points."""
 
     beta: float
-    """NaN between beta = 0 and the next one, where it has no logarithm."""
+    """NaN between beta = 0 and the next beta: the logarithm of 0 is not finite."""
     rate: float
     distortion: float
 
@@ -21,13 +21,16 @@ class Place(NamedTuple):
 def at_rate(points: Points, rate: float) -> Place:
     """D and beta where the curve passes a rate.
 
-    D as a function of R, and log beta as one, are interpolated by monotone cubics (PCHIP) through
-    the points that no other beats in both R and D. Nothing is extrapolated. The place is that of
-    a model that was not trained: between points far apart it is a guess, and it has no error bar.
+    D and log beta, each as a function of R, are interpolated by monotone cubics (PCHIP) through
+    the points that no other point beats in both R and D. Nothing is extrapolated.
 
     Args:
-        points: Of one sweep.
-        rate: R, in the unit of the points.
+        points: Points of one sweep.
+        rate: The R to look up, in the unit of the points.
+
+    Returns:
+        R, D and beta of a model that was not trained: between points far apart they are a guess.
+        They have no standard error.
 
     Raises:
         SettingsError: If the rate lies outside of those points, or there are fewer than two; the
@@ -40,7 +43,14 @@ def at_rate(points: Points, rate: float) -> Place:
 
 
 def at_distortion(points: Points, distortion: float) -> Place:
-    """R and beta where the curve passes a distortion: as `at_rate`, with R a function of D.
+    """R and beta where the curve passes a distortion, with R a function of D.
+
+    Args:
+        points: Points of one sweep.
+        distortion: The D to look up, in the unit of the points.
+
+    Returns:
+        As of `at_rate`.
 
     Raises:
         SettingsError: If the distortion lies outside of the points, or there are fewer than two.
@@ -49,7 +59,14 @@ def at_distortion(points: Points, distortion: float) -> Place:
 
 
 def frontier(points: Points) -> Int[np.ndarray, " frontier"]:
-    """The points that no other beats in both R and D, by increasing R and decreasing D."""
+    """The points that no other point beats in both R and D.
+
+    Args:
+        points: Points of one sweep.
+
+    Returns:
+        Their indices, by increasing R and decreasing D.
+    """
     kept: list[int] = []
     for n in np.lexsort((points.distortion, points.rate)).tolist():
         if not kept or points.distortion[n] < points.distortion[kept[-1]]:

@@ -1,20 +1,24 @@
 """From the rows of a table to one point a beta."""
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ratedistortion.table.identity import asked_for
+
 if TYPE_CHECKING:
     import pandas
 
+# Share of the sweep's largest rate; a point with no more rate than that has collapsed.
 _COLLAPSED = 1e-3
 
 
 class Points(NamedTuple):
-    """One point for each beta, in increasing order of beta; any one unit for all but beta.
+    """One point for each beta or target rate, in increasing order of beta.
 
-    The runs of a target rate are one point too, at the geometric mean of the betas they found.
+    All numbers but beta are in one unit, that of the rows. The runs of a target rate are one point
+    at the geometric mean of the betas that they found.
     """
 
     beta: Float[np.ndarray, " betas"]
@@ -23,14 +27,22 @@ class Points(NamedTuple):
     distortion: Float[np.ndarray, " betas"]
     distortion_se: Float[np.ndarray, " betas"]
     covariance: Float[np.ndarray, " betas"]
-    """Of the errors of rate and distortion, which are measured on the same images."""
+    """Covariance of the errors of R and D, which are measured on the same images."""
     seeds: Int[np.ndarray, " betas"]
-    """How many runs the point is the mean of."""
+    """Number of runs that the point is the mean of."""
 
     def variance(
         self, rate_weight: Float[np.ndarray, "..."], distortion_weight: Float[np.ndarray, "..."]
     ) -> Float[np.ndarray, "..."]:
-        """Of rate_weight R + distortion_weight D, at each point."""
+        """Variance of rate_weight R + distortion_weight D, at each point.
+
+        Args:
+            rate_weight: Weight of R, for each point.
+            distortion_weight: Weight of D, for each point.
+
+        Returns:
+            Variances in the squared unit of the points times weights, at least 0 but for rounding.
+        """
         return (
             rate_weight**2 * self.rate_se**2
             + distortion_weight**2 * self.distortion_se**2
@@ -39,20 +51,21 @@ class Points(NamedTuple):
 
 
 def points_of(rows: "pandas.DataFrame") -> Points:
-    r"""Means over the seeds of each beta or target rate, of the runs whose status is ok.
+    r"""The mean over the seeds of each beta or target rate, of the runs whose status is ok.
 
     The standard error of a mean over n seeds has two parts,
     $$se^2 = \overline{se_{run}^2} + s^2 / n,$$
-    where s is the spread between the seeds. The first does not shrink with n: all seeds are
-    measured on the same images. With one seed nothing is known of the spread, and the error is
+    where s is the standard deviation between the seeds. The first part does not shrink with n,
+    because all seeds are measured on the same images. With one seed, s is unknown and the error is
     that of measuring alone.
 
     Args:
-        rows: Rows of one split, with `status`, `beta`, `rate`, `distortion`, `negative_elbo_se`
-            and the two standard errors. A missing standard error counts as 0.
+        rows: Rows of one split, in any one unit, with `status`, `beta`, `rate`, `rate_se`,
+            `distortion`, `distortion_se` and `negative_elbo_se`; `target_rate` may be absent. A
+            missing standard error counts as 0.
 
     Returns:
-        One point a beta or target rate, empty if no run is ok.
+        The points in the unit of the rows, by increasing beta; empty if no run is ok.
     """
     rows = rows.loc[rows["status"] == "ok"]
     found = []
@@ -63,7 +76,8 @@ def points_of(rows: "pandas.DataFrame") -> Points:
         errors = group[["rate_se", "distortion_se", "negative_elbo_se"]].to_numpy(float)
         rate_variance, distortion_variance, sum_variance = (np.nan_to_num(errors) ** 2).mean(0)
         bound = np.sqrt(rate_variance * distortion_variance)
-        # Var(R + D) = Var R + Var D + 2 Cov.
+        # Var(R + D) = Var R + Var D + 2 Cov. The bound keeps variances at 0 or above where the
+        # three errors do not agree.
         together = (sum_variance - rate_variance - distortion_variance) / 2
         together = np.clip(together, -bound, bound)
         if n > 1:
@@ -79,13 +93,13 @@ def points_of(rows: "pandas.DataFrame") -> Points:
     return Points(*columns[:6], seeds=columns[6].astype(int))
 
 
-def asked_for(rows: "pandas.DataFrame") -> "pandas.Series":
-    """What tells the runs of a seed apart, for each row: its target rate, or else its beta."""
-    beta = rows["beta"]
-    found = rows["target_rate"].astype(float).fillna(beta) if "target_rate" in rows else beta
-    return cast("pandas.Series", found)
-
-
 def collapsed(points: Points) -> Bool[np.ndarray, " betas"]:
-    """Which points have given up their code: R at most a thousandth of the largest R, or 1e-9."""
+    """Which points ignore their code: their R is at most a thousandth of the largest R, or 1e-9.
+
+    Args:
+        points: Points of one sweep.
+
+    Returns:
+        One truth value for each point.
+    """
     return points.rate <= max(_COLLAPSED * np.max(points.rate, initial=0.0), 1e-9)

@@ -1,4 +1,4 @@
-r"""Autoencoder, semantic encoder, semantic decoder, autodecoder: where along the curve."""
+r"""Divides a curve into autoencoder, semantic encoder, semantic decoder and autodecoder."""
 
 import math
 from typing import NamedTuple
@@ -8,18 +8,18 @@ import numpy as np
 from ratedistortion.curve.points import Points
 
 REGIMES = ("autoencoder", "semantic encoder", "semantic decoder", "autodecoder")
-_EIGHTH = math.pi / 8
+_EIGHTH = math.pi / 8  # the angle that each regime spans, in radians
 
 
 class Regimes(NamedTuple):
-    """Where the regimes meet, and which one each point belongs to."""
+    """The betas at which the regimes meet, and the regime of each point."""
 
     knee: float
-    """The beta at which, in normalised coordinates, R and D change equally fast."""
+    """Beta* of the knee: in normalised coordinates, R and D change equally fast there."""
     semantic: tuple[float, float]
-    """The betas of both semantic regimes: they meet at the knee."""
+    """The lowest and the highest beta of the two semantic regimes, which meet at beta*."""
     both_fast: tuple[float, float] | None
-    """The betas between which R and D both change fast with log beta; None if nowhere."""
+    """The ends of the knee, between which R and D both change fast; None if there is no knee."""
     regime: list[str]
     """One of `REGIMES` for each point."""
 
@@ -28,30 +28,30 @@ def regimes(points: Points) -> Regimes | None:
     r"""The regimes of a sweep, from how its curve turns in normalised coordinates.
 
     With R and D of the sweep scaled to [0, 1], a convex curve turns from flat (D hardly moves as R
-    falls: the autoencoder end) to upright (R hardly falls as D moves: the autodecoder end). Its
-    angle at an optimum of beta is
+    falls: the autoencoder end) to upright (R hardly falls as D moves: the autodecoder end). The
+    angle of the curve at the optimum of one beta is
     $$\phi(\beta) = \arctan(\beta / \beta^*), \qquad
       \beta^* = (D_{max} - D_{min}) / (R_{max} - R_{min}),$$
-    and its curvature, integrated along the curve, is the change of that angle. The quarter turn
-    is cut into four equal parts: up to 22.5 degrees `autoencoder`, up to 45 `semantic encoder`,
-    up to 67.5 `semantic decoder`, then `autodecoder`. Where the curve has a corner, it turns
-    there, so the corner carries the semantic regimes, as it should: at a corner one code is the
-    best for a whole range of betas.
+    which is 45 degrees at beta*. The quarter turn is divided into four equal
+    parts: up to 22.5 degrees `autoencoder`, up to 45 `semantic encoder`, up to 67.5 `semantic
+    decoder`, then `autodecoder`. If the curve has a corner, the whole turn is there, and so are
+    both semantic regimes: at a corner one code is the best for a whole range of betas.
 
-    R and D both `change fast` from one beta to the next where each moves, per unit of log beta, at
-    least half as fast as it does on average over the sweep; the longest run of such steps is
-    given.
+    The knee is the part of the curve where R and D both change fast: from one beta to the next,
+    each moves, per unit of log beta, at least half as fast as on average over the sweep. If there
+    are several such parts, the longest one in log beta is returned.
 
-    Means nothing if the sweep does not go from one end to the other: R_max and D_min are those of
-    its smallest beta, and R_max grows for ever as beta falls for data that are not discrete.
-    Sweeps over different betas have different knees. On an under-trained sweep the regimes are
-    those of an optimum with the same ends.
+    The regimes mean nothing if the sweep does not reach both ends: R_max and D_min are those of its
+    smallest beta, and if the data are not discrete, R_max grows without bound as beta falls. Sweeps
+    over different betas have different knees. Of a sweep that is under-trained, they are the
+    regimes of an optimum with the same ends.
 
     Args:
-        points: Of one sweep.
+        points: Points of one sweep.
 
     Returns:
-        None if R or D is the same at every beta, or there are fewer than three of them.
+        Betas and one regime for each point, whatever the unit of the points. None if R or D is the
+        same at every beta, or if there are fewer than three betas.
 
     Source: the names of the two ends and the range between are those of Alemi et al., "Fixing a
     Broken ELBO", 2018, section 3; the cuts are ours.

@@ -1,4 +1,4 @@
-r"""The slope of the curve beside -beta: how converged a sweep is."""
+r"""Compares the slope of the curve with -beta, which shows how converged a sweep is."""
 
 from typing import NamedTuple
 
@@ -8,15 +8,21 @@ from jaxtyping import Float
 from ratedistortion.curve.points import Points, collapsed
 
 VERDICTS = ("converged", "under-trained", "unclear")
-TOLERANCE = 0.05
-SIGMAS = 2.0
-REGRET_SIGMAS = 3.0  # the largest of many differences: chance has more ways to make it
-RUN = 5
-WIDEST = 0.25  # what bend and SIGMAS errors may be together; beyond, a slope says nothing
+# How far the ratio of an optimum may be from 1, in addition to its bend and its standard errors.
+_RATIO_TOLERANCE = 0.05
+# Standard errors that a ratio may be off by chance.
+_RATIO_SIGMAS = 2.0
+# Standard errors that a regret may be above 0 by chance: more than for a ratio, because a regret is
+# the largest of many differences.
+_REGRET_SIGMAS = 3.0
+# Number of neighbours whose ratios, all off to the same side, count whatever their errors are.
+_NEIGHBOURS = 5
+# Largest sum of bend and standard errors of a ratio that still says something.
+_MAX_DOUBT = 0.25
 
 
 class Slopes(NamedTuple):
-    """The slope at each point, and what it says; NaN where there is none."""
+    """The slope at each point and the verdict on it; NaN where there is no slope."""
 
     slope: Float[np.ndarray, " betas"]
     """dD/dR; at an optimum, -beta."""
@@ -27,11 +33,11 @@ class Slopes(NamedTuple):
     bend: Float[np.ndarray, " betas"]
     """How far the ratio may be from 1 at an optimum because the betas lie far apart."""
     regret: Float[np.ndarray, " betas"]
-    """Loss D + beta R of the point, less the least that another point has at this beta."""
+    """Loss D + beta R of the point, minus the least loss that another point has at this beta."""
     regret_se: Float[np.ndarray, " betas"]
     """Standard error of the regret."""
     verdict: list[str]
-    """One of `VERDICTS` each."""
+    """One of `VERDICTS` for each point."""
 
 
 def slopes(points: Points) -> Slopes:
@@ -41,43 +47,49 @@ def slopes(points: Points) -> Slopes:
     neighbours i and i+1 with R linear in log beta, that makes
     $$D_{i+1} - D_i = L_i (R_i - R_{i+1}), \quad
       L_i = \frac{\beta_{i+1} - \beta_i}{\ln \beta_{i+1} - \ln \beta_i}.$$
-    The slope at a point is measured over the intervals at its two sides (one, at an end), and
-    stands for the mean beta of these intervals rather than for the point's own, which is put
-    right by the same formula:
+    The slope at a point is measured over the intervals at its two sides (at an end: over one). So
+    measured, it belongs to the mean beta of these intervals and not to the point's own beta. The
+    same formula corrects for that:
     $$\mathrm{ratio}_i = \frac{\sum \Delta D}{-\sum L\, \Delta R}, \qquad
       \mathrm{slope}_i = -\beta_i\, \mathrm{ratio}_i.$$
-    An interval counts by the rate that is lost over it, so uneven spacing needs no other weight.
-    If R is not linear in log beta inside an interval, an optimum may have another ratio. `bend`
-    bounds by how much, if -dR/d log beta there lies between its means over the intervals at both
-    sides: with r the range of these three means and m = L / beta_i, Delta D is off by at most
+    Each interval is weighted by the rate that is lost over it, so unequal spacing needs no other
+    weight. If R is not linear in log beta inside an interval, the ratio of an optimum may differ
+    from 1. `bend` bounds the difference, if -dR/d log beta inside the interval lies between the
+    means of the interval and of its two neighbours: with r the range of these three means and
+    m = L / beta_i, Delta D is off by at most
     $$r\, \beta_i\, (m \ln m - m + 1) \approx r\, \beta_i\, (\ln \beta_{i+1} / \beta_i)^2 / 8.$$
 
     A point is `under-trained` if one of these holds, se being a standard error:
 
     - |ratio - 1| > 0.05 + bend + 2 se;
-    - its regret is above 0 by 3 se: another point of the sweep has a lower loss at this very beta.
-      An optimum of whatever family of models has no regret: this test knows no bend;
-    - it is one of five neighbours or more whose ratios all are off by more than 0.05 + bend, to
-      the same side. Error bars that are too wide leave ratios on both sides of 1.
+    - its regret is above 0 by more than 3 se: another point of the sweep has a lower loss at this
+      beta. An optimum has no regret, whatever the family of models, and this test needs no bend;
+    - it is one of at least five neighbours whose ratios are all off by more than 0.05 + bend, to
+      the same side. Errors that are only too wide would leave ratios on both sides of 1.
 
-    Else it is `converged`, unless nothing can be said, which is `unclear`: bend + 2 se of the ratio
-    is above 0.25, as between betas a decade apart, or there is no ratio. A collapsed point, R = 0,
-    has no slope; it is `converged` if some point that has not collapsed says at its beta that it
-    does no better. So is beta = 0, which has no logarithm, if no other point has a lower
-    distortion; the interval beside it is left out of the slope at the next beta.
+    Otherwise it is `converged`, or `unclear` where nothing can be said: bend + 2 se of the ratio is
+    above 0.25, as for betas a factor of ten apart, or there is no ratio. A collapsed point, R = 0,
+    has no slope; it is `converged` if a point that has not collapsed has no lower loss at its beta.
+    Beta = 0 has no logarithm; it is `converged` if no other point has a lower distortion, and the
+    interval beside it is left out of the slope at the next beta.
 
-    Beware: standard errors take different betas as independent. They are measured on the same
-    images, so differences are surer than that, which is why the third test is there. A ratio of 1
-    is necessary for an optimum, not sufficient: a model that is too small has it too, and a sweep
-    that was stopped early everywhere alike may. It is the loss on the images trained on that has
-    an optimum: on others, overfitting moves the ratio as well. And where seeds differ in what they
-    found (one more latent collapsed) the mean over seeds lies above the curve.
+    What to beware of:
+
+    - Standard errors treat different betas as independent. All are measured on the same images, so
+      differences are more certain than that. The third test makes up for it.
+    - A ratio of 1 is necessary for an optimum, not sufficient. A model that is too small has it
+      too, and a sweep whose runs all stopped equally early may have it.
+    - Only the loss on the training images has an optimum there. On other images, overfitting moves
+      the ratio too.
+    - Where seeds end differently (one more latent collapsed), the mean over seeds lies above the
+      curve.
 
     Args:
-        points: Of one sweep.
+        points: Points of one sweep, in any one unit.
 
     Returns:
-        For each point. Slopes and regrets are in the units of the points (a slope has none).
+        Slopes, ratios and bends, which have no unit, regrets in the unit of the points, and one
+        verdict for each point.
 
     Source: Alemi et al., "Fixing a Broken ELBO", 2018, section 3, for dD/dR = -beta; Rose, "A
     mapping approach to rate-distortion computation", 1994, for what happens between betas.
@@ -88,17 +100,17 @@ def slopes(points: Points) -> Slopes:
     for i in range(count):
         ratio[i], ratio_se[i], bend[i] = _ratio(points, flat, i)
     regret, regret_se = _regret(points)
-    together = _run_of_ratios(ratio, bend)
+    together = _off_together(ratio, bend)
     verdict = []
     for i in range(count):
-        doubt = bend[i] + SIGMAS * ratio_se[i]
-        worse = regret[i] > REGRET_SIGMAS * regret_se[i] + _rounding(points, i)
-        if worse or together[i] or abs(ratio[i] - 1) > TOLERANCE + doubt:
+        doubt = bend[i] + _RATIO_SIGMAS * ratio_se[i]
+        worse = regret[i] > _REGRET_SIGMAS * regret_se[i] + _rounding(points, i)
+        if worse or together[i] or abs(ratio[i] - 1) > _RATIO_TOLERANCE + doubt:
             verdict.append("under-trained")
         elif flat[i] or points.beta[i] == 0:
             verdict.append("converged" if np.any(~flat & (np.arange(count) != i)) else "unclear")
         else:
-            verdict.append("converged" if doubt <= WIDEST else "unclear")
+            verdict.append("converged" if doubt <= _MAX_DOUBT else "unclear")
     scale = points.beta
     return Slopes(-scale * ratio, scale * ratio_se, ratio, bend, regret, regret_se, verdict)
 
@@ -106,7 +118,8 @@ def slopes(points: Points) -> Slopes:
 def _ratio(points: Points, flat: np.ndarray, i: int) -> tuple[float, float, float]:
     """Ratio, its standard error and its bend at one point."""
     beta, count = points.beta, len(points.beta)
-    gain, lost, bend = np.zeros(count), np.zeros(count), 0.0  # weights of D and of R
+    # These weights of D and of R give Delta D and -L Delta R, summed over both intervals.
+    gain, lost, bend = np.zeros(count), np.zeros(count), 0.0
     for low in (i - 1, i):
         if low < 0 or low + 1 >= count or beta[low] == 0 or flat[i]:
             continue
@@ -123,37 +136,44 @@ def _ratio(points: Points, flat: np.ndarray, i: int) -> tuple[float, float, floa
 
 
 def _bend(points: Points, low: int, mean: float) -> float:
-    """How far D can move over one interval, against what a straight R would make of it."""
+    """How far D at the end of an interval can be from what R linear in log beta makes of it."""
     beta, rate = points.beta, points.rate
     ends = [n for n in range(max(low - 1, 0), min(low + 3, len(beta))) if beta[n] > 0]
     steps = np.diff(np.log(beta[ends]))
     speeds = -np.diff(rate[ends]) / steps
     here = ends.index(low)
-    largest = abs(rate[low] - rate[low + 1])  # all of the fall at one of the two betas
+    # At worst all of the fall of R over the interval lies at one of its two betas.
+    largest = abs(rate[low] - rate[low + 1])
     if len(steps) == 3:
         m = mean / beta[low]
         return min(
             float(np.ptp(speeds) * beta[low] * (m * np.log(m) - m + 1)),
             float(largest * (beta[low + 1] - mean)),
         )
-    if len(steps) == 2:  # what R does beyond is not known: what the other side leaves unexplained
+    # At an end of the sweep there is one neighbour: at worst the part of the fall that its speed
+    # does not explain lies at one beta.
+    if len(steps) == 2:
         largest = min(largest, float(np.ptp(speeds) * steps[here]))
     return float(largest * (beta[low + 1] - mean))
 
 
-def _run_of_ratios(ratio: np.ndarray, bend: np.ndarray) -> np.ndarray:
-    """Which points are in a long run of ratios that are off to one side."""
-    off = np.where(np.abs(ratio - 1) > TOLERANCE + bend, np.sign(ratio - 1), 0.0)
+def _off_together(ratio: np.ndarray, bend: np.ndarray) -> np.ndarray:
+    """Which points are among enough neighbours whose ratios are all off to the same side."""
+    off = np.where(np.abs(ratio - 1) > _RATIO_TOLERANCE + bend, np.sign(ratio - 1), 0.0)
     found = np.zeros(len(off), bool)
-    for start in range(len(off) - RUN + 1):
-        window = off[start : start + RUN]
-        if abs(window.sum()) == RUN:
-            found[start : start + RUN] = True
+    for start in range(len(off) - _NEIGHBOURS + 1):
+        window = off[start : start + _NEIGHBOURS]
+        if abs(window.sum()) == _NEIGHBOURS:
+            found[start : start + _NEIGHBOURS] = True
     return found
 
 
 def _regret(points: Points) -> tuple[np.ndarray, np.ndarray]:
-    """Against the other point that is the most surely better, or the least surely worse."""
+    """Regret of each point and its standard error.
+
+    Each point is compared with the other point that is better by the most standard errors; if none
+    is better, with the one that is worse by the fewest.
+    """
     count = len(points.beta)
     regret, error = np.full((2, count), np.nan)
     for i, beta in enumerate(points.beta):
@@ -168,5 +188,5 @@ def _regret(points: Points) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rounding(points: Points, i: int) -> float:
-    """What float64 leaves of a loss; where points coincide their regret is that, not 0."""
+    """Rounding error of a loss in float64: the regret of points that coincide is that, not 0."""
     return 1e-9 * float(abs(points.distortion[i]) + points.beta[i] * abs(points.rate[i]))

@@ -5,10 +5,10 @@ import pandas
 from jaxtyping import Float, Shaped
 from matplotlib.figure import Figure
 
-from ratedistortion.curve import asked_for
 from ratedistortion.errors import SettingsError
 from ratedistortion.figures import style
 from ratedistortion.figures.inputs import Inputs
+from ratedistortion.table.identity import asked_for
 
 SHOWN_BETAS = 6
 SHOWN_IMAGES = 5

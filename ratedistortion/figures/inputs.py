@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import pandas
 
 from ratedistortion.errors import RateDistortionError, SettingsError
-from ratedistortion.table import NATS_COLUMNS
-from ratedistortion.units import per_nat
+from ratedistortion.table.columns import NATS_COLUMNS
+from ratedistortion.table.units import per_nat
 
 SPLITS = ("train", "test")
 

@@ -3,10 +3,10 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from ratedistortion.curve import asked_for
 from ratedistortion.errors import SettingsError
 from ratedistortion.figures import style
 from ratedistortion.figures.inputs import Inputs
+from ratedistortion.table.identity import asked_for
 
 
 def draw(inputs: Inputs) -> Figure:

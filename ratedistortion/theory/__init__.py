@@ -1,7 +1,7 @@
-"""What is known exactly, in nats: rate-distortion functions, optima and entropies of sources.
+"""Sources whose answer is known: rate-distortion functions, optima and entropies, in nats.
 
-Blahut and Arimoto's algorithm is in `ratedistortion.theory.blahut_arimoto`, which imports JAX;
-nothing here does.
+The algorithm of Blahut and Arimoto is in `ratedistortion.theory.blahut_arimoto`, which imports
+JAX; no other file here does.
 """
 
 from ratedistortion.theory.gaussian import (

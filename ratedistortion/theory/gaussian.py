@@ -1,4 +1,4 @@
-r"""Gaussian sources: reverse water-filling, and where a linear-Gaussian model ends."""
+r"""Gaussian sources: reverse water-filling, and the optimum of a linear-Gaussian model."""
 
 import math
 from typing import NamedTuple
@@ -11,11 +11,11 @@ class Optimum(NamedTuple):
     """The best point that a linear-Gaussian model can reach at one beta."""
 
     rate: float
-    """Nats per image."""
+    """R, in nats per image."""
     mse: float
     """Squared error, summed over the dimensions."""
     distortion: float
-    """Nats per image: the mean of -log p(x|z)."""
+    """D, in nats per image: the mean of -log p(x|z)."""
 
 
 def gaussian_rate(
@@ -26,20 +26,21 @@ def gaussian_rate(
     $$R = \tfrac12 \sum_i \max(0, \ln(l_i / \theta)), \qquad D = \sum_i \min(l_i, \theta).$$
 
     Args:
-        mse: D, squared error summed over the dimensions, above 0.
+        mse: D, the squared error summed over the dimensions, above 0.
         variances: The eigenvalues l of the source's covariance, at least 0.
 
     Returns:
-        The least rate, in nats, at each D: exact, and 0 from the total variance on.
+        The least rate, in nats per image, at each D: exact, and 0 where D is at least the total
+        variance.
 
     Raises:
-        ValueError: If an error is not above 0, where the rate is infinite.
+        ValueError: If a D is not above 0, where the rate is infinite.
 
     Source: Cover and Thomas, "Elements of information theory", theorem 10.3.3.
     """
     if not np.all(mse > 0):
         raise ValueError("mse must be above 0: the rate of a lossless code is infinite.")
-    # D is piecewise linear in the water level, with its corners at the eigenvalues.
+    # D is piecewise linear in the water level, with corners at the eigenvalues.
     corners = np.concatenate([[0.0], np.sort(variances)])
     level = np.interp(mse, np.minimum(variances, corners[:, None]).sum(1), corners)
     return _rate_at(level, variances)
@@ -48,7 +49,7 @@ def gaussian_rate(
 def linear_gaussian_optimum(
     variances: Float[np.ndarray, " dimensions"], scale: float, beta: float
 ) -> Optimum:
-    r"""Where a beta-VAE with linear encoder and decoder and Gaussian likelihood ends, exactly.
+    r"""The exact optimum of a beta-VAE with linear encoder and decoder and Gaussian likelihood.
 
     With a decoder N(Wz + b, s^2 I) of fixed s, a standard normal prior and as many latents as
     dimensions, the optimum of D + beta R is the reverse water-filling point at
@@ -86,12 +87,12 @@ def gaussian_entropy(variances: Float[np.ndarray, " dimensions"]) -> float:
         variances: The eigenvalues l of the source's covariance, above 0.
 
     Returns:
-        Nats per image. It is not the entropy of a discrete source: it may be negative, and it
-        moves with the unit of x. A difference h - D with D = E[-log p(x|z)], a log density too,
-        does not move, and is at most I(X; Z).
+        Nats per image, exact. It is not the entropy of a discrete source: it may be negative, and
+        it changes with the unit of x. The difference h - D, with D = E[-log p(x|z)], a log density
+        too, does not change with the unit, and is at most I(X; Z).
 
     Raises:
-        ValueError: If a variance is not above 0, where h is minus infinity.
+        ValueError: If a variance is not above 0, where h would be minus infinity.
 
     Source: Cover and Thomas, "Elements of information theory", theorem 8.4.1.
     """
@@ -101,7 +102,18 @@ def gaussian_entropy(variances: Float[np.ndarray, " dimensions"]) -> float:
 
 
 def gaussian_distortion(mse, dimensions: int, scale: float):
-    """The mean of -log N(x; mean, scale^2) at a squared error."""
+    r"""The mean of -log N(x; mean, s^2 I) at a squared error.
+
+    $$D = \tfrac{d}{2} \ln(2 \pi s^2) + \frac{\mathrm{mse}}{2 s^2}.$$
+
+    Args:
+        mse: Squared error summed over the dimensions: a number, or an array of them.
+        dimensions: d, of one image.
+        scale: s, the standard deviation of the likelihood, above 0.
+
+    Returns:
+        Nats per image, exact, in the shape of `mse`.
+    """
     return dimensions / 2 * math.log(2 * math.pi * scale**2) + mse / (2 * scale**2)
 
 

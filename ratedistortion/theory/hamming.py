@@ -1,4 +1,4 @@
-r"""Discrete sources under Hamming distortion: the share of symbols that come out wrong."""
+r"""Discrete sources under Hamming distortion, the probability of a wrong symbol."""
 
 import math
 
@@ -7,7 +7,17 @@ from jaxtyping import Float
 
 
 def bernoulli_entropy(probability: float) -> float:
-    """Entropy of one Bernoulli variable, in nats: its log-loss frontier is R = max(0, H - D).
+    r"""Entropy of one Bernoulli variable.
+
+    $$h(p) = -p \ln p - (1 - p) \ln(1 - p).$$
+
+    Under log loss, D = E[-log p(x|z)], the frontier of the source is R = max(0, H - D).
+
+    Args:
+        probability: p, in [0, 1].
+
+    Returns:
+        Nats per symbol, exact, in [0, ln 2].
 
     Raises:
         ValueError: If the probability lies outside [0, 1].

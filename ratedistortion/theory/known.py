@@ -1,4 +1,4 @@
-"""From the settings of a sweep to what is known of its source."""
+"""What is known exactly of the source that the settings of a sweep name."""
 
 import math
 from typing import Any
@@ -14,13 +14,14 @@ from ratedistortion.theory.hamming import bernoulli_entropy
 def known_curve(
     settings: dict[str, Any],
 ) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, " points"]] | None:
-    """The exact frontier of a synthetic source, in the units of the table.
+    """The exact frontier of a synthetic source.
 
     Under the Gaussian likelihood it is reverse water-filling. Under log loss, D = E[-log p(x|z)],
     R + D cannot be less than the source's entropy H: the frontier is R = max(0, H - D). For
-    `patterns` it is drawn from R = 0 to where all that is left is the flips, D = DIMENSIONS
-    h(FLIP) and R = log K if the patterns lie far apart. A decoder of independent pixels reaches
-    that corner, and the frontier to its left only by sharing images between two models.
+    `patterns` the curve goes from R = 0 to the corner where only the flips are left:
+    D = DIMENSIONS h(FLIP), and R = log K if the patterns lie far apart. A decoder of independent
+    pixels reaches that corner. It reaches the frontier at smaller R only by two models, each for a
+    share of the images.
 
     Args:
         settings: The fields of `Settings`, as the table's metadata hold them. Known are
@@ -28,13 +29,13 @@ def known_curve(
             `patterns:K,DIMENSIONS,FLIP` under the Bernoulli likelihood.
 
     Returns:
-        Distortion and rate along the curve, in nats per image; None where it is not known.
+        Distortion and rate along the curve, in nats per image; None if the curve is not known.
     """
     kind, text = _source(settings)
     try:
         if kind == "gaussian":
             variances, scale = _numbers(text), float(settings["likelihood_scale"])
-            # Down to a millionth of the largest variance: 7 nats in each dimension.
+            # The curve goes down to a millionth of the largest variance: 7 nats in that dimension.
             mse = np.geomspace(1e-6 * variances.max(), variances.sum(), 400)
             return gaussian_distortion(mse, len(variances), scale), gaussian_rate(mse, variances)
         if kind is None or (entropy := known_entropy(settings)) is None:
@@ -50,15 +51,15 @@ def known_entropy(settings: dict[str, Any]) -> tuple[float, float] | None:
     """Entropy H of a synthetic source, for the bounds H - D <= I(X; Z) and H <= R + D.
 
     For `gaussian` it is the differential entropy, which may be negative. H - D is a lower bound
-    of I(X; Z) there too, because D is a log density of the same x. I is never below 0, so where
-    H - D is, 0 is the better bound.
+    of I(X; Z) there too, because D is a log density of the same x. Where H - D is below 0, the
+    better lower bound is 0.
 
     Args:
         settings: As for `known_curve`.
 
     Returns:
-        H in nats per image and its standard error (0 where it is a closed form); None where it is
-        not known, as of any real data set. It is the entropy of the source, of which a split is a
+        H in nats per image and its standard error, which is 0 for a closed form; None if it is not
+        known, as for every real data set. It is the entropy of the source, of which a split is a
         sample: a model that has memorised its training images can have R + D below H on them.
     """
     kind, text = _source(settings)
@@ -77,10 +78,11 @@ def known_spread(settings: dict[str, Any]) -> float:
     """Standard deviation of -log p(x) of one image of a source whose entropy is known.
 
     Args:
-        settings: As for `known_entropy`, which knows the source.
+        settings: As for `known_curve`; `known_entropy` must know the source.
 
     Returns:
-        Nats per image; for `patterns` that of the flips, to which the patterns add little.
+        Nats per image, exact; for `patterns` that of the flips alone, to which the choice of the
+        pattern adds little.
     """
     kind, text = _source(settings)
     if kind == "gaussian":
@@ -95,9 +97,15 @@ def known_spread(settings: dict[str, Any]) -> float:
 
 
 def semantic_rate(settings: dict[str, Any]) -> float | None:
-    """Nats per image that say which pattern it is, and nothing of the flips: log K.
+    """The rate that says which of the K patterns an image is, and nothing of its flips: log K.
 
-    A good sweep of `patterns` shows a corner there. None for a source that has no such rate.
+    The curve of a good sweep of `patterns` has a corner at this rate.
+
+    Args:
+        settings: As for `known_curve`.
+
+    Returns:
+        Nats per image; None for every other source.
     """
     kind, text = _source(settings)
     try:
@@ -110,10 +118,10 @@ _LIKELIHOODS = {"gaussian": "gaussian", "bernoulli": "bernoulli", "patterns": "b
 
 
 def _source(settings: dict[str, Any]) -> tuple[str | None, str]:
-    """The source's family, None unless its likelihood is the one it is known for, and the rest."""
+    """The family of the source, None if nothing is known under its likelihood, and its numbers."""
     family, _, text = str(settings.get("dataset", "")).partition(":")
     known = settings.get("likelihood") == _LIKELIHOODS.get(family, "")
-    # Binarised, a Gaussian source is another one; zeros and ones stay what they are.
+    # Binarising changes a Gaussian source; it does not change zeros and ones.
     known = known and (family != "gaussian" or settings.get("binarize", "none") == "none")
     return family if known else None, text
 

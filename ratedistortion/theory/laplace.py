@@ -11,7 +11,8 @@ def laplace_rate(
 
     $$R = \max(0, \ln(b / D)).$$
 
-    Shannon's lower bound is met with equality, because the error that it asks for is Laplace too.
+    Shannon's lower bound holds with equality here, because the best error has a Laplace
+    distribution too.
 
     Args:
         distortion: D, the mean absolute error, above 0.

@@ -1,4 +1,4 @@
-r"""A source with meaning: one of K patterns, and pixels that flip by chance."""
+r"""A source of K patterns whose pixels flip by chance."""
 
 import functools
 import math
@@ -9,34 +9,43 @@ from jaxtyping import Float, UInt8
 
 from ratedistortion.theory.hamming import bernoulli_entropy
 
+# Largest K and DIMENSIONS of a source.
 MOST_PATTERNS = 10_000
 MOST_DIMENSIONS = 5_000
-_DRAWS = 20_000
-_PRODUCTS = 4e9  # multiplications that the entropy may take: about a second
+# Largest number of images that the entropy is a mean over.
+_MAX_DRAWS = 20_000
+# Largest number of multiplications for the entropy, about a second of time.
+_MAX_PRODUCTS = 4e9
 
 
 class Patterns(NamedTuple):
     """The numbers that name a source `patterns:K,DIMENSIONS,FLIP`."""
 
     count: int
-    """K, patterns, all equally likely."""
+    """K, the number of patterns, which are equally likely."""
     dimensions: int
-    """Pixels."""
+    """Number of pixels."""
     flip: float
-    """Probability that a pixel differs from its pattern's, each on its own."""
+    """Probability that a pixel differs from its pattern, independently of the others."""
 
     @property
     def noise(self) -> float:
-        """H(X | pattern), in nats: what the flips alone carry, DIMENSIONS h(FLIP)."""
+        """Entropy of the flips alone, H(X | pattern) = DIMENSIONS h(FLIP), in nats per image."""
         return self.dimensions * bernoulli_entropy(self.flip)
 
 
 def parse(specification: str) -> Patterns:
-    """Reads `K,DIMENSIONS,FLIP`.
+    """Reads the numbers of a source.
+
+    Args:
+        specification: `K,DIMENSIONS,FLIP`, for example `16,64,0.05`.
+
+    Returns:
+        The three numbers.
 
     Raises:
-        ValueError: If it is not two counts and a probability between 0 and one half. At one half
-            no pixel says anything of its pattern.
+        ValueError: If it is not two counts and a probability between 0 and one half, exclusive. At
+            one half a pixel would say nothing about its pattern.
     """
     count, dimensions, flip = (float(item) for item in specification.split(","))
     counts = ((count, MOST_PATTERNS), (dimensions, MOST_DIMENSIONS))
@@ -47,18 +56,35 @@ def parse(specification: str) -> Patterns:
 
 
 def templates(source: Patterns) -> UInt8[np.ndarray, "patterns dimensions"]:
-    """The K patterns: fair coin flips, always the same; the first ones do not depend on K."""
+    """The K patterns, whose pixels are fair coin flips from a fixed seed.
+
+    Args:
+        source: The source.
+
+    Returns:
+        Zeros and ones, always the same; the first patterns do not depend on K.
+    """
     random = _stream(f"templates {source.dimensions}").random
     rows = (random(source.dimensions) < 0.5 for _ in range(source.count))
     return np.fromiter(rows, dtype=(np.uint8, source.dimensions), count=source.count)
 
 
 def draw(source: Patterns, purpose: str, examples: int) -> UInt8[np.ndarray, "examples dimensions"]:
-    """So many vectors, the same ones for a purpose; the first ones do not depend on how many."""
+    """Draws images of the source.
+
+    Args:
+        source: The source.
+        purpose: Seeds the draw: the same purpose gives the same images.
+        examples: Number of images.
+
+    Returns:
+        Zeros and ones; the first images do not depend on how many are drawn.
+    """
     patterns = templates(source)
     which = _stream(f"which {purpose}").integers(source.count, size=examples)
     random = _stream(f"flips {purpose}").random
-    # Row by row: the whole in float64 would take eight times the memory of the result.
+    # The rows are drawn one by one: all random numbers at once would take eight times the memory of
+    # the result.
     rows = (patterns[k] ^ (random(source.dimensions) < source.flip) for k in which)
     return np.fromiter(rows, dtype=(np.uint8, source.dimensions), count=examples)
 
@@ -71,20 +97,24 @@ def entropy(source: Patterns) -> tuple[float, float]:
     $$H(X) = H(X \mid k) + H(k) - H(k \mid X)
            = \mathrm{DIMENSIONS}\; h(\mathrm{FLIP}) + \ln K - \mathbb{E}_x H[p(k \mid x)],$$
     where p(k|x) is the softmax over all K log likelihoods. Only the last term is a mean over the
-    sample. The mean of -log p(x) itself has the same expectation and a larger error: it carries
-    the chance in the number of flips, which is known here.
+    sample. The mean of -log p(x) has the same expectation and a larger error, because the number
+    of flips varies from image to image; here its expectation is exact.
+
+    Args:
+        source: The source.
 
     Returns:
-        Nats per image, unbiased, and the standard error. Where patterns lie far apart a pattern
-        can be told from its image: both terms that are left are exact and the error is 0.
+        Nats per image, unbiased, and the standard error. Where patterns lie far apart, every image
+        shows its pattern: the last term and the error are 0 and the entropy is exact.
     """
     patterns = templates(source).astype(np.float32)
-    draws = int(np.clip(_PRODUCTS / patterns.size, 200, _DRAWS))
+    draws = int(np.clip(_MAX_PRODUCTS / patterns.size, 200, _MAX_DRAWS))
     images = draw(source, "entropy", draws).astype(np.float32)
     log_odds = math.log(source.flip / (1 - source.flip))
     terms = []
+    # Blocks of about two million log likelihoods keep the memory small.
     for block in np.array_split(images, math.ceil(draws * source.count / 2e6)):
-        # Whole numbers below 2^24: exact in float32.
+        # Whole numbers below 2^24 are exact in float32.
         flips = block.sum(1)[:, None] + patterns.sum(1) - 2 * block @ patterns.T
         log_posterior = log_odds * flips.astype(float)
         log_posterior -= np.max(log_posterior, 1, keepdims=True)

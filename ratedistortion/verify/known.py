@@ -12,8 +12,8 @@ import numpy as np
 
 from ratedistortion import api, estimators
 from ratedistortion.settings import Settings
+from ratedistortion.table.units import per_nat
 from ratedistortion.theory import linear_gaussian_optimum
-from ratedistortion.units import per_nat
 from ratedistortion.verify.check import Check
 
 _VARIANCES, _SCALE = (4.0, 1.0, 0.25), math.sqrt(0.2)

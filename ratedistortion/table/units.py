@@ -1,4 +1,4 @@
-"""Nats inside, bits at the edge."""
+"""Units of rate and distortion: every number is kept in nats, and shown in what the user asks."""
 
 import math
 
@@ -24,3 +24,15 @@ def per_nat(units: str, dimensions: int) -> float:
     if units not in factors:
         raise SettingsError(f"units must be one of {', '.join(UNITS)}: got {units!r}.")
     return factors[units]
+
+
+def unit_words(units: str) -> str:
+    """The words for a unit, on an axis or in a title.
+
+    Args:
+        units: One of `UNITS`.
+
+    Returns:
+        `nats per image`, `bits per image` or `bits per dimension`.
+    """
+    return "bits per dimension" if units == "bits-per-dim" else f"{units} per image"

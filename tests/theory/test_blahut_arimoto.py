@@ -1,10 +1,11 @@
+import jax
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratedistortion.theory import bernoulli_rate, symbol_rate
-from ratedistortion.theory.blahut_arimoto import _search, blahut_arimoto
+from ratedistortion.theory.blahut_arimoto import blahut_arimoto
 
 
 def assert_within_its_gap(found, rate, tolerance=1e-6):
@@ -39,7 +40,7 @@ def test_the_point_of_one_wrong_symbol_in_ten(source, rate):
     assert -5e-7 <= at_a_tenth - rate <= found.gap + 5e-7
 
 
-@pytest.mark.parametrize("symbols", [3, 4, 10])
+@pytest.mark.parametrize("symbols", [3, 4])
 @pytest.mark.parametrize("beta", [0.1, 0.4, 2.0])
 def test_equal_symbols_under_hamming_distortion(symbols, beta):
     """ln m - h(D) - D ln(m - 1)."""
@@ -48,13 +49,13 @@ def test_equal_symbols_under_hamming_distortion(symbols, beta):
 
 
 def test_a_gaussian_on_a_grid_is_close_to_the_closed_form():
-    """Cells of width h move the mean squared error by h^2 / 12: 1e-3 nats here."""
-    x = np.linspace(-5, 5, 61)
+    """R = ln(1 / 0.3) / 2 at D = 0.3, where dD/dR = -2 D; the grid moves both by less than 1e-4."""
+    x = np.linspace(-4.5, 4.5, 41)
     source = np.exp(-(x**2) / 2)
     found = blahut_arimoto(source / source.sum(), (x[:, None] - x) ** 2, 0.6, 1e-5)
     assert found.gap <= 1e-5
-    assert found.distortion == pytest.approx(0.3, rel=1e-3)  # dD/dR = -2 D
-    assert found.rate == pytest.approx(0.5 * np.log(1 / 0.3), abs=2e-3)
+    assert found.distortion == pytest.approx(0.3, rel=1e-4)
+    assert found.rate == pytest.approx(0.5 * np.log(1 / 0.3), abs=1e-4)
 
 
 def random_problem(seed, symbols, reproductions):
@@ -63,7 +64,7 @@ def random_problem(seed, symbols, reproductions):
 
 
 @given(st.integers(0, 10**6), st.floats(0.03, 2))
-@settings(max_examples=25, derandomize=True, deadline=None)
+@settings(max_examples=20, derandomize=True, deadline=None)
 def test_any_problem_ends_within_its_gap_of_plain_iterations(seed, beta):
     """Oracle: 3,000 plain steps in NumPy, and Blahut's lower bound from their last one."""
     source, distortion = random_problem(seed, 4, 5)
@@ -93,8 +94,8 @@ def test_large_distortions_neither_overflow_nor_vanish():
     assert found.rate == pytest.approx(np.log(3)) and found.distortion == 0
 
 
-def test_the_gap_says_so_where_the_steps_did_not_suffice():
-    source, distortion = random_problem(1, 20, 30)
+def test_the_gap_is_large_after_too_few_steps():
+    source, distortion = random_problem(5, 4, 5)
     few = blahut_arimoto(source, distortion, 0.05, max_iterations=8)
     many = blahut_arimoto(source, distortion, 0.05)
     assert few.iterations == 8 and few.gap > 1e-4 > 1e-7 >= many.gap
@@ -103,13 +104,17 @@ def test_the_gap_says_so_where_the_steps_did_not_suffice():
     assert losses[0] - 0.05 * few.gap <= losses[1] <= losses[0]
 
 
-def test_another_beta_or_tolerance_does_not_compile_again():
-    source, distortion = random_problem(2, 3, 3)
-    blahut_arimoto(source, distortion, 0.2)
-    compiled = _search._cache_size()
+def test_another_beta_or_tolerance_does_not_compile_again(caplog):
+    def compiled(beta, **limits):
+        caplog.clear()
+        with jax.log_compiles():
+            blahut_arimoto(source, distortion, beta, **limits)
+        return [record for record in caplog.records if "Compiling" in record.getMessage()]
+
+    source, distortion = random_problem(2, 3, 4)  # of a shape that no other test here has
+    assert compiled(0.2)
     for n, beta in enumerate((0.1, 1.0, 4.0)):
-        blahut_arimoto(source, distortion, beta, tolerance=10.0 ** -(n + 3), max_iterations=99 + n)
-    assert _search._cache_size() == compiled
+        assert compiled(beta, tolerance=10.0 ** -(n + 3), max_iterations=99 + n) == []
 
 
 @pytest.mark.parametrize(
@@ -123,7 +128,7 @@ def test_another_beta_or_tolerance_does_not_compile_again():
         ({"tolerance": 0.0}, "must be above 0"),
     ],
 )
-def test_what_is_no_problem_is_refused(change, message):
+def test_wrong_arguments_are_refused(change, message):
     given = {"source": np.array([0.5, 0.5]), "distortion": 1 - np.eye(2), "beta": 1.0} | change
     with pytest.raises(ValueError, match=message):
         blahut_arimoto(**given)

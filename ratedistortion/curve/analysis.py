@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Best(NamedTuple):
-    """The run with the best ELBO."""
+    """The run with the best ELBO, which is the smallest R + D."""
 
     beta: float
     seed: int
@@ -23,8 +23,8 @@ class Best(NamedTuple):
     negative_elbo_se: float
 
 
-class Reading(NamedTuple):
-    """What `read_curve` found; R, D and the ELBO in the unit of the rows."""
+class Analysis(NamedTuple):
+    """What `analyse` finds; R, D and the ELBO are in the unit of the rows."""
 
     points: Points
     slopes: Slopes
@@ -32,23 +32,25 @@ class Reading(NamedTuple):
     hull: Int[np.ndarray, " corners"]
     """Indices of the points on the lower convex hull, by increasing rate."""
     best: Best
-    left_out: int
-    """Rows that diverged or are suspect."""
 
 
-def read_curve(rows: "pandas.DataFrame") -> Reading:
-    """Reads the rows of one split as a curve: points, hull, slopes, regimes and the best ELBO.
+def analyse(rows: "pandas.DataFrame") -> Analysis:
+    """Makes a curve of the rows of one split: points, hull, slopes, regimes and the best ELBO.
 
-    The best ELBO is that of a run, not of a mean over seeds. As the least of several noisy numbers
-    it is a little too good: by about its standard error for a handful of runs that are equally
-    good. It is an upper bound of the negative log likelihood of the images measured, within its
-    error; on the images that were trained on, it says nothing of others.
+    The best ELBO is that of one run, not of a mean over seeds.
 
     Args:
-        rows: One split of a table, at least one of which is `ok`, in any unit.
+        rows: One split of a table, in any unit; the status of at least one row must be `ok`. Rows
+            of another status are left out.
+
+    Returns:
+        All findings. The best R + D is an upper bound of the negative log likelihood of the images
+        that were measured, within its standard error. As the smallest of several noisy numbers it
+        is too small, by about one standard error for a handful of runs that are equally good. On
+        training images it says nothing about other images.
 
     Raises:
-        ValueError: If none is.
+        ValueError: If no row is ok.
     """
     good = rows.loc[rows["status"] == "ok"]
     if good.empty:
@@ -60,6 +62,4 @@ def read_curve(rows: "pandas.DataFrame") -> Reading:
         *(float(first[name]) for name in ("negative_elbo", "negative_elbo_se")),
     )
     hull = lower_convex_hull(points.rate, points.distortion)
-    return Reading(
-        points, slopes(points), regimes(points), hull, best, left_out=len(rows) - len(good)
-    )
+    return Analysis(points, slopes(points), regimes(points), hull, best)

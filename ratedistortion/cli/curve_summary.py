@@ -1,4 +1,4 @@
-"""What `rd-plot --summary` prints: the curves of some tables, read."""
+"""What `rd-plot --summary` prints of the curves of one or more tables."""
 
 import math
 from collections import Counter
@@ -11,6 +11,7 @@ from ratedistortion import curve
 from ratedistortion.cli.numbers import number, with_error
 from ratedistortion.errors import RateDistortionError, SettingsError
 from ratedistortion.figures.inputs import gather
+from ratedistortion.table.units import unit_words
 from ratedistortion.theory import known_entropy, semantic_rate
 
 _SUSPECT = ("beta", "seed", "failed_checks")
@@ -23,36 +24,36 @@ def summarise(
     target_rate: float | None = None,
     target_distortion: float | None = None,
 ) -> dict[str, Any]:
-    """Everything that the curves say, as JSON can hold it: None stands for what has no value.
+    """Everything that the curves say, as JSON can hold it: None stands for a missing value.
 
     Args:
         tables: Label -> table, in nats.
-        units: Of all that is returned and of the targets: nats, bits or bits-per-dim. Betas,
+        units: Unit of the returned numbers and of the targets: nats, bits or bits-per-dim. Betas,
             slopes and regimes are the same in all of them.
         split: train or test.
-        target_rate: R at which to look up beta and D.
-        target_distortion: D at which to look up beta and R.
+        target_rate: R at which to look up beta and D, in `units`.
+        target_distortion: D at which to look up beta and R, in `units`.
 
     Returns:
-        `units`, `split`, `runs` (one object a table: `points` and what was found) and
-        `comparison`, the second table against the first where there are two.
+        `units`, `split`, `runs` (one object for each table: `points` and the findings) and
+        `comparison`, of the second table with the first if there are two.
 
     Raises:
-        SettingsError: If a table has no rows of the split, or a target lies outside of a curve.
+        SettingsError: If a table has no rows of the split, or a target lies outside a curve.
         RateDistortionError: If no run of a table is ok.
     """
     inputs = gather(tables, units, split, None, None)
-    readings, runs = [], []
+    analyses, runs = [], []
     for label, rows in inputs.tables.items():
         statuses = Counter(tables[label].loc[tables[label]["split"] == split, "status"])
         if rows.empty:
             raise RateDistortionError(
                 f"{label}: every run of the split {split} {_nothing_left(statuses)}."
             )
-        reading = curve.read_curve(rows)
+        analysis = curve.analyse(rows)
         settings = tables[label].attrs.get("ratedistortion", {}).get("settings", {})
         try:
-            places = _places(reading.points, target_rate, target_distortion)
+            places = _places(analysis.points, target_rate, target_distortion)
         except SettingsError as error:
             raise SettingsError(f"{label}: {error}" if len(tables) > 1 else str(error)) from error
         suspects = inputs.suspects[label]
@@ -65,22 +66,29 @@ def summarise(
             "suspects": suspects.reindex(columns=list(_SUSPECT)).to_dict("records"),
             "no_verdict": curve.objection(rows),
         }
-        runs.append(head | _found(reading, head["no_verdict"] is None) | known | places)
-        readings.append(reading)
+        runs.append(head | _found(analysis, head["no_verdict"] is None) | known | places)
+        analyses.append(analysis)
     return _plain(
         {
             "units": inputs.units,
             "split": split,
             "runs": runs,
-            "comparison": _comparison(list(inputs.tables.values()), readings),
+            "comparison": _comparison(list(inputs.tables.values()), analyses),
         }
     )
 
 
 def as_text(summary: Mapping[str, Any]) -> str:
-    """The summary as a terminal shows it: a table a run, and findings in words."""
+    """The summary as a terminal shows it: for each run a table, and findings in words.
+
+    Args:
+        summary: What `summarise` returned.
+
+    Returns:
+        Lines without a newline at the end.
+    """
     parts = []
-    digits = 4 if summary["units"] == "bits per dimension" else 2
+    digits = 4 if summary["units"] == unit_words("bits-per-dim") else 2
     for run in summary["runs"]:
         title = f"{run['run']}: {run['dataset']}, {run['images']:,} {summary['split']} images"
         parts.append("\n".join([f"{title}, {summary['units']}", *_table(run, digits)]))
@@ -91,7 +99,7 @@ def as_text(summary: Mapping[str, Any]) -> str:
 
 
 def _nothing_left(statuses: Counter[str]) -> str:
-    """What became of all rows of a split, none of which is ok."""
+    """What became of the rows of a split if none of them is ok."""
     if not statuses["suspect"]:
         return "diverged"
     if statuses["diverged"]:
@@ -99,9 +107,9 @@ def _nothing_left(statuses: Counter[str]) -> str:
     return "is suspect: its numbers contradict each other (see the column failed_checks)"
 
 
-def _found(reading: curve.Reading, judged: bool) -> dict[str, Any]:
-    points, slopes, regimes = reading.points, reading.slopes, reading.regimes
-    corners = set(reading.hull.tolist())
+def _found(analysis: curve.Analysis, judged: bool) -> dict[str, Any]:
+    points, slopes, regimes = analysis.points, analysis.slopes, analysis.regimes
+    corners = set(analysis.hull.tolist())
     rows = [
         {
             "beta": points.beta[n],
@@ -126,7 +134,7 @@ def _found(reading: curve.Reading, judged: bool) -> dict[str, Any]:
     return {
         "points": rows,
         "verdicts": {name: counts[name] for name in curve.VERDICTS} if judged else None,
-        "best": reading.best._asdict(),
+        "best": analysis.best._asdict(),
         "knee_beta": regimes and regimes.knee,
         "semantic_betas": regimes and list(regimes.semantic),
         "both_fast_betas": regimes and regimes.both_fast and list(regimes.both_fast),
@@ -155,16 +163,16 @@ def _places(
 
 
 def _comparison(
-    tables: list[pandas.DataFrame], readings: list[curve.Reading]
+    tables: list[pandas.DataFrame], analyses: list[curve.Analysis]
 ) -> dict[str, Any] | None:
-    """Of two tables; `undefined` says why there is none."""
+    """The comparison of two tables; `undefined` says why there is none."""
     if len(tables) != 2:
         return None
     sources = [_source(table) for table in tables]
     if sources[0] != sources[1]:
         return {"undefined": "they have different data, likelihoods or scales: D is not the same."}
     try:
-        found = curve.compare(readings[0].points, readings[1].points)
+        found = curve.compare(analyses[0].points, analyses[1].points)
     except SettingsError as error:
         return {"undefined": str(error)}
     return {
@@ -177,7 +185,7 @@ def _comparison(
 
 
 def _source(table: pandas.DataFrame) -> list[Any]:
-    """What D is a mean of."""
+    """What defines D: two tables can be compared only if all of these are the same."""
     metadata = table.attrs.get("ratedistortion", {})
     settings = metadata.get("settings", {})
     names = ("likelihood", "dimensions", "examples")
@@ -187,25 +195,23 @@ def _source(table: pandas.DataFrame) -> list[Any]:
 
 def _table(run: Mapping[str, Any], digits: int) -> list[str]:
     header = ["beta", "seeds", "R", "D", "R + D", "dD/dR", "/ -beta", "verdict", "regime"]
-    lines = [header]
-    for point in run["points"]:
-        lines.append(
-            [
-                f"{point['beta']:.4g}",
-                str(point["seeds"]),
-                with_error(point["rate"], point["rate_se"], digits),
-                with_error(point["distortion"], point["distortion_se"], digits),
-                number(point["rate"] + point["distortion"], digits),
-                "-"
-                if point["slope"] is None
-                else f"{point['slope']:z.3g} ±{point['slope_se']:.2g}",
-                number(point["slope_over_minus_beta"], 3),
-                point["verdict"] or "-",
-                point["regime"] or "-",
-            ]
-        )
+    rows = [
+        [
+            f"{point['beta']:.4g}",
+            str(point["seeds"]),
+            with_error(point["rate"], point["rate_se"], digits),
+            with_error(point["distortion"], point["distortion_se"], digits),
+            number(point["rate"] + point["distortion"], digits),
+            "-" if point["slope"] is None else f"{point['slope']:z.3g} ±{point['slope_se']:.2g}",
+            number(point["slope_over_minus_beta"], 3),
+            point["verdict"] or "-",
+            point["regime"] or "-",
+        ]
+        for point in run["points"]
+    ]
+    lines = [header, *rows]
     widths = [max(len(line[n]) for line in lines) for n in range(len(header))]
-    words = len(header) - 2  # the last two columns are words, on the left of their column
+    words = len(header) - 2  # the last two columns hold words, which are aligned to the left
     return [
         "  ".join(
             cell.rjust(width) if n < words else cell.ljust(width)
@@ -240,8 +246,8 @@ def _findings(run: Mapping[str, Any], digits: int) -> list[str]:
             f"Regimes: semantic encoder for beta {low:.3g} to {knee:.3g}, semantic decoder for "
             f"{knee:.3g} to {high:.3g}."
         )
-        span = f"for beta {both[0]:.4g} to {both[1]:.4g}" if both else "nowhere"
-        lines.append(f"R and D both change fast {span}.")
+        span = f"beta {both[0]:.4g} to {both[1]:.4g}" if both else "none"
+        lines.append(f"Knee (R and D both change fast): {span}.")
     for name, symbol in (("at_rate", "R"), ("at_distortion", "D")):
         if place := run[name]:
             beta = "beta -" if place["beta"] is None else f"beta {place['beta']:.4g}"
@@ -285,7 +291,7 @@ def _compared(comparison: Mapping[str, Any], summary: Mapping[str, Any], digits:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's numbers as Python's, and NaN as None."""
+    """The same with NumPy's numbers as Python's, and NaN as None."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -42,7 +42,7 @@ def test_a_number_with_its_error(value, error, text):
     assert with_error(value, error, 2) == text
 
 
-def test_the_printed_table_has_neither_minus_nothing_nor_long_numbers_nor_nan(tmp_path):
+def test_the_printed_table_has_no_minus_zero_no_long_number_and_no_nan(tmp_path):
     given = mnist_like.rows(
         (1.0,), 1, rate=-1e-9, distortion=6.3e54, marginal_kl=-0.001, rate_se=None
     )
@@ -51,7 +51,7 @@ def test_the_printed_table_has_neither_minus_nothing_nor_long_numbers_nor_nan(tm
     assert "-0.00" not in line and "nan" not in line and len(line) < 90
 
 
-def test_a_run_that_diverged_shows_no_number_though_one_split_has_some(tmp_path):
+def test_a_diverged_row_shows_no_numbers_even_if_it_has_some(tmp_path):
     (row,) = mnist_like.rows((1.0,), 1)
     frame = mnist_like.read(tmp_path, [row | {"status": "diverged", "diverged_at_step": 40}])
     (line,) = results(frame, "nats").splitlines()[2:]

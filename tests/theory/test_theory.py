@@ -25,19 +25,16 @@ from ratedistortion.theory import (
 VARIANCES = np.array([4, 1, 0.25])
 
 
-def test_reverse_water_filling():
-    """Water levels .25, .5 and 1 by hand: ln 8, ln 4 and ln 2; no rate from the variance on."""
-    rate = gaussian_rate(np.array([0.75, 1.25, 2.25, 5.25, 9.0]), VARIANCES)
-    np.testing.assert_allclose(rate, [math.log(8), math.log(4), math.log(2), 0, 0], atol=1e-15)
-
-
 @pytest.mark.parametrize(
-    "level, mse, rate", [(0.25, 0.75, 2.079442), (0.5, 1.25, 1.386294), (1.0, 2.25, 0.693147)]
+    "level, mse, rate",
+    [(0.25, 0.75, math.log(8)), (0.5, 1.25, math.log(4)), (1.0, 2.25, math.log(2))]
+    + [(4.0, 5.25, 0.0), (9.0, 5.25, 0.0)],
 )
-def test_three_water_levels(level, mse, rate):
-    """Computed elsewhere, to six figures."""
+def test_reverse_water_filling(level, mse, rate):
+    """By hand, for eigenvalues 4, 1 and 1/4; beyond the total variance the rate stays 0."""
     assert np.minimum(VARIANCES, level).sum() == mse
-    assert gaussian_rate(np.array([mse]), VARIANCES) == pytest.approx(rate, abs=1e-6)
+    assert gaussian_rate(np.array([mse]), VARIANCES)[0] == pytest.approx(rate, abs=1e-15)
+    assert gaussian_rate(np.array([mse + 5]), VARIANCES)[0] == 0
 
 
 def test_one_gaussian_is_the_textbook_formula():
@@ -67,7 +64,7 @@ def test_linear_gaussian_optimum(beta, rate, mse, distortion):
 
 
 def test_a_dimension_of_less_variance_than_the_water_level_has_collapsed():
-    """At beta 2 the level is .4: the third dimension, of .25, costs its variance and no rate."""
+    """At beta 2 the level is .4: the third dimension, of .25, adds to D and has no rate."""
     three, two = (linear_gaussian_optimum(VARIANCES[:n], 0.2**0.5, 2.0) for n in (3, 2))
     assert three.rate == pytest.approx(two.rate, rel=1e-12)
     assert three.mse == pytest.approx(two.mse + 0.25, rel=1e-12)
@@ -136,7 +133,7 @@ def test_laplace_rate():
     np.testing.assert_allclose(rate, [math.log(2), 0, 0], atol=1e-15)
 
 
-def test_numbers_that_are_none_of_a_source_are_refused():
+def test_numbers_that_no_source_can_have_are_refused():
     half = np.array([0.5])
     for rate in (lambda d: bernoulli_rate(d, 0.5), lambda d: symbol_rate(d, 3)):
         for bad in (-0.1, 1.1, math.nan):
@@ -193,7 +190,7 @@ def test_patterns_that_lie_far_apart_have_an_exact_entropy():
     assert rate[-1] == 0
 
 
-def test_the_patterns_and_their_images_do_not_depend_on_how_many_are_asked_for():
+def test_patterns_and_images_do_not_depend_on_how_many_are_drawn():
     few, many = patterns.parse("4,9,.1"), patterns.parse("8,9,.1")
     assert np.array_equal(patterns.templates(few), patterns.templates(many)[:4])
     assert np.array_equal(patterns.draw(few, "test", 5), patterns.draw(few, "test", 50)[:5])
@@ -206,14 +203,14 @@ def test_known_entropies():
     assert entropy("bernoulli:0.3,10") == pytest.approx((6.10864, 0), abs=1e-5)
     assert entropy("bernoulli:0.3,10", binarize="static") == entropy("bernoulli:0.3,10")
     assert entropy("gaussian:4,1,0.25", "gaussian") == (gaussian_entropy(VARIANCES), 0)
-    # A density of zeros and ones, another source, a real data set, a slip of the pen.
+    # A density of zeros and ones, a binarised source, a real data set, and wrong specifications.
     assert entropy("bernoulli:0.3,10", "gaussian") is None
     assert entropy("gaussian:4,1", "gaussian", binarize="threshold") is None
     assert entropy("digits") is entropy("patterns:4,8") is entropy("gaussian:1,x") is None
     assert known_entropy({}) is semantic_rate({"dataset": "bernoulli:0.3,10"}) is None
 
 
-def test_what_is_known_of_a_source_needs_no_jax():
+def test_importing_theory_does_not_import_jax():
     code = "import ratedistortion.theory, sys; print('jax' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"

@@ -1,0 +1,46 @@
+"""What tells the runs of one sweep apart: their target rate or else their beta, and their seed.
+
+Runs of a target rate all start from one beta, and those whose target is out of reach end at one,
+so beta alone does not name them.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def asked_for(rows: "pandas.DataFrame") -> "pandas.Series":
+    """What was asked of the run of each row: its target rate, or else its beta.
+
+    Args:
+        rows: With the column `beta`; `target_rate` may be absent, as in older tables, or missing
+            in some rows.
+
+    Returns:
+        Rates in the unit of the rows, or betas, with the index of the rows.
+    """
+    beta = rows["beta"]
+    found = rows["target_rate"].astype(float).fillna(beta) if "target_rate" in rows else beta
+    return cast("pandas.Series", found)
+
+
+def run_key(run: Mapping[str, Any]) -> tuple[float, int]:
+    """The target rate or else the beta of one run, and its seed: no other run has the same pair.
+
+    Args:
+        run: A row, or an event of the log, with `beta` and `seed`; `target_rate` may be absent,
+            None or NaN.
+
+    Returns:
+        The pair, as `asked_for` and the column `seed` of the same run's row have it.
+
+    Raises:
+        KeyError: If `beta` or `seed` is absent.
+        TypeError, ValueError, OverflowError: If one of the values is not a number.
+    """
+    beta, target = float(run["beta"]), run.get("target_rate")
+    asked = beta if target is None or math.isnan(target) else float(target)
+    return asked, int(run["seed"])
