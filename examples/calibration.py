@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ratedistortion.measure import make_measure
+from ratedistortion.measuring.measurement import make_measure
 from ratedistortion.models.autoencoder import make_functions
 from ratedistortion.settings import Settings
 

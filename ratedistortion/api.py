@@ -40,23 +40,23 @@ def sweep(
     Raises:
         RateDistortionError: One of its subclasses, by what went wrong; the text says what to do.
     """
-    from ratedistortion.contents import TABLE, read_manifest
-    from ratedistortion.rundir import RunDirectory
+    from ratedistortion.run_directory.directory import RunDirectory
+    from ratedistortion.run_directory.reading import TABLE, read_manifest
 
     path = Path(run_dir)
     manifest = read_manifest(path)
     if manifest is not None and (path / TABLE).exists():
         # Needs no lock, nor to be writable: a table is written last, and once.
-        from ratedistortion.provenance import check_data
-        from ratedistortion.summary import finished
+        from ratedistortion.sweeping.manifest import check_data
+        from ratedistortion.sweeping.summary import finished
 
         check_data(manifest, _resolve(settings, manifest, path), report)
         return finished(path, manifest, None)
     with RunDirectory(path) as directory:
         settings = _resolve(settings, directory.read_manifest(), path)
-        from ratedistortion import job
+        from ratedistortion.sweeping import sweep as sweeping
 
-        return job.sweep(settings, directory, report, stop_signal)
+        return sweeping.sweep(settings, directory, report, stop_signal)
 
 
 def read(run_dir: str | Path) -> "pandas.DataFrame":
@@ -66,11 +66,11 @@ def read(run_dir: str | Path) -> "pandas.DataFrame":
         RunDirectoryError: If the sweep is not finished, or the table is damaged.
         SettingsError: If there is no table of ours.
     """
-    from ratedistortion import contents
+    from ratedistortion.run_directory import reading
     from ratedistortion.table import parquet
 
     path = Path(run_dir)
-    return contents.read_table(path) if path.is_dir() else parquet.read(path)
+    return reading.read_table(path) if path.is_dir() else parquet.read(path)
 
 
 def dry_run(
@@ -85,9 +85,9 @@ def dry_run(
     Raises:
         RateDistortionError: Whatever `sweep` would raise before it computes anything.
     """
-    from ratedistortion.contents import read_manifest
-    from ratedistortion.preparation import planned
-    from ratedistortion.rundir import check_folder
+    from ratedistortion.run_directory.directory import check_folder
+    from ratedistortion.run_directory.reading import read_manifest
+    from ratedistortion.sweeping.preparation import planned
 
     path = Path(run_dir)
     manifest = read_manifest(path)
@@ -97,7 +97,7 @@ def dry_run(
 
 def _resolve(settings: Settings | None, manifest: Mapping[str, Any] | None, path: Path) -> Settings:
     """The settings asked for, once they agree with those that the directory was made with."""
-    from ratedistortion.contents import check_current
+    from ratedistortion.run_directory.reading import check_current
 
     if settings is not None:
         _check_families(settings)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ratedistortion.estimators import Estimate
-from ratedistortion.measure import Measurement
+from ratedistortion.measuring.measurement import Measurement
 
 
 def of(value: float, error: float = 0.01) -> Estimate:

@@ -80,7 +80,7 @@ def test_a_finished_sweep_is_not_computed_again(swept, monkeypatch):
 
 
 def test_a_finished_sweep_is_read_while_another_process_would_hold_it(swept):
-    from ratedistortion.rundir import RunDirectory
+    from ratedistortion.run_directory.directory import RunDirectory
 
     with RunDirectory(swept[0]):
         assert len(ratedistortion.sweep(SETTINGS, swept[0])) == 4

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ratedistortion.measure import make_measure
+from ratedistortion.measuring.measurement import make_measure
 from ratedistortion.models.autoencoder import make_functions
 from ratedistortion.settings import Settings
 

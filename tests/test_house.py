@@ -28,20 +28,13 @@ STOREYS = (
     "verify",
     "__init__",
     "api",
-    "job",
-    "preparation",
-    "fitting provenance rows",
-    "consistency engine outcomes",
-    "train measure",
-    "information",
-    "minibatch",
-    "models estimators",
-    "summary rundir",
-    "contents figures devices releases",
-    "checked curve datasets programs",
-    "theory plan files",
-    "settings",
-    "grid table",
+    "sweeping",
+    "engine",
+    "training measuring",
+    "models",
+    "run_directory figures datasets",
+    "curve estimators",
+    "table theory files settings",
     "errors",
 )
 LEVELS = {room: -n for n, storey in enumerate(STOREYS) for room in storey.split()}
@@ -156,10 +149,10 @@ def names_imported(source: str) -> set[str]:
     "package, rooms",
     [
         ("flax", {"models"}),
-        ("optax", {"train"}),
+        ("optax", {"training"}),
         ("click", {"cli"}),
         ("rich", {"cli"}),
-        ("filelock", {"rundir"}),
+        ("filelock", {"run_directory"}),
         ("matplotlib", {"figures"}),
         ("tensorflow_datasets", {"datasets"}),
     ],
@@ -206,7 +199,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(program):
 
 
 def test_training_does_not_wait_for_the_libraries_of_tables():
-    assert after("import ratedistortion.job", "pandas", "pyarrow") == "[]"
+    assert after("import ratedistortion.sweeping.sweep", "pandas", "pyarrow") == "[]"
 
 
 FAMILIES = {

@@ -12,7 +12,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from ratedistortion.estimators import importance_weighted_nll
-from ratedistortion.measure import make_measure
+from ratedistortion.measuring.measurement import make_measure
 from ratedistortion.models.autoencoder import Functions, Model, make_functions
 from ratedistortion.settings import Settings
 

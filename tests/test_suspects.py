@@ -13,7 +13,7 @@ from test_figures import check_layout, draw, said, words
 from ratedistortion.cli import plot, sweep
 from ratedistortion.figures import FIGURES, style
 from ratedistortion.settings import Settings
-from ratedistortion.summary import finished
+from ratedistortion.sweeping.summary import finished
 from ratedistortion.table import parquet
 
 ONE = {(1.52, 1)}

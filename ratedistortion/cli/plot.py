@@ -104,12 +104,12 @@ def main(
         if others or not first.is_dir():
             raise SettingsError(f"--kind {kind} needs one run directory: not a table, not several.")
         # Imports NumPy, which takes a good part of the time that --help may take.
-        from ratedistortion import contents
+        from ratedistortion.run_directory import reading
 
         if kind == "gallery":
-            images = contents.read_images(first)
+            images = reading.read_images(first)
         else:
-            losses = contents.read_losses(first)
+            losses = reading.read_losses(first)
     save(figure(tables, kind, units, split, images, losses, distortion), output)
     click.echo(output, err=summary)
 

@@ -144,7 +144,7 @@ def _settings(context: click.Context, config: Path | None, run_dir: Path) -> Set
         and context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
     }
     if given and not config and given.keys() <= set(ENGINE_FIELDS):
-        from ratedistortion.contents import read_manifest
+        from ratedistortion.run_directory.reading import read_manifest
 
         stored = (read_manifest(run_dir) or {}).get("settings")
         if isinstance(stored, dict):

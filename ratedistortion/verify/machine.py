@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from typing import Any
 
-from ratedistortion.devices import find_devices
+from ratedistortion.engine.devices import find_devices
 from ratedistortion.settings import Settings
 from ratedistortion.verify import known, models, training
 from ratedistortion.verify.check import Check

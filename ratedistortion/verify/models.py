@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from ratedistortion import datasets
-from ratedistortion.devices import find_devices
-from ratedistortion.engine import Engine, Measured
-from ratedistortion.information import terms_of_bounds
-from ratedistortion.measure import Codes
-from ratedistortion.outcomes import outcomes
-from ratedistortion.plan import all_runs, make_plan
-from ratedistortion.rows import row
+from ratedistortion.engine.devices import find_devices
+from ratedistortion.engine.engine import Engine, Measured
+from ratedistortion.engine.outcomes import outcomes
+from ratedistortion.engine.plan import all_runs, make_plan
+from ratedistortion.measuring.information import terms_of_bounds
+from ratedistortion.measuring.measurement import Codes
 from ratedistortion.settings import Settings
-from ratedistortion.train import TrainState, selected
+from ratedistortion.sweeping.rows import row
+from ratedistortion.training.run import TrainState, selected
 from ratedistortion.verify import recompute
 from ratedistortion.verify.check import Check
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from scipy import special
 from scipy.special import expit, log_expit, log_softmax
 
-from ratedistortion.measure import Codes
+from ratedistortion.measuring.measurement import Codes
 
 # A mean over terms and its standard error.
 Pair = tuple[float, float]

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from ratedistortion.outcomes import loss_curves
-from ratedistortion.plan import all_runs
+from ratedistortion.engine.outcomes import loss_curves
+from ratedistortion.engine.plan import all_runs
 from ratedistortion.verify.check import Check
 from ratedistortion.verify.models import engine_of
 

@@ -14,7 +14,7 @@ from machine import Bench, surroundings
 from results import Row, aligned, markdown, plain, save, wide
 from torch_client import NoTorch, TorchWorker
 
-from ratedistortion.devices import find_devices
+from ratedistortion.engine.devices import find_devices
 from ratedistortion.settings import Settings
 
 PARTS = ("machine", "training", "information", "scaling", "memory", "startup")

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
-from ratedistortion.plan import RunId
+from ratedistortion.engine.plan import RunId
 from ratedistortion.settings import Settings
 
 IMAGES = 10_000

@@ -6,8 +6,8 @@ from typing import Any
 
 from cases import Case, noise
 
-from ratedistortion.engine import Engine
-from ratedistortion.plan import Plan
+from ratedistortion.engine.engine import Engine
+from ratedistortion.engine.plan import Plan
 
 
 def plan_of(case: Case, devices: list[Any]) -> Plan:

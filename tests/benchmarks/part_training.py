@@ -13,7 +13,7 @@ from machine import Bench
 from results import Row, row
 from timing import in_turn, ratios
 
-from ratedistortion.plan import Plan
+from ratedistortion.engine.plan import Plan
 
 TORCH, JAX = "PyTorch loop", "JAX loop of jitted steps"
 COLUMNS = {

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratedistortion.curve import Points, collapsed, slopes
-from ratedistortion.grid import parse_grid
+from ratedistortion.settings.grid import parse_grid
 
 LOG9 = np.geomspace(0.1, 2, 9)
 

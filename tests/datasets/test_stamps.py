@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ratedistortion import datasets, provenance
+from ratedistortion import datasets
 from ratedistortion.datasets import load, stamps
 from ratedistortion.errors import DatasetError, RunDirectoryError
-from ratedistortion.provenance import check_data
 from ratedistortion.settings import Settings
+from ratedistortion.sweeping.manifest import check_data
 
 
 def settings_of(dataset: object, **values: Any) -> Settings:
@@ -164,7 +164,7 @@ def test_a_name_that_became_ambiguous_gives_one_warning(tmp_path, prepare, pictu
 
 def test_comparing_needs_no_jax():
     done = subprocess.run(
-        [sys.executable, "-c", f"import {provenance.__name__}, sys; print('jax' in sys.modules)"],
+        [sys.executable, "-c", f"import {manifest.__name__}, sys; print('jax' in sys.modules)"],
         capture_output=True,
         text=True,
         check=True,

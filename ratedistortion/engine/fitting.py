@@ -1,0 +1,47 @@
+"""How many runs a sweep trains at once: as many as fit, by what XLA says that they need."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ratedistortion.datasets import Dataset
+from ratedistortion.engine.devices import free_memory
+from ratedistortion.engine.engine import Engine
+from ratedistortion.engine.plan import make_plan
+from ratedistortion.settings import Settings
+
+# Safety factor on XLA's estimate of a chunk's memory.
+_MARGIN = 1.1
+# Plans that are tried: all runs at once, fewer by what XLA says of those, and once more where each
+# of fewer runs needs more memory.
+_PLANS = 3
+
+
+def fitted_engine(settings: Settings, data: Dataset, devices: Sequence[Any]) -> Engine:
+    """The engine of a new sweep, with the training of a chunk compiled.
+
+    Args:
+        settings: The sweep.
+        data: Its data set.
+        devices: Those at hand.
+
+    Raises:
+        OutOfMemoryError: If not even one run fits.
+        SettingsError: If `runs_at_once` asks for more than memory holds.
+    """
+    stored = sum(images.nbytes for images in data.splits.values())
+    memory = free_memory(list(devices)) - len(devices) * stored
+    needed, engine, compiled = 1, None, 0.0
+    for _ in range(_PLANS):
+        plan = make_plan(settings, devices[0].platform, len(devices), needed, memory)
+        if engine and plan == engine.plan:
+            break
+        engine = Engine(settings, data, plan, devices)
+        taken = engine.training_bytes()
+        compiled += engine.programs.seconds
+        if taken is None or (taken <= memory and plan.chunks == 1):
+            break
+        needed = math.ceil(_MARGIN * taken / plan.width)
+    assert engine is not None
+    engine.programs.seconds = compiled
+    return engine

@@ -1,0 +1,1 @@
+"""One model, measured on one split."""

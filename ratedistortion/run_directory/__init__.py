@@ -1,0 +1,1 @@
+"""The run directory: written under a lock, read as untrusted files."""

@@ -1,0 +1,138 @@
+"""What anybody may read of a run directory, without holding it."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ratedistortion.errors import RunDirectoryError, SettingsError
+from ratedistortion.run_directory.untrusted import damaged, parse_arrays, parse_object, read_file
+
+if TYPE_CHECKING:
+    import pandas
+
+# Of the manifest. One more whenever training or measuring changes the numbers or the checkpoint.
+SCHEMA = 3
+MANIFEST, TABLE, IMAGES, LOG = "manifest.json", "rd.parquet", "images.npz", "log.jsonl"
+_MANIFEST_FIELDS = {
+    "schema": int,
+    "settings": dict,
+    "settings_sha256": str,
+    "plan": dict,
+    "versions": dict,
+    "device": str,
+    "data_sha256": str,
+}
+
+
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """The manifest of a run directory, or None where there is none yet.
+
+    Raises:
+        RunDirectoryError: If it is damaged or of a newer version.
+        SettingsError: If there can be no directory of that name.
+    """
+    file, remedy = path / MANIFEST, "restore it, or use another directory"
+    try:
+        if not file.exists():
+            return None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be used: {error.strerror}.") from error
+    manifest = parse_object(file, read_file(file, remedy), remedy)
+    for name, kind in _MANIFEST_FIELDS.items():
+        if not isinstance(manifest.get(name), kind):
+            raise damaged(file, f"no {name}", remedy)
+        if name == "schema" and manifest[name] > SCHEMA:
+            raise RunDirectoryError(
+                f"{file} has schema version {manifest[name]} and this program reads versions up to"
+                f" {SCHEMA}: upgrade ratedistortion."
+            )
+    return manifest
+
+
+def check_current(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuses to go on with a sweep of an older version: half of its numbers would be of another.
+
+    Raises:
+        RunDirectoryError: If it is one and is not finished.
+    """
+    if manifest["schema"] < SCHEMA and not (path / TABLE).exists():
+        raise RunDirectoryError(
+            f"{path} was begun by an older version, whose numbers would not agree with this one's:"
+            " use another directory, or finish it with the older version."
+        )
+
+
+def read_table(path: Path) -> "pandas.DataFrame":
+    """The table of a finished run directory, in nats.
+
+    Raises:
+        RunDirectoryError: If the sweep is not finished, or the table is damaged.
+        SettingsError: If the folder is no run directory.
+    """
+    from ratedistortion.table import parquet
+
+    if (path / TABLE).exists():
+        return parquet.read(path / TABLE)
+    if (path / MANIFEST).exists():
+        raise RunDirectoryError(
+            f"{path}: the sweep is not finished: run `{command(path)}` to continue it."
+        )
+    raise SettingsError(f"{path}: not a run directory: it has neither {MANIFEST} nor {TABLE}.")
+
+
+def read_images(path: Path) -> dict[str, np.ndarray]:
+    """The pictures of every run: `originals`, `reconstructions`, `samples`, `beta`, `seed`.
+
+    Raises:
+        RunDirectoryError: If they are missing or damaged.
+    """
+    file = path / IMAGES
+    remedy = f"restore it, or delete it and {TABLE} and run `{command(path)}` to have both again"
+    images = parse_arrays(file, read_file(file, remedy), remedy)
+    try:
+        originals = images["originals"]
+        runs = [images[name] for name in ("reconstructions", "samples", "beta", "seed")]
+        fits = (
+            {array.dtype.kind for array in (originals, *runs)} <= set("fiu")
+            and len({len(array) for array in runs}) == 1
+            and {originals.shape[1:]} == {array.shape[2:] for array in runs[:2]}
+        )
+    except (KeyError, TypeError) as error:
+        raise damaged(file, error, remedy) from error
+    if not fits:
+        raise damaged(file, "its arrays do not fit together", remedy)
+    return images
+
+
+def read_losses(path: Path) -> list[dict[str, Any]]:
+    """The loss curve of every run: `beta`, `target_rate`, `seed`, `steps`, `distortion`, `rate`.
+
+    A line that was being written when the power went is passed over.
+
+    Raises:
+        RunDirectoryError: If the log cannot be read.
+    """
+    losses: dict[tuple[float, int], dict[str, Any]] = {}
+    data = read_file(path / LOG, "restore it; it is not computed again")
+    for line in data.decode(errors="replace").splitlines():
+        try:
+            event = json.loads(line)
+            if event["event"] != "loss":
+                continue
+            curves = [np.asarray(event[name], float) for name in ("steps", "distortion", "rate")]
+            if len({curve.shape for curve in curves}) == 1 and curves[0].ndim == 1:
+                target = event.get("target_rate")
+                point = event["beta"] if target is None else target
+                losses[float(point), int(event["seed"])] = event
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            continue
+    return [losses[run] for run in sorted(losses)]
+
+
+def command(path: Path) -> str:
+    """The command that continues a run directory, as it can be pasted."""
+    return f"rd-sweep {shlex.quote(str(path))}"

@@ -1,0 +1,1 @@
+"""A sweep from settings to table."""

@@ -1,0 +1,51 @@
+"""What is said of a finished sweep; it needs no JAX."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas
+
+from ratedistortion.errors import RunDirectoryError
+from ratedistortion.run_directory import reading
+from ratedistortion.table.identity import asked_for
+
+_WORSE = ("ok", "diverged", "suspect")  # as the exit codes: 8 before 3
+
+
+def finished(
+    path: Path, manifest: Mapping[str, Any], times: Mapping[str, float] | None
+) -> pandas.DataFrame:
+    """The table of a finished sweep, with the summary that `--json` prints in `attrs`.
+
+    Args:
+        path: The run directory.
+        manifest: Its manifest.
+        times: What was timed, None if nothing had to be computed.
+    """
+    frame = reading.read_table(path)
+    if frame.attrs["ratedistortion"].get("settings") != manifest["settings"]:
+        raise RunDirectoryError(
+            f"{path / reading.TABLE}: it is not the table of this run directory; restore it, or"
+            " delete it to have it made again."
+        )
+    # One split of a run may be diverged or suspect and the other not: the worse word counts.
+    worst: dict[tuple[float, int], str] = {}
+    for point, seed, status in zip(asked_for(frame), frame["seed"], frame["status"], strict=True):
+        run = point, seed
+        worst[run] = max(worst.get(run, "ok"), status, key=_WORSE.index)
+    counts = Counter(worst.values())
+    names = ("seconds", "compile_seconds", "train_seconds", "measure_seconds")
+    frame.attrs["summary"] = {
+        "run_dir": str(path),
+        "runs": len(worst),
+        "ok": counts["ok"],
+        "diverged": counts["diverged"],
+        "suspect": counts["suspect"],
+        **(times or {**dict.fromkeys(names, 0.0), "model_steps_per_second": 0.0}),
+        "device": manifest["device"],
+        "batching": manifest["plan"].get("batching"),
+        "table": str(path / reading.TABLE),
+    }
+    return frame

@@ -1,0 +1,461 @@
+"""The run directory, as a careless user, a crash and a hostile stranger leave it."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ratedistortion import files
+from ratedistortion.errors import (
+    LockedError,
+    RateDistortionError,
+    RunDirectoryError,
+    SettingsError,
+)
+from ratedistortion.files import write_file
+from ratedistortion.run_directory import reading
+from ratedistortion.run_directory.directory import RunDirectory, check_folder
+
+MANIFEST = {
+    "schema": reading.SCHEMA,
+    "settings": {},
+    "settings_sha256": "0",
+    "plan": {},
+    "versions": {},
+    "device": "cpu",
+    "data_sha256": "0",
+}
+PICTURES = {"reconstructions": np.zeros((2, 3, 4, 4, 1)), "samples": np.ones((2, 3, 4, 4, 1))}
+IMAGES = {
+    "originals": np.zeros((3, 4, 4, 1)),
+    **PICTURES,
+    "beta": np.array([0.1, 1.0]),
+    "seed": np.array([0, 0]),
+}
+CURVE = {"steps": [1, 2], "distortion": [3.0, 2.0], "rate": [0.0, None]}
+
+
+@pytest.fixture
+def directory(tmp_path):
+    with RunDirectory(tmp_path / "run") as directory:
+        directory.write_manifest(MANIFEST)
+        yield directory
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def check_one_line(error: BaseException, *words: str) -> None:
+    text = str(error)
+    assert "\n" not in text and text.endswith(".")
+    assert [word for word in words if word not in text] == []
+
+
+class Bomb:
+    """An object whose unpickling leaves a file behind."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+# Writing.
+
+
+def test_a_file_is_written_whole_and_nothing_else_is_left(tmp_path):
+    write_file(tmp_path / "a", b"old")
+    write_file(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert names(tmp_path) == {"a"}
+
+
+@pytest.mark.parametrize("operation", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_old_content(tmp_path, monkeypatch, operation):
+    write_file(tmp_path / "a", b"old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, operation, fail)
+    with pytest.raises(OSError, match="No space"):
+        write_file(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert names(tmp_path) == {"a"}
+
+
+def test_a_write_that_is_interrupted_leaves_the_old_content(tmp_path, monkeypatch):
+    write_file(tmp_path / "a", b"old")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_file(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert names(tmp_path) == {"a"}
+
+
+def test_a_link_is_replaced_not_followed(tmp_path):
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "a").symlink_to(tmp_path / "precious")
+    write_file(tmp_path / "a", b"new")
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert not (tmp_path / "a").is_symlink()
+
+
+def test_a_full_disk_is_one_line_that_says_how_to_go_on(directory, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", fail)
+    with pytest.raises(RateDistortionError) as caught:
+        directory.write_table(b"table")
+    assert caught.value.exit_code == 1
+    check_one_line(caught.value, "rd.parquet", "No space left on device", "continues")
+    assert "rd.parquet" not in names(directory.path)
+
+
+def test_folders_that_are_links_are_not_written_through(directory, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (directory.path / "chunks").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunDirectoryError) as caught:
+        directory.write_state(0, 1, [np.zeros(2)])
+    check_one_line(caught.value, "chunks", "link")
+    (directory.path / "log.jsonl").symlink_to(tmp_path / "elsewhere" / "log")
+    with pytest.raises(RateDistortionError):
+        directory.log({"event": "x"})
+    assert names(tmp_path / "elsewhere") == set()
+
+
+# Holding.
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from ratedistortion.run_directory.directory import RunDirectory
+with RunDirectory(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_second_process_is_refused_and_a_kill_frees_the_lock(tmp_path):
+    path = tmp_path / "run"
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with pytest.raises(LockedError) as caught:
+            RunDirectory(path)
+        assert caught.value.exit_code == 5
+        check_one_line(caught.value, str(path), "in use by another rd-sweep")
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.communicate()
+    with RunDirectory(path) as directory:
+        assert directory.read_manifest() is None
+
+
+def test_the_same_process_cannot_hold_it_twice(directory):
+    with pytest.raises(LockedError):
+        RunDirectory(directory.path)
+
+
+def test_a_directory_without_a_manifest_is_taken_away_again(tmp_path):
+    with RunDirectory(tmp_path / "a" / "b"):
+        assert names(tmp_path / "a" / "b") == {".lock"}
+    assert names(tmp_path) == set()
+    (tmp_path / "mine").mkdir()
+    with RunDirectory(tmp_path / "mine"):
+        pass
+    assert names(tmp_path) == {"mine"} and names(tmp_path / "mine") == set()
+
+
+def test_one_with_a_manifest_stays(directory):
+    directory.__exit__()
+    assert names(directory.path) == {".lock", "manifest.json"}
+    assert reading.read_manifest(directory.path) == MANIFEST
+
+
+def test_a_folder_with_other_things_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    for take in (RunDirectory, check_folder):
+        with pytest.raises(RunDirectoryError) as caught:
+            take(tmp_path)
+        assert caught.value.exit_code == 4
+        check_one_line(caught.value, str(tmp_path), "thesis.tex")
+    assert names(tmp_path) == {"thesis.tex"}
+
+
+def test_what_a_killed_process_left_is_no_obstacle_and_is_removed(tmp_path):
+    # Killed before the manifest was in place, then in the middle of a checkpoint.
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".manifest.json.0123abcd.tmp").touch()
+    with RunDirectory(tmp_path) as directory:
+        assert names(tmp_path) == {".lock"}
+        directory.write_manifest(MANIFEST)
+        directory.write_state(3, 1, [np.zeros(2)])
+    left = tmp_path / "chunks" / "0003" / ".state.npz.0123abcd.tmp"
+    left.touch()
+    with RunDirectory(tmp_path):
+        assert not left.exists()
+
+
+@pytest.mark.parametrize("path", ["{file}/run", "{file}", "/proc/run", "/dev/null/run", "a" * 300])
+def test_a_directory_that_cannot_be_is_a_usage_error(tmp_path, path):
+    # A root user may write anywhere, but not below a regular file nor in /proc.
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError) as caught:
+        RunDirectory(Path(path.format(file=tmp_path / "file")))
+    assert caught.value.exit_code == 2
+    check_one_line(caught.value, "cannot be written")
+
+
+# Reading.
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"{}",
+        json.dumps(MANIFEST | {"plan": 3}).encode(),
+        json.dumps({k: v for k, v in MANIFEST.items() if k != "versions"}).encode(),
+    ],
+)
+def test_a_damaged_manifest(directory, damage):
+    (directory.path / "manifest.json").write_bytes(damage)
+    with pytest.raises(RunDirectoryError) as caught:
+        directory.read_manifest()
+    assert caught.value.exit_code == 4
+    check_one_line(caught.value, "manifest.json", "damaged", "restore it")
+
+
+def test_a_manifest_of_a_newer_program_says_to_upgrade(directory):
+    directory.write_manifest(MANIFEST | {"schema": 3, "plan": "other"})
+    with pytest.raises(RunDirectoryError, match="schema version 3 .* upgrade ratedistortion"):
+        directory.read_manifest()
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(directory):
+    (directory.path / "manifest.json").unlink()
+    os.mkfifo(directory.path / "manifest.json")
+    with pytest.raises(RunDirectoryError):
+        directory.read_manifest()
+
+
+def test_a_checkpoint_comes_back(directory):
+    assert directory.read_state(1) is None
+    leaves = [np.arange(12, dtype=np.float32).reshape(3, 4), np.array([-1, 5], np.int32)]
+    leaves += [
+        np.asarray(x, np.float32) for x in range(12)
+    ]  # leaf10 comes after leaf9, not after leaf1
+    directory.write_state(1, 7, leaves)
+    steps, read = directory.read_state(1)
+    assert steps == 7
+    for before, after in zip(leaves, read, strict=True):
+        assert before.dtype == after.dtype
+        np.testing.assert_array_equal(before, after)
+
+
+def flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 0x10
+    path.write_bytes(data)
+
+
+def test_a_damaged_checkpoint(directory):
+    leaves = [np.arange(50.0)]
+    directory.write_state(0, 7, leaves)
+    path = directory.path / "chunks" / "0000" / "state.npz"
+    whole = path.read_bytes()
+    damages = [b"", b"no zip", whole[:-30], whole[: len(whole) // 2], b"\x93NUMPY" + whole]
+    for damage in damages:
+        path.write_bytes(damage)
+        with pytest.raises(RunDirectoryError) as caught:
+            directory.read_state(0)
+        check_one_line(caught.value, str(path), "damaged", "delete")
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole)
+        flip(path, place)
+        try:  # a bit that carries no meaning, such as a date, may be flipped
+            steps, read = directory.read_state(0)
+        except RunDirectoryError as error:
+            assert error.exit_code == 4
+        else:
+            assert steps == 7
+            np.testing.assert_array_equal(read, leaves)
+
+
+@pytest.mark.parametrize(
+    "arrays", [{}, {"leaf0": np.zeros(2)}, {"steps": np.zeros(2)}, {"steps": 1, "leaf1": 0}]
+)
+def test_a_checkpoint_of_another_kind(directory, arrays):
+    directory.write_state(0, 0, [])
+    np.savez(directory.path / "chunks" / "0000" / "state.npz", **arrays)
+    with pytest.raises(RunDirectoryError) as caught:
+        directory.read_state(0)
+    check_one_line(caught.value, "state.npz", "damaged")
+
+
+@pytest.mark.parametrize("form", ["npz", "npy", "pickle"])
+def test_objects_are_never_unpickled(directory, tmp_path, form):
+    mark = tmp_path / "unpickled"
+    bombs = np.array([Bomb(mark)], dtype=object)
+    directory.write_state(0, 0, [])
+    for path in (directory.path / "chunks" / "0000" / "state.npz", directory.path / "images.npz"):
+        with path.open("wb") as file:
+            if form == "npz":
+                np.savez(file, steps=np.int64(0), leaf0=bombs, **(IMAGES | {"originals": bombs}))
+            elif form == "npy":
+                np.save(file, bombs, allow_pickle=True)
+            else:
+                pickle.dump(bombs, file)
+    with pytest.raises(RunDirectoryError):
+        directory.read_state(0)
+    with pytest.raises(RunDirectoryError):
+        reading.read_images(directory.path)
+    assert not mark.exists()
+    pickle.loads(pickle.dumps(Bomb(mark)))
+    assert mark.exists()  # the bomb is live
+
+
+def test_a_result_counts_only_when_it_is_done(directory):
+    directory.write_result(0, {"rows": [1, None]}, PICTURES)
+    result, pictures = directory.read_result(0)
+    assert result == {"rows": [1, None]}
+    assert set(pictures) == set(PICTURES)
+    np.testing.assert_array_equal(pictures["samples"], PICTURES["samples"])
+    (directory.path / "chunks" / "0000" / "DONE").unlink()
+    assert directory.read_result(0) is None
+
+
+@pytest.mark.parametrize("name", ["result.json", "images.npz"])
+def test_a_result_that_does_not_match_its_checksum(directory, name):
+    directory.write_result(0, {"rows": [1.25]}, PICTURES)
+    flip(directory.path / "chunks" / "0000" / name, 20)
+    with pytest.raises(RunDirectoryError) as caught:
+        directory.read_result(0)
+    assert caught.value.exit_code == 4
+    check_one_line(caught.value, name, "SHA-256 differs", "delete", "chunks/0000")
+
+
+@pytest.mark.parametrize("name", ["result.json", "images.npz", "SHA256SUMS"])
+@pytest.mark.parametrize("left", [None, b""])
+def test_a_result_with_a_file_missing_or_empty(directory, name, left):
+    directory.write_result(0, {"rows": []}, PICTURES)
+    path = directory.path / "chunks" / "0000" / name
+    path.unlink()
+    if left is not None:
+        path.write_bytes(left)
+    with pytest.raises(RunDirectoryError) as caught:
+        directory.read_result(0)
+    check_one_line(caught.value, "damaged")
+
+
+def test_names_in_the_checksums_are_not_followed(directory, tmp_path):
+    directory.write_result(0, {"rows": []}, PICTURES)
+    sums = directory.path / "chunks" / "0000" / "SHA256SUMS"
+    os.mkfifo(tmp_path / "pipe")  # to open it would block for ever
+    sums.write_text(f"{'0' * 64}  ../../../pipe\n{'0' * 64}  {tmp_path / 'pipe'}\n")
+    with pytest.raises(RunDirectoryError, match="SHA-256 differs"):
+        directory.read_result(0)
+
+
+def test_an_unfinished_run_says_how_to_continue(directory):
+    with pytest.raises(RunDirectoryError) as caught:
+        reading.read_table(directory.path)
+    assert caught.value.exit_code == 4
+    check_one_line(caught.value, "not finished", f"`rd-sweep {directory.path}`")
+
+
+def test_a_command_can_be_pasted():
+    assert reading.command(Path("my runs/mnist")) == "rd-sweep 'my runs/mnist'"
+
+
+def test_a_folder_that_is_no_run_directory_has_no_table(tmp_path):
+    with pytest.raises(SettingsError) as caught:
+        reading.read_table(tmp_path)
+    check_one_line(caught.value, "not a run directory")
+
+
+def test_images_come_back_and_damage_is_seen(directory):
+    directory.write_images(IMAGES)
+    read = reading.read_images(directory.path)
+    for name, array in IMAGES.items():
+        np.testing.assert_array_equal(read[name], array)
+    path = directory.path / "images.npz"
+    for damage in (b"", path.read_bytes()[:100]):
+        path.write_bytes(damage)
+        with pytest.raises(RunDirectoryError) as caught:
+            reading.read_images(directory.path)
+        check_one_line(caught.value, "images.npz", "damaged", "rd-sweep")
+    path.unlink()
+    with pytest.raises(RunDirectoryError):
+        reading.read_images(directory.path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"samples": np.zeros((3, 3, 4, 4, 1))},
+        {"samples": np.zeros((2, 3, 5, 4, 1))},
+        {"samples": np.zeros((2, 3, 4, 4, 1), "U1")},
+        {"beta": np.float64(1)},
+        {"originals": None},
+    ],
+)
+def test_images_that_do_not_fit_together(directory, change):
+    arrays = {name: array for name, array in (IMAGES | change).items() if array is not None}
+    directory.write_images(arrays)
+    with pytest.raises(RunDirectoryError) as caught:
+        reading.read_images(directory.path)
+    check_one_line(caught.value, "images.npz")
+
+
+def test_a_log_with_cut_lines_still_reads(directory):
+    log = directory.path / "log.jsonl"
+    first, second = ({"event": "loss", "beta": b, "seed": 0, **CURVE} for b in (1.0, 0.1))
+    directory.log(first)
+    with log.open("ab") as file:
+        file.write(b'{"event": "loss", "beta": 3')  # the power went here
+    directory.log(second)
+    with log.open("ab") as file:
+        for line in (
+            b"\x00\x00\xff",
+            b"[" * 100_000,
+            b'["event"]',
+            b'{"event": "loss"}',
+            json.dumps(first | {"beta": [1]}).encode(),
+            json.dumps(first | {"beta": 7, "rate": [1.0]}).encode(),
+            json.dumps(first | {"beta": 8, "rate": ["x", "y"]}).encode(),
+            json.dumps(first | {"beta": 9, "seed": 1e999}).encode(),
+        ):
+            file.write(line + b"\n")
+    assert reading.read_losses(directory.path) == [second, first]
+
+
+def test_the_last_word_on_a_run_counts(directory):
+    for rate in (5.0, 6.0):
+        directory.log({"event": "loss", "beta": 1.0, "seed": 0, **CURVE, "rate": [rate, rate]})
+    (loss,) = reading.read_losses(directory.path)
+    assert loss["rate"] == [6.0, 6.0]
+
+
+def test_a_log_that_is_missing(directory):
+    with pytest.raises(RunDirectoryError) as caught:
+        reading.read_losses(directory.path)
+    check_one_line(caught.value, "log.jsonl")
