@@ -8,18 +8,18 @@ import numpy as np
 from ratedistortion.curve.points import Points
 
 REGIMES = ("autoencoder", "semantic encoder", "semantic decoder", "autodecoder")
-_EIGHTH = math.pi / 8  # angle of one regime, in radians
+_EIGHTH = math.pi / 8  # the angle that each regime spans, in radians
 
 
 class Regimes(NamedTuple):
     """The betas at which the regimes meet, and the regime of each point."""
 
     knee: float
-    """Beta at the knee: in normalised coordinates, R and D change equally fast there."""
+    """Beta* of the knee: in normalised coordinates, R and D change equally fast there."""
     semantic: tuple[float, float]
-    """The lowest and the highest beta of the two semantic regimes, which meet at the knee."""
+    """The lowest and the highest beta of the two semantic regimes, which meet at beta*."""
     both_fast: tuple[float, float] | None
-    """The betas between which R and D both change fast with log beta; None if there are none."""
+    """The ends of the knee, between which R and D both change fast; None if there is no knee."""
     regime: list[str]
     """One of `REGIMES` for each point."""
 
@@ -32,14 +32,14 @@ def regimes(points: Points) -> Regimes | None:
     angle of the curve at the optimum of one beta is
     $$\phi(\beta) = \arctan(\beta / \beta^*), \qquad
       \beta^* = (D_{max} - D_{min}) / (R_{max} - R_{min}),$$
-    and the knee is at beta*, where it is 45 degrees. The quarter turn is divided into four equal
+    which is 45 degrees at beta*. The quarter turn is divided into four equal
     parts: up to 22.5 degrees `autoencoder`, up to 45 `semantic encoder`, up to 67.5 `semantic
     decoder`, then `autodecoder`. If the curve has a corner, the whole turn is there, and so are
     both semantic regimes: at a corner one code is the best for a whole range of betas.
 
-    R and D both change fast from one beta to the next if each moves, per unit of log beta, at least
-    half as fast as on average over the sweep. Of several stretches of such betas the longest one in
-    log beta is returned.
+    The knee is the part of the curve where R and D both change fast: from one beta to the next,
+    each moves, per unit of log beta, at least half as fast as on average over the sweep. If there
+    are several such parts, the longest one in log beta is returned.
 
     The regimes mean nothing if the sweep does not reach both ends: R_max and D_min are those of its
     smallest beta, and if the data are not discrete, R_max grows without bound as beta falls. Sweeps

@@ -8,10 +8,12 @@ from jaxtyping import Float
 from ratedistortion.curve.points import Points, collapsed
 
 VERDICTS = ("converged", "under-trained", "unclear")
-# How far the ratio of an optimum may be from 1, beside its bend and its standard errors.
+# How far the ratio of an optimum may be from 1, in addition to its bend and its standard errors.
 _RATIO_TOLERANCE = 0.05
+# Standard errors that a ratio may be off by chance.
 _RATIO_SIGMAS = 2.0
-# A regret is the largest of many differences, which chance makes large more often than one.
+# Standard errors that a regret may be above 0 by chance: more than for a ratio, because a regret is
+# the largest of many differences.
 _REGRET_SIGMAS = 3.0
 # Number of neighbours whose ratios, all off to the same side, count whatever their errors are.
 _NEIGHBOURS = 5
@@ -116,7 +118,7 @@ def slopes(points: Points) -> Slopes:
 def _ratio(points: Points, flat: np.ndarray, i: int) -> tuple[float, float, float]:
     """Ratio, its standard error and its bend at one point."""
     beta, count = points.beta, len(points.beta)
-    # Weights of D and of R, whose weighted sums are Delta D and -L Delta R over both intervals.
+    # These weights of D and of R give Delta D and -L Delta R, summed over both intervals.
     gain, lost, bend = np.zeros(count), np.zeros(count), 0.0
     for low in (i - 1, i):
         if low < 0 or low + 1 >= count or beta[low] == 0 or flat[i]:

@@ -4,8 +4,8 @@ from ratedistortion.table.units import unit_words
 
 NATS = unit_words("nats")
 
-# Each column: name, type, unit, description. A type that ends in "?" allows null, which stands
-# where a run has no such number, for example because it diverged.
+# Each column has a name, a type, a unit and a description. A type that ends in "?" allows null,
+# which stands where a run has no such number, for example because it diverged.
 TYPED_COLUMNS = (
     ("dataset", "text", "", "data set, as it was asked for"),
     ("split", "text", "", "train or test: the images that the row is measured on"),

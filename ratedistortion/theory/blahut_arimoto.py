@@ -115,7 +115,7 @@ def _search(log_p: Any, matrix: Any, beta: Any, tolerance: Any, max_iterations: 
 
     def extrapolated(start: Any, one: Any, two: Any) -> Any:
         first, bend = one - start, two - 2 * one + start
-        # Weighted by q, so that symbols whose weight is vanishing do not decide the length.
+        # The norms are weighted by q: symbols whose weight vanishes must not decide the length.
         weight = jnp.exp(0.5 * two)
         ratio = jnp.linalg.norm(weight * first) / (jnp.linalg.norm(weight * bend) + 1e-300)
         length = jnp.clip(ratio, 1.0, _MAX_EXTRAPOLATION)
@@ -147,7 +147,7 @@ def _search(log_p: Any, matrix: Any, beta: Any, tolerance: Any, max_iterations: 
     after = step(end.log_q).log_q
     weights = jnp.exp(log_p[:, None] + channel)
     mean = jnp.sum(weights * matrix)
-    # The rate by its definition: as a difference from D / beta it would lose its digits where beta
-    # is small.
+    # The rate is computed by its definition: as a difference from D / beta it would lose its digits
+    # where beta is small.
     rate = jnp.sum(weights * (channel - after[None]))
     return jnp.maximum(rate, 0.0), mean, end.gap, end.iterations, after

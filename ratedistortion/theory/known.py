@@ -35,7 +35,7 @@ def known_curve(
     try:
         if kind == "gaussian":
             variances, scale = _numbers(text), float(settings["likelihood_scale"])
-            # A millionth of the largest variance is 7 nats of rate in its dimension.
+            # The curve goes down to a millionth of the largest variance: 7 nats in that dimension.
             mse = np.geomspace(1e-6 * variances.max(), variances.sum(), 400)
             return gaussian_distortion(mse, len(variances), scale), gaussian_rate(mse, variances)
         if kind is None or (entropy := known_entropy(settings)) is None:

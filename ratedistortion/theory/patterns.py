@@ -12,9 +12,9 @@ from ratedistortion.theory.hamming import bernoulli_entropy
 # Largest K and DIMENSIONS of a source.
 MOST_PATTERNS = 10_000
 MOST_DIMENSIONS = 5_000
-# Images that the entropy is a mean over: at most so many ...
+# Largest number of images that the entropy is a mean over.
 _MAX_DRAWS = 20_000
-# ... and no more than take so many multiplications, which is about a second.
+# Largest number of multiplications for the entropy, about a second of time.
 _MAX_PRODUCTS = 4e9
 
 
@@ -83,7 +83,8 @@ def draw(source: Patterns, purpose: str, examples: int) -> UInt8[np.ndarray, "ex
     patterns = templates(source)
     which = _stream(f"which {purpose}").integers(source.count, size=examples)
     random = _stream(f"flips {purpose}").random
-    # Row by row: all random numbers at once would take eight times the memory of the result.
+    # The rows are drawn one by one: all random numbers at once would take eight times the memory of
+    # the result.
     rows = (patterns[k] ^ (random(source.dimensions) < source.flip) for k in which)
     return np.fromiter(rows, dtype=(np.uint8, source.dimensions), count=examples)
 
@@ -113,7 +114,7 @@ def entropy(source: Patterns) -> tuple[float, float]:
     terms = []
     # Blocks of about two million log likelihoods keep the memory small.
     for block in np.array_split(images, math.ceil(draws * source.count / 2e6)):
-        # Whole numbers below 2^24: exact in float32.
+        # Whole numbers below 2^24 are exact in float32.
         flips = block.sum(1)[:, None] + patterns.sum(1) - 2 * block @ patterns.T
         log_posterior = log_odds * flips.astype(float)
         log_posterior -= np.max(log_posterior, 1, keepdims=True)
