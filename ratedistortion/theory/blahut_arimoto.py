@@ -115,7 +115,7 @@ def _search(log_p: Any, matrix: Any, beta: Any, tolerance: Any, max_iterations: 
 
     def extrapolated(start: Any, one: Any, two: Any) -> Any:
         first, bend = one - start, two - 2 * one + start
-        # The norms are weighted by q, so that symbols whose weight vanishes do not set the length.
+        # The norms are weighted by q: symbols whose weight vanishes must not decide the length.
         weight = jnp.exp(0.5 * two)
         ratio = jnp.linalg.norm(weight * first) / (jnp.linalg.norm(weight * bend) + 1e-300)
         length = jnp.clip(ratio, 1.0, _MAX_EXTRAPOLATION)

@@ -16,17 +16,17 @@ from ratedistortion.settings import Settings
 PROGRAM = """
 import sys
 import numpy as np
-import test_engine
+import tiny_engine
 from ratedistortion import datasets
 from ratedistortion.engine.engine import leaves
 from ratedistortion.engine.plan import Plan, all_runs
 
 values = {"betas": tuple(float(n) for n in range(6))}
-data = datasets.load(test_engine.settings_of())
+data = datasets.load(tiny_engine.settings_of())
 found = {}
 for count, width in ((1, 6), (8, 8)):
     for batching in ("map", "vmap"):
-        engine = test_engine.engine_of(data, Plan(batching, count, width, 1), **values)
+        engine = tiny_engine.engine_of(data, Plan(batching, count, width, 1), **values)
         runs = all_runs(engine.settings)
         state = list(engine.train(runs))[-1].state
         for n, leaf in enumerate(leaves(state)):
