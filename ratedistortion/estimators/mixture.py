@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from ratedistortion.estimators.float64 import require_float64
+
 # A tile of 256 codes by 2,048 posteriors is 4 MiB of float64: it stays in a CPU's cache.
 _CODES, _POSTERIORS = 256, 2048
 # The error that a log density by the product may have, in nats, beyond which a tile goes without.
@@ -77,6 +79,7 @@ def mixture_terms(
     Source: Hoffman and Johnson, "ELBO surgery", NIPS workshop, 2016; the running maximum is
         Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018.
     """
+    require_float64("mixture_terms", noise=noise, posteriors=posteriors)
     count, latents = posteriors.mean.shape
     rows = own.shape[0]
     mean = posteriors.mean - jnp.mean(posteriors.mean, axis=0, keepdims=True)
