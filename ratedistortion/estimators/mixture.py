@@ -80,8 +80,8 @@ def mixture_terms(
 
     Returns:
         The terms, in nats. The mean of `information` over codes is an unbiased estimate of I(n;z)
-        given the posteriors; it is 0 where all posteriors are equal. The terms of a code depend
-        on the other codes by rounding only.
+        given the posteriors; it is 0 but for rounding where all posteriors are equal. The terms
+        of a code depend on the other codes by rounding only.
 
     Raises:
         ValueError: If 64-bit numbers are off in JAX or an array is not float64.
