@@ -1,7 +1,8 @@
-"""Estimators of rate, marginal KL and index-code mutual information, with bounds, in float64 nats.
+"""R, I(n;z), marginal KL and their bounds from arrays, in float64 nats; no model.
 
-Every function here must be traced under `jax.enable_x64(True)`: log densities of sharp posteriors
-are differences of large numbers, and float32 loses hundreds of nats in them.
+Every function must be called inside `with jax.enable_x64(True):` and refuses anything else: log
+densities of sharp posteriors are differences of large numbers, and float32 loses hundreds of nats
+in them.
 """
 
 from ratedistortion.estimators.bounds import (

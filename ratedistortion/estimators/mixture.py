@@ -1,4 +1,4 @@
-"""Codes against the aggregate posterior q(z) = (1/N) sum_n q(z|x_n): all N components, in tiles."""
+"""Codes under the aggregate posterior q(z) = (1/N) sum_n q(z|x_n), a mixture of all posteriors."""
 
 import math
 from typing import NamedTuple
@@ -6,19 +6,27 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-# A tile of 256 codes by 2,048 posteriors is 4 MiB of float64: it stays in a CPU's cache.
-_CODES, _POSTERIORS = 256, 2048
-# The error that a log density by the product may have, in nats, beyond which a tile goes without.
-_MOST_ERROR = 1e-6
-# exp(-104) is below the smallest float32, so that what is clamped here adds exactly nothing.
-_UNDERFLOW = -104.0
+from ratedistortion.estimators.float64 import require_float64
+
+# So many codes and posteriors are compared at once: 4 MiB of float64 stay in a CPU's cache.
+_CODES_PER_BLOCK, _POSTERIORS_PER_TILE = 256, 2048
+# Largest error of a log density, in nats, up to which the fast matrix product may compute it.
+_MAX_PRODUCT_ERROR = 1e-6
+# Log of a share below the smallest float32: exp of it is exactly 0.
+_LOG_UNDERFLOW = -104.0
+# Log density, in nats, of a posterior that is left out: a finite number, so that none is nan.
 _ABSENT = -1e300
 
 
 class Posteriors(NamedTuple):
-    """Diagonal Gaussian posteriors q(z|x_n), float64."""
+    """Diagonal Gaussian posteriors q(z|x_n), float64.
+
+    Attributes:
+        mean: Of every image and latent dimension.
+        scale: The standard deviations, above 0.
+    """
 
     mean: Float[Array, "posteriors latents"]
     scale: Float[Array, "posteriors latents"]
@@ -34,8 +42,8 @@ class MixtureTerms(NamedTuple):
         information: log N - H[q(n|z)], in [0, log N] but for rounding; its mean over codes is
             I(n;z).
         spread: Variance of log q(n|z) over n drawn from q(n|z). Its mean over codes is the
-            variance of log q(n|z) + H[q(n|z)], n the own posterior, whose mean is 0. Codes that
-            hardly ever seem another image's leave it unseen in a sample of that.
+            variance of log q(n|z) + H[q(n|z)] of the own posterior n, which has mean 0. A sample
+            variance of the latter is too small when few codes could be another image's.
     """
 
     log_own: Float[Array, "codes"]
@@ -54,132 +62,191 @@ def mixture_terms(
 
     $$\log q(z) = \log \tfrac1N \sum_n q(z|x_n), \qquad \log N - H[q(n|z)].$$
 
-    The log density of a code under its own posterior comes from its noise: a code of a sharp
-    posterior, less its mean, has no digits left. Those under the others are one float64 matrix
-    product, of [z^2, z] with [-1/(2 scale^2), mean/scale^2], wherever its terms, of the size of
-    (mean/scale)^2, cancel to a millionth of a nat; tiles with sharper posteriors sum the squares
-    of (z - mean)/scale. Exponentials, relative to the largest, are float32. The posteriors are
-    taken in tiles, each code keeping its running maximum, so that memory does not grow with N.
+    The log density of a code under its own posterior is computed from its noise, because the
+    difference of a code and the mean of a sharp posterior has no correct digits. Log densities
+    under the other posteriors are a float64 matrix product of [z^2, z] and
+    [-1/(2 scale^2), mean/scale^2] where its rounding error is below a millionth of a nat. Tiles
+    with sharper posteriors sum the squares of (z - mean)/scale instead. Shares e^g, relative to
+    the largest density, are float32. Memory does not grow with N: the posteriors come in tiles,
+    and every code keeps its largest log density so far.
 
     Args:
         noise: The standard normal numbers, float64, that each code was drawn with:
-            z = mean + scale * noise of its own posterior. None stands for all of them: every log
-            density is then its mean over the own posterior, E_{q_own} log q(z|x_n).
+            z = mean + scale * noise of its own posterior. None stands for the average over all
+            noise: every log density is then its mean E_{q_own} log q(z|x_n).
         own: The posterior that each code was drawn from, in [0, N).
         posteriors: All N of them, never a subsample: fewer would estimate another, smaller
-            quantity. They are centred here, which costs nothing and saves digits.
+            quantity. They need not be centred.
 
     Returns:
-        The terms. Over codes the mean of `information` is an unbiased estimate of I(n;z) given
-        the posteriors, exactly 0 where all posteriors are equal. Other codes that a code is taken
-        with change its terms by rounding only.
+        The terms, in nats. The mean of `information` over codes is an unbiased estimate of I(n;z)
+        given the posteriors; it is 0 but for rounding where all posteriors are equal. The terms
+        of a code depend on the other codes by rounding only.
+
+    Raises:
+        ValueError: If 64-bit numbers are off in JAX or an array is not float64.
+
+    Two posteriors that do not overlap tell their images apart, which is log 2 nats:
+
+    >>> import jax, jax.numpy as jnp
+    >>> from ratedistortion.estimators import Posteriors, mixture_terms
+    >>> with jax.enable_x64(True):
+    ...     apart = Posteriors(mean=jnp.array([[-9.0], [9.0]]), scale=jnp.ones((2, 1)))
+    ...     terms = mixture_terms(jnp.zeros((2, 1)), jnp.arange(2), apart)
+    ...     print(terms.information.round(4))
+    [0.6931 0.6931]
 
     Source: Hoffman and Johnson, "ELBO surgery", NIPS workshop, 2016; the running maximum is
         Milakov and Gimelshein, "Online normalizer calculation for softmax", 2018.
     """
-    count, latents = posteriors.mean.shape
-    rows = own.shape[0]
+    require_float64("mixture_terms", noise=noise, posteriors=posteriors)
+    # Centred means are smaller numbers, so that fewer digits cancel.
     mean = posteriors.mean - jnp.mean(posteriors.mean, axis=0, keepdims=True)
-    precision = posteriors.scale**-2
     constants = -jnp.sum(jnp.log(posteriors.scale) + 0.5 * math.log(2 * math.pi), axis=1)
     if noise is None:
         offset, variance = mean[own], posteriors.scale[own] ** 2
-        log_own = constants[own] - 0.5 * latents
+        log_own = constants[own] - 0.5 * mean.shape[1]
     else:
         offset, variance = mean[own] + posteriors.scale[own] * noise, jnp.zeros_like(mean[own])
         log_own = constants[own] - 0.5 * jnp.sum(noise**2, axis=1)
 
-    tiles = -(-count // _POSTERIORS)
-    tile = -(-count // tiles)
-    padding = tiles * tile - count
-
-    def tiled(x: Array) -> Array:
-        return jnp.pad(x, ((0, padding), (0, 0))).reshape(tiles, tile, -1)
-
-    size = jnp.max(jnp.sum(tiled((mean / posteriors.scale) ** 2), axis=2), axis=1)
-    sharp = size * jnp.finfo(jnp.float64).eps > _MOST_ERROR
-    parts = (
-        tiled(mean),
-        tiled(precision),
-        jnp.pad(constants, (0, padding), constant_values=_ABSENT).reshape(tiles, tile),
-        sharp,
-        jnp.arange(tiles) * tile,
-    )
-
-    def one_block(arguments: tuple[Array, ...]) -> MixtureTerms:
-        z, spread, log_own, own_row = arguments
-        z, spread = z.T, spread.T
-
-        def add_tile(carry: tuple[Array, ...], part: tuple[Array, ...]):
-            maximum, total, first, second = carry
-            tile_mean, tile_precision, tile_constants, tile_sharp, start = part
-
-            def product() -> Array:
-                weights = jnp.concatenate([-0.5 * tile_precision, tile_mean * tile_precision], 1)
-                constant = jnp.sum(0.5 * tile_mean**2 * tile_precision, axis=1, keepdims=True)
-                return weights @ jnp.concatenate([z**2 + spread, z]) - constant
-
-            def differences() -> Array:
-                def add_latent(i: Array, total: Array) -> Array:
-                    difference = z[i][None] - tile_mean[:, i][:, None]
-                    return total + (difference**2 + spread[i][None]) * tile_precision[:, i][:, None]
-
-                nothing = jnp.zeros((tile, z.shape[1]), jnp.float64)
-                return -0.5 * lax.fori_loop(0, latents, add_latent, nothing)
-
-            log_q = lax.cond(tile_sharp, differences, product) + tile_constants[:, None]
-            place = own_row - start
-            here = (place >= 0) & (place < tile)
-            # The own posterior has its own, exact, log density.
-            places = jnp.where(here, place, tile), jnp.arange(place.shape[0])
-            log_q = log_q.at[places].set(_ABSENT, mode="drop")
-            highest = jnp.maximum(maximum, jnp.max(log_q, axis=0))
-            gap = jnp.maximum(log_q - highest[None], _UNDERFLOW).astype(jnp.float32)
-            share = jnp.exp(gap)
-            added = share, share * gap, share * gap**2
-            before = _rescale(total, first, second, maximum - highest)
-            sums = [
-                old + jnp.sum(part, axis=0).astype(jnp.float64)
-                for old, part in zip(before, added, strict=True)
-            ]
-            return (highest, *sums), None
-
-        nothing = jnp.zeros_like(log_own)
-        start = (nothing + _ABSENT, nothing, nothing, nothing)
-        (maximum, total, first, second), _ = lax.scan(add_tile, start, parts)
-        log_others = maximum + jnp.log(total) - math.log(max(count - 1, 1))
-        highest = jnp.maximum(maximum, log_own)
-        gap = log_own - highest
-        share = jnp.exp(gap)
-        total, first, second = _rescale(total, first, second, maximum - highest)
-        total = total + share
-        first, second = (first + share * gap) / total, (second + share * gap**2) / total
-        entropy = jnp.log(total) - first
-        limit = math.log(count)
-        return MixtureTerms(
-            log_own=log_own,
-            log_mixture=highest + jnp.log(total) - limit,
-            log_others=log_others if count > 1 else nothing - jnp.inf,
-            information=limit - entropy,
-            spread=jnp.maximum(second - first**2, 0.0),
-        )
-
-    size = min(_CODES, rows)
+    rows = own.shape[0]
+    size = min(_CODES_PER_BLOCK, rows)
     blocks = -(-rows // size)
     padded = jnp.minimum(jnp.arange(blocks * size), rows - 1)
-    terms = lax.map(
-        one_block,
-        jax.tree.map(
-            lambda x: x[padded].reshape(blocks, size, *x.shape[1:]),
-            (offset, variance, log_own, own),
-        ),
+    codes = jax.tree.map(
+        lambda x: x[padded].reshape(blocks, size, *x.shape[1:]),
+        _Codes(offset, variance, log_own, own),
     )
+    tiles = _tiles(mean, posteriors.scale, constants)
+    terms = lax.map(lambda block: _terms_of_block(block, tiles, mean.shape[0]), codes)
     return MixtureTerms(*(term.reshape(-1)[:rows] for term in terms))
 
 
-def _rescale(total: Array, first: Array, second: Array, shift: Array) -> tuple[Array, Array, Array]:
-    """Sums of e^g, g e^g and g^2 e^g once every g has moved by `shift` <= 0."""
+class _Codes(NamedTuple):
+    """Centred codes; `variance` is that of z given the own posterior, 0 for drawn codes."""
+
+    z: Float[Array, "*blocks codes latents"]
+    variance: Float[Array, "*blocks codes latents"]
+    log_own: Float[Array, "*blocks codes"]
+    own: Int[Array, "*blocks codes"]
+
+
+class _Tile(NamedTuple):
+    """Some of the posteriors, and what of their log densities does not depend on the codes.
+
+    `constants` are their normalisers in nats, `sharp` says that the product is too inexact, and
+    `start` is the number of the first of them.
+    """
+
+    mean: Float[Array, "*tiles posteriors latents"]
+    precision: Float[Array, "*tiles posteriors latents"]
+    constants: Float[Array, "*tiles posteriors"]
+    sharp: Bool[Array, "*tiles"]
+    start: Int[Array, "*tiles"]
+
+
+class _Sums(NamedTuple):
+    """For every code the highest log density so far, in nats, and sums over posteriors.
+
+    With g = log density - highest the sums are those of e^g, g e^g and g^2 e^g.
+    """
+
+    highest: Float[Array, "codes"]
+    total: Float[Array, "codes"]
+    first: Float[Array, "codes"]
+    second: Float[Array, "codes"]
+
+
+def _tiles(mean: Array, scale: Array, constants: Array) -> _Tile:
+    """Tiles of equal size; the posteriors that fill up the last one have no density."""
+    count = mean.shape[0]
+    tiles = -(-count // _POSTERIORS_PER_TILE)
+    size = -(-count // tiles)
+    padding = tiles * size - count
+
+    def tiled(x: Array) -> Array:
+        return jnp.pad(x, ((0, padding), (0, 0))).reshape(tiles, size, -1)
+
+    # The product rounds terms of the size of (mean/scale)^2.
+    largest = jnp.max(jnp.sum(tiled((mean / scale) ** 2), axis=2), axis=1)
+    return _Tile(
+        mean=tiled(mean),
+        precision=tiled(scale**-2),
+        constants=jnp.pad(constants, (0, padding), constant_values=_ABSENT).reshape(tiles, size),
+        sharp=largest * jnp.finfo(jnp.float64).eps > _MAX_PRODUCT_ERROR,
+        start=jnp.arange(tiles) * size,
+    )
+
+
+def _terms_of_block(codes: _Codes, tiles: _Tile, count: int) -> MixtureTerms:
+    """The terms of a block of codes, all tiles of the `count` posteriors taken one by one."""
+    # Posteriors stand in rows and codes in columns: sums over posteriors are then vectorised.
+    z, variance = codes.z.T, codes.variance.T
+
+    def add_tile(sums: _Sums, tile: _Tile) -> tuple[_Sums, None]:
+        log_q = _log_densities(z, variance, tile)
+        size, places = log_q.shape[0], codes.own - tile.start
+        here = (places >= 0) & (places < size)
+        # The own posterior is added at the end, with its exact log density.
+        own = jnp.where(here, places, size), jnp.arange(places.shape[0])
+        log_q = log_q.at[own].set(_ABSENT, mode="drop")
+        highest = jnp.maximum(sums.highest, jnp.max(log_q, axis=0))
+        gap = jnp.maximum(log_q - highest[None], _LOG_UNDERFLOW).astype(jnp.float32)
+        share = jnp.exp(gap)
+        added = [
+            jnp.sum(part, axis=0).astype(jnp.float64)
+            for part in (share, share * gap, share * gap**2)
+        ]
+        _, *before = _rescale(sums, highest)
+        return _Sums(highest, *(old + new for old, new in zip(before, added, strict=True))), None
+
+    nothing = jnp.zeros_like(codes.log_own)
+    others, _ = lax.scan(add_tile, _Sums(nothing + _ABSENT, nothing, nothing, nothing), tiles)
+    log_others = others.highest + jnp.log(others.total) - math.log(max(count - 1, 1))
+    highest = jnp.maximum(others.highest, codes.log_own)
+    gap = codes.log_own - highest
+    share = jnp.exp(gap)
+    _, total, first, second = _rescale(others, highest)
+    total = total + share
+    first, second = (first + share * gap) / total, (second + share * gap**2) / total
+    entropy = jnp.log(total) - first
+    limit = math.log(count)
+    return MixtureTerms(
+        log_own=codes.log_own,
+        log_mixture=highest + jnp.log(total) - limit,
+        log_others=log_others if count > 1 else nothing - jnp.inf,
+        information=limit - entropy,
+        spread=jnp.maximum(second - first**2, 0.0),
+    )
+
+
+def _log_densities(z: Array, variance: Array, tile: _Tile) -> Float[Array, "posteriors codes"]:
+    """log q of codes (latents, codes) under the posteriors of a tile."""
+
+    def product() -> Array:
+        weights = jnp.concatenate([-0.5 * tile.precision, tile.mean * tile.precision], 1)
+        constant = jnp.sum(0.5 * tile.mean**2 * tile.precision, axis=1, keepdims=True)
+        return weights @ jnp.concatenate([z**2 + variance, z]) - constant
+
+    def differences() -> Array:
+        def add_latent(i: Array, total: Array) -> Array:
+            difference = z[i][None] - tile.mean[:, i][:, None]
+            return total + (difference**2 + variance[i][None]) * tile.precision[:, i][:, None]
+
+        nothing = jnp.zeros((tile.mean.shape[0], z.shape[1]), jnp.float64)
+        return -0.5 * lax.fori_loop(0, z.shape[0], add_latent, nothing)
+
+    return lax.cond(tile.sharp, differences, product) + tile.constants[:, None]
+
+
+def _rescale(sums: _Sums, highest: Array) -> _Sums:
+    """The sums relative to a new highest log density, at least the old one."""
+    shift = sums.highest - highest
     factor = jnp.exp(shift)
-    shift = jnp.maximum(shift, 10 * _UNDERFLOW)
-    second = second + shift * (2 * first + shift * total)
-    return factor * total, factor * (first + shift * total), factor * second
+    # A finite shift: 0 times infinity would be nan.
+    shift = jnp.maximum(shift, 10 * _LOG_UNDERFLOW)
+    second = sums.second + shift * (2 * sums.first + shift * sums.total)
+    return _Sums(
+        highest, factor * sums.total, factor * (sums.first + shift * sums.total), factor * second
+    )

@@ -19,7 +19,7 @@ def bounds(log_densities: np.ndarray) -> tuple[float, float]:
         return float(lower), float(upper)
 
 
-def test_they_are_those_of_a_loop():
+def test_both_bounds_are_those_of_a_loop():
     log_q = np.random.default_rng(0).normal(size=(5, 5)) * 3
     lower, upper = [], []
     for i in range(5):
@@ -29,18 +29,18 @@ def test_they_are_those_of_a_loop():
     np.testing.assert_allclose(bounds(log_q), (np.mean(lower), np.mean(upper)), rtol=1e-12)
 
 
-def test_equal_posteriors_say_exactly_nothing():
+def test_equal_posteriors_have_bounds_of_zero():
     log_q = np.repeat(np.random.default_rng(0).normal(size=(8, 1)), 8, 1)
     np.testing.assert_allclose(bounds(log_q), 0, atol=1e-14)
 
 
-def test_posteriors_apart_say_log_k_and_have_no_upper_bound():
+def test_posteriors_that_do_not_overlap_have_log_k_and_an_infinite_upper_bound():
     lower, upper = bounds(np.where(np.eye(8, dtype=bool), 0.0, -np.inf))
     assert lower == math.log(8) and upper == math.inf
 
 
 def quadrature(mean: np.ndarray, scale: np.ndarray) -> float:
-    """I(n; z) of a mixture in one dimension: its entropy less that of its components."""
+    """I(n;z) of a mixture in one dimension: its entropy less that of its components."""
 
     def integrand(z: float) -> float:
         density = stats.norm.pdf(z, mean, scale).mean()
@@ -67,8 +67,8 @@ def bounds_of_draws(
 
 
 @pytest.mark.parametrize("width", [0.1, 0.4, 2.0])
-def test_they_bracket_the_information_of_a_mixture_by_quadrature(width):
-    """Within 3 standard errors, sharp posteriors and wide; the lower one at most log K."""
+def test_the_bounds_bracket_the_information_of_a_mixture_by_quadrature(width):
+    """Within 3 standard errors, for sharp and wide posteriors; the lower bound is at most log K."""
     random = np.random.default_rng(0)
     mean, scale = random.normal(size=COUNT), width * random.uniform(0.7, 1.3, COUNT)
     truth = quadrature(mean, scale)
@@ -79,7 +79,7 @@ def test_they_bracket_the_information_of_a_mixture_by_quadrature(width):
 
 
 def test_with_all_images_the_lower_bound_is_the_information():
-    """K = N, so that nothing is lost: equal within 3 standard errors; the upper one is above."""
+    """K = N: equal within 3 standard errors, and the upper bound is above."""
     mean, scale = np.linspace(-2, 2, SIZE), np.full(SIZE, 0.4)
     (lower, upper), error = bounds_of_draws(mean, scale, SIZE, 2000)
     truth = quadrature(mean, scale)
