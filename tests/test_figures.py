@@ -3,11 +3,10 @@ import mnist_like
 import numpy as np
 import pytest
 import scipy.stats
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
+from drawing import check_layout, draw, said, words
 
 from ratedistortion.errors import RateDistortionError, SettingsError
-from ratedistortion.figures import FIGURES, figure, save
+from ratedistortion.figures import FIGURES, save
 from ratedistortion.figures.style import WIDTH, BetaScale, log_ticks
 from ratedistortion.settings import Settings
 from ratedistortion.theory import known_curve
@@ -25,19 +24,6 @@ def frame(tmp_path):
     return mnist_like.read(tmp_path, mnist_like.rows())
 
 
-def draw(tables, kind="rate-distortion", units="nats", **given):
-    given = {"images": mnist_like.images(), "losses": mnist_like.losses()} | given
-    return figure(tables, kind, units, **given)
-
-
-def words(drawn):
-    return [text.get_text() for text in drawn.findobj(Text) if text.get_text()]
-
-
-def said(drawn, part):
-    return any(part in text for text in words(drawn))
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("units", UNITS)
 def test_every_kind_is_one_column_wide_and_legible(frame, kind, units):
@@ -46,32 +32,6 @@ def test_every_kind_is_one_column_wide_and_legible(frame, kind, units):
     assert said(drawn, UNITS[units])
     assert not any(said(drawn, other) for name, other in UNITS.items() if name != units)
     check_layout(drawn)
-
-
-def check_layout(drawn):
-    """No text smaller than 7 points, cut by an edge, or over another text."""
-    canvas = FigureCanvasAgg(drawn)
-    canvas.draw()
-    boxes = []
-    for text in drawn.findobj(Text):
-        if text.get_text() and text.get_visible() and text not in undrawn(drawn):
-            assert text.get_fontsize() >= 7
-            box = text.get_window_extent(canvas.get_renderer())
-            assert drawn.bbox.padded(1).contains(*box.min), text
-            assert drawn.bbox.padded(1).contains(*box.max), text
-            assert not any(box.padded(-1).overlaps(other) for other in boxes), text
-            boxes.append(box.padded(-1))
-
-
-def undrawn(drawn):
-    """An axis keeps the labels of ticks outside of its limits."""
-    return [
-        tick.label1
-        for axes in drawn.axes
-        for axis in (axes.xaxis, axes.yaxis)
-        for tick in axis.get_major_ticks()
-        if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
-    ]
 
 
 @pytest.mark.parametrize("kind", ["rate-distortion", "information", "bounds"])

@@ -7,8 +7,8 @@ import mnist_like
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from drawing import check_layout, draw, hollow, said, words
 from matplotlib.colors import to_hex
-from test_figures import check_layout, draw, said, words
 
 from ratedistortion import table
 from ratedistortion.cli import plot, sweep
@@ -83,20 +83,6 @@ def test_suspect_and_diverged_runs_are_both_said_and_exit_8(tmp_path):
 
 def read(tmp_path, **given):
     return mnist_like.read(tmp_path, mnist_like.rows(**given))
-
-
-def hollow(drawn):
-    """Points of white faces and coloured edges, as (x, y)."""
-    points = []
-    for axes in drawn.axes:
-        for line in axes.lines:
-            if line.get_markerfacecolor() == "white" and line.get_markersize() > 3:
-                points += line.get_xydata().tolist()
-        for dots in axes.collections:
-            if len(dots.get_facecolors()) and to_hex(dots.get_facecolors()[0]) == "#ffffff":
-                assert "#ffffff" not in {to_hex(edge) for edge in dots.get_edgecolors()}
-                points += dots.get_offsets().tolist()
-    return points
 
 
 @pytest.mark.parametrize("kind", FIGURES)
