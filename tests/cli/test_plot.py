@@ -1,49 +1,26 @@
-import json
 import os
 import subprocess
 import sys
 import time
 
+import commands
 import mnist_like
-import numpy as np
 import pytest
-from click.testing import CliRunner
+from commands import check_error
 
 import ratedistortion
-from ratedistortion import table
 from ratedistortion.cli import plot
 from ratedistortion.cli.plot import main
 from ratedistortion.figures import FIGURES
-from ratedistortion.settings import Settings
-from ratedistortion.theory import linear_gaussian_optimum
 
 
 @pytest.fixture
 def run_dir(tmp_path):
-    return make_run(tmp_path / "runs" / "mnist")
-
-
-def make_run(path, rows=None, settings=None):
-    """What rd-plot reads of a finished run directory."""
-    path.mkdir(parents=True)
-    (path / "manifest.json").write_text("{}")
-    content = table.write(rows or mnist_like.rows(), {"settings": settings or {}})
-    (path / "rd.parquet").write_bytes(content)
-    np.savez(path / "images.npz", **mnist_like.images())
-    events = [{"event": "loss"} | run for run in mnist_like.losses()]
-    (path / "log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
-    return path
+    return mnist_like.run_directory(tmp_path / "runs" / "mnist")
 
 
 def invoke(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="rd-plot")
-
-
-def check_error(result, code, text):
-    """One line on stderr, nothing else, no traceback."""
-    assert result.stderr == f"Error: {text}\n"
-    assert result.stdout == ""
-    assert result.exit_code == code
+    return commands.invoke(main, *arguments, name="rd-plot")
 
 
 @pytest.mark.parametrize("kind", FIGURES)
@@ -70,7 +47,7 @@ def test_a_table_and_its_run_directory_give_the_same_bytes(run_dir, tmp_path):
 
 
 def test_runs_of_one_name_get_labels_that_differ(tmp_path, monkeypatch):
-    runs = [make_run(tmp_path / name / "mnist") for name in ("small", "large")]
+    runs = [mnist_like.run_directory(tmp_path / name / "mnist") for name in ("small", "large")]
     (tmp_path / "mnist.parquet").write_bytes((runs[0] / "rd.parquet").read_bytes())
     given = {}
     monkeypatch.setattr(plot, "figure", lambda tables, *_: given.update(tables))
@@ -94,7 +71,7 @@ def test_one_run_given_twice_is_an_error(run_dir):
 @pytest.mark.parametrize("kind", ["gallery", "training"])
 def test_kinds_that_need_a_run_directory_say_so(run_dir, tmp_path, kind):
     text = f"--kind {kind} needs one run directory: not a table, not several."
-    other = make_run(tmp_path / "other")
+    other = mnist_like.run_directory(tmp_path / "other")
     for runs in ([run_dir / "rd.parquet"], [run_dir, other]):
         check_error(invoke(*runs, "-o", tmp_path / "a.png", "--kind", kind), 2, text)
 
@@ -161,149 +138,6 @@ def test_other_failures_are_one_line(run_dir, monkeypatch, raised, code, text):
     assert "Traceback" in invoke(run_dir, "-o", "a.png").stderr
 
 
-# The summary
-
-
-def linear_gaussian(path, factor=1.0, seeds=2, shift=0.0, **changed):
-    """A sweep that ended exactly where it should, if it was trained at the betas it names."""
-    rows = []
-    for beta in np.geomspace(0.1, 2, 9):
-        optimum = linear_gaussian_optimum(np.array([4, 1, 0.25]), 0.2**0.5, float(factor * beta))
-        rate, distortion = optimum.rate, optimum.distortion + shift
-        values = {"rate": rate, "distortion": distortion, "negative_elbo": rate + distortion}
-        errors = dict.fromkeys(("rate_se", "distortion_se", "negative_elbo_se"), 1e-3)
-        rows += mnist_like.rows((float(beta),), seeds, dimensions=3, **values, **errors)
-    settings = Settings(
-        dataset="gaussian:4,1,0.25", likelihood="gaussian", likelihood_scale=0.2**0.5, **changed
-    )
-    return make_run(path, rows, settings.as_json())
-
-
-def test_summary_prints_a_table_and_what_it_finds(tmp_path):
-    run = linear_gaussian(tmp_path / "lin")
-    result = invoke(run, "--summary", "--target-rate", 3, "--target-distortion", 1)
-    assert result.exit_code == 0 and result.stderr == ""
-    lines = result.stdout.splitlines()
-    assert lines[0] == "lin: binarized_mnist, 10,000 test images, nats per image"
-    assert lines[1].split()[:4] == ["beta", "seeds", "R", "D"]
-    assert lines[2].split()[:6] == ["0.1", "2", "5.87", "±0.00", "0.49", "±0.00"]
-    assert len(lines[2:11]) == 9 and all("  converged  " in line for line in lines[2:11])
-    text = "\n".join(lines[11:])
-    # R + D is least at beta 1, where it is H = 4.2568 of the source; 0.9457 is next to it.
-    assert "Best -ELBO: 4.26 ±0.00 at beta 0.9457, seed 0." in text
-    assert "Entropy H of the source: 4.26; the best R + D is +0.00 ±0.00 from it." in text
-    assert "Slopes against -beta: 9 converged, of 9 points.\n" in text
-    assert "Regimes: semantic encoder for beta 0.2" in text
-    assert "R and D both change fast for beta 0." in text
-    # By hand: theta = beta / 5 is e^-2 at R = 3, and 0.08765 at D = 1, within 1%.
-    assert "At R = 3: beta 0.676" in text and "At D = 1: beta 0.438" in text
-
-
-def test_summary_says_what_is_under_trained(tmp_path):
-    run = linear_gaussian(tmp_path / "lin", factor=1.3)
-    text = invoke(run, "--summary").stdout
-    assert "9 under-trained, of 9 points. Train longer." in text
-
-
-@pytest.mark.parametrize(
-    "changed, reason",
-    [
-        (
-            {"free_bits": 0.1},
-            "with free bits the loss is not D + beta R, so dD/dR = -beta does not",
-        ),
-        ({"warmup": 2900}, "beta was still rising for 2,900 of 3,000 steps"),
-    ],
-)
-def test_summary_gives_no_verdict_where_the_slope_need_not_be_minus_beta(tmp_path, changed, reason):
-    run = linear_gaussian(tmp_path / "lin", factor=1.3, **changed)
-    text = invoke(run, "--summary").stdout
-    assert f"Slopes against -beta: no verdict: {reason}" in text and "Train longer" not in text
-    assert [line.split()[10] for line in text.splitlines()[2:11]] == ["-"] * 9
-    (found,) = json.loads(invoke(run, "--json").stdout)["runs"]
-    assert found["no_verdict"].startswith(reason) and found["verdicts"] is None
-    assert {point["verdict"] for point in found["points"]} == {None}
-    assert found["points"][4]["slope_over_minus_beta"] == pytest.approx(1.3, rel=0.1)
-
-
-def test_summary_as_json_is_one_object_in_the_units_asked_for(tmp_path):
-    run = linear_gaussian(tmp_path / "lin")
-    nats, bits = (
-        json.loads(invoke(run, "--json", "--units", units, "--target-rate", target).stdout)
-        for units, target in (("nats", 3), ("bits", 3 / np.log(2)))
-    )
-    assert list(nats) == ["units", "split", "runs", "comparison"] and nats["comparison"] is None
-    assert (nats["units"], bits["units"]) == ("nats per image", "bits per image")
-    (nats,), (bits,) = nats["runs"], bits["runs"]
-    assert nats["verdicts"] == {"converged": 9, "under-trained": 0, "unclear": 0}
-    assert nats["best"]["negative_elbo"] == pytest.approx(nats["entropy"], abs=0.01)
-    for name in ("knee_beta", "semantic_betas", "both_fast_betas"):
-        assert bits[name] == pytest.approx(nats[name])
-    assert bits["at_rate"]["beta"] == pytest.approx(nats["at_rate"]["beta"])
-    assert bits["entropy"] == pytest.approx(nats["entropy"] / np.log(2))
-    for there, here in zip(nats["points"], bits["points"], strict=True):
-        assert here["rate"] == pytest.approx(there["rate"] / np.log(2))
-        assert here["slope"] == pytest.approx(there["slope"])
-        assert abs(there["slope_over_minus_beta"] - 1) < 0.05 and there["verdict"] == "converged"
-
-
-def test_summary_of_two_runs_compares_the_second_with_the_first(tmp_path):
-    runs = [linear_gaussian(tmp_path / name, shift=n / 2) for n, name in enumerate("ab")]
-    found = json.loads(invoke(*runs, "--json").stdout)["comparison"]
-    assert found["bd_distortion"] == pytest.approx(0.5) and found["bd_rate_percent"] > 10
-    text = invoke(*runs, "--summary", "--units", "bits").stdout
-    assert "b against a, bits per image; below 0, it is better:" in text
-    assert "BD-distortion +0.72, over R 2.32 to 8.47." in text
-    other = make_run(tmp_path / "other")
-    for pair in ([runs[0], other], [other, runs[0]]):
-        assert "no BD-rate: they have different data" in invoke(*pair, "--summary").stdout
-    assert json.loads(invoke(*runs, other, "--json").stdout)["comparison"] is None
-    far = linear_gaussian(tmp_path / "far", shift=50)
-    text = invoke(runs[0], far, "--summary").stdout
-    assert "far against a: no BD-rate: to compare sweeps, their distortions must overlap" in text
-
-
-def test_summary_of_a_sweep_with_nothing_to_say(tmp_path):
-    rows = mnist_like.rows((1.0, 2.0), 1, diverged={(2.0, 0)})
-    run = make_run(tmp_path / "one", rows)
-    text = invoke(run, "--summary").stdout
-    assert "Slopes against -beta: 1 unclear, of 1 points." in text and "Regimes: none" in text
-    assert "Left out, because they diverged: 1." in text
-    (found,) = json.loads(invoke(run, "--json").stdout)["runs"]
-    assert found["points"][0]["slope"] is None is found["points"][0]["regret"]
-    assert found["suspects"] == [] and found["no_verdict"] is None
-    diverged = make_run(tmp_path / "none", mnist_like.rows((1.0,), 1, diverged={(1.0, 0)}))
-    check_error(
-        invoke(run, diverged, "--summary"), 1, "none: every run of the split test diverged."
-    )
-
-
-def test_summary_and_figure_together(tmp_path):
-    run, output = linear_gaussian(tmp_path / "lin"), tmp_path / "a.png"
-    result = invoke(run, "--json", "-o", output)
-    assert json.loads(result.stdout)["split"] == "test" and result.stderr == f"{output}\n"
-    assert output.exists()
-
-
-def test_targets_need_a_summary_and_lie_within_the_sweep(tmp_path):
-    run = linear_gaussian(tmp_path / "lin")
-    text = "--target-rate and --target-distortion need --summary."
-    check_error(invoke(run, "-o", "a.png", "--target-rate", 3), 2, text)
-    text = (
-        "the target rate must lie within the sweep, 1.609 to 5.868: got 9; sweep other betas to "
-        "go beyond."
-    )
-    check_error(invoke(run, "--summary", "--target-rate", 9), 2, text)
-    other = linear_gaussian(tmp_path / "other", shift=2)
-    result = invoke(run, other, "--summary", "--target-distortion", 1)
-    check_error(
-        result,
-        2,
-        "other: the target distortion must lie within the sweep, 2.493 to 4.968: got 1; sweep "
-        "other betas to go beyond.",
-    )
-
-
 def test_help_and_version():
     for option in ("-h", "--help"):
         result = invoke(option)
@@ -315,7 +149,7 @@ def test_every_option_has_a_help_text():
     assert all(param.help for param in main.params if param.param_type_name == "option")
 
 
-def python(code, *arguments):
+def python(code, *arguments, folder=None):
     environment = {name: v for name, v in os.environ.items() if not name.startswith("JAX")}
     began = time.perf_counter()
     done = subprocess.run(
@@ -323,13 +157,14 @@ def python(code, *arguments):
         capture_output=True,
         text=True,
         env=environment,
+        cwd=folder,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout, time.perf_counter() - began
 
 
-IMPORTED = "; import sys; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+IMPORTED = "\nimport sys; print(*sorted({name.split('.')[0] for name in sys.modules}))"
 
 
 def test_help_imports_nothing_heavy_and_is_fast():
@@ -340,13 +175,13 @@ def test_help_imports_nothing_heavy_and_is_fast():
     assert min(seconds for _, seconds in runs) < 0.5
 
 
-@pytest.mark.parametrize("kind", ["rate-distortion", "gallery", "bounds"])
-def test_plotting_never_imports_jax(run_dir, tmp_path, kind):
+def test_plotting_never_imports_jax(run_dir, tmp_path):
     command = (
-        "import sys; from ratedistortion.cli.plot import main;"
-        " main(sys.argv[1:], standalone_mode=False)"
+        "import sys; from ratedistortion.cli.plot import main\n"
+        "for kind in sys.argv[2:]:\n"
+        "    options = ['-o', kind + '.svg', '--kind', kind, '--summary']\n"
+        "    main([sys.argv[1], *options], standalone_mode=False)\n"
     )
-    output = tmp_path / "figure.pdf"
-    out, _ = python(command + IMPORTED, run_dir, "-o", output, "--kind", kind, "--summary")
-    assert output.exists()
+    out, _ = python(command + IMPORTED, run_dir, *FIGURES, folder=tmp_path)
+    assert {path.name for path in tmp_path.glob("*.svg")} == {f"{kind}.svg" for kind in FIGURES}
     assert not {"jax", "jaxlib", "flax", "optax"} & set(out.splitlines()[-1].split())
