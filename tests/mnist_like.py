@@ -1,5 +1,7 @@
 """Tables shaped like a sweep of binarised MNIST, for the tests that read and draw tables."""
 
+import json
+
 import numpy as np
 
 from ratedistortion.table import parquet
@@ -86,3 +88,15 @@ def losses(betas=BETAS, seeds=2):
         for beta, rate, distortion in zip(betas, RATE, DISTORTION, strict=True)
         for seed in range(seeds)
     ]
+
+
+def run_directory(path, found=None, settings=None):
+    """Makes what rd-plot reads of a finished run directory."""
+    path.mkdir(parents=True)
+    (path / "manifest.json").write_text("{}")
+    content = parquet.write(found or rows(), {"settings": settings or {}})
+    (path / "rd.parquet").write_bytes(content)
+    np.savez(path / "images.npz", **images())
+    events = [{"event": "loss"} | run for run in losses()]
+    (path / "log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    return path

@@ -1,17 +1,13 @@
 """Runs whose numbers contradict each other: said aloud, shown apart, and part of no finding."""
 
-import io
 import json
 
 import mnist_like
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from matplotlib.colors import to_hex
-from test_figures import check_layout, draw, said, words
 
 from ratedistortion.cli import plot, sweep
-from ratedistortion.figures import FIGURES, style
 from ratedistortion.settings import Settings
 from ratedistortion.sweeping.summary import finished
 from ratedistortion.table import parquet
@@ -76,110 +72,6 @@ def test_suspect_and_diverged_runs_are_both_said_and_exit_8(tmp_path):
     diverged, said_, *more = result.stderr.splitlines()
     assert diverged == "1 of 16 runs diverged." and more == []
     assert said_.startswith("Suspect: 6 of 16 runs: ") and ", 3 more rows. Do not" in said_
-
-
-# Figures
-
-
-def read(tmp_path, **given):
-    return mnist_like.read(tmp_path, mnist_like.rows(**given))
-
-
-def hollow(drawn):
-    """Points of white faces and coloured edges, as (x, y)."""
-    points = []
-    for axes in drawn.axes:
-        for line in axes.lines:
-            if line.get_markerfacecolor() == "white" and line.get_markersize() > 3:
-                points += line.get_xydata().tolist()
-        for dots in axes.collections:
-            if len(dots.get_facecolors()) and to_hex(dots.get_facecolors()[0]) == "#ffffff":
-                assert "#ffffff" not in {to_hex(edge) for edge in dots.get_edgecolors()}
-                points += dots.get_offsets().tolist()
-    return points
-
-
-@pytest.mark.parametrize("kind", FIGURES)
-@pytest.mark.parametrize("suspect", [ONE, {(b, s) for b in mnist_like.BETAS for s in (0, 1)}])
-def test_every_kind_shows_them(tmp_path, kind, suspect):
-    drawn = draw(read(tmp_path, suspect=suspect), kind)
-    check_layout(drawn)
-    if kind == "gallery":  # a beta with another seed shows that one
-        count = sum(text.endswith("\nsuspect") for text in words(drawn))
-        assert count == (0 if len(suspect) == 1 else 6)
-        return
-    assert len(hollow(drawn)) == len(suspect) * (3 if kind == "information" else 1)
-    many = "16 suspect runs" if len(suspect) > 1 else "1 suspect run"
-    assert said(drawn, "suspect" if kind == "training" else f"{many} drawn hollow")
-
-
-@pytest.mark.parametrize("kind", ["rate-distortion", "information", "bounds"])
-def test_they_are_part_of_no_hull_mean_or_band(tmp_path, kind):
-    """Lines and bands are those of a table without them, and the axes reach as far as they do."""
-    rows = mnist_like.rows(suspect=ONE)
-    (bad,) = (row for row in rows if row["status"] == "suspect")
-    bad |= {"rate": -5.0, "distortion": 500.0, "negative_elbo": 1.0, "mutual_information": 99.0}
-    bad |= {"mutual_information_upper": 99.0, "mutual_information_lower": -9.0}
-    frame = mnist_like.read(tmp_path, rows)
-    drawn, without = draw(frame, kind), draw(frame[frame["status"] == "ok"], kind)
-    levels = {style.GREY}  # lines of equal ELBO follow the axes
-
-    def lines(drawn):
-        found = [line for line in drawn.axes[0].lines if line.get_color() not in levels]
-        return [line.get_xydata().tolist() for line in found if line.get_linestyle() != "None"]
-
-    def bands(drawn):
-        return [p.vertices.tolist() for c in drawn.axes[0].collections[:1] for p in c.get_paths()]
-
-    assert str(lines(drawn)) == str(lines(without)) and len(lines(drawn)) >= 1
-    assert bands(drawn) == bands(without)
-    axes = drawn.axes[0]
-    for x, y in hollow(drawn):
-        assert min(axes.get_xlim()) < x < max(axes.get_xlim())
-        assert min(axes.get_ylim()) < y < max(axes.get_ylim())
-
-
-def test_the_note_names_suspect_and_diverged_runs(tmp_path):
-    drawn = draw(read(tmp_path, suspect=ONE, diverged={(10.0, 0), (10.0, 1)}))
-    assert said(drawn, "1 suspect run drawn hollow,\n2 diverged runs left out")
-    check_layout(drawn)
-
-
-def test_of_several_tables_they_have_the_colour_of_their_own(tmp_path):
-    suspect, good = read(tmp_path, suspect=ONE), read(tmp_path)
-    drawn = draw({"good": good, "suspect": suspect})
-    check_layout(drawn)
-    dots = drawn.axes[0].collections[-1]
-    assert len(hollow(drawn)) == 1 and to_hex(dots.get_edgecolors()[0]) == style.ORANGE.lower()
-    alone = read(tmp_path, suspect={(b, s) for b in mnist_like.BETAS for s in (0, 1)})
-    for kind in ("rate-distortion", "information", "bounds"):
-        check_layout(draw({"good": good, "all suspect": alone}, kind))
-
-
-def test_suspect_and_saturated_information_differ(tmp_path):
-    """Both are hollow: a plus is in the suspect ones, and the legend has both."""
-    drawn = draw(read(tmp_path, suspect={(0.01, 0)}), "information")
-    assert {"I saturated", "suspect"} <= set(words(drawn))
-    pluses = [line for line in drawn.axes[0].lines if line.get_marker() == "+"]
-    assert [line.get_xydata().tolist() for line in pluses] == [[point] for point in hollow(drawn)]
-
-
-@pytest.mark.parametrize("kind", FIGURES)
-def test_numbers_beyond_all_measure_are_drawn_too(tmp_path, kind):
-    rows = mnist_like.rows(suspect=ONE)
-    (bad,) = (row for row in rows if row["status"] == "suspect")
-    bad |= {"rate": 6.3e82, "distortion": 6.3e82, "marginal_kl": None}
-    drawn, file = draw(mnist_like.read(tmp_path, rows), kind, "bits"), io.BytesIO()
-    drawn.savefig(file, format="png")  # a canvas without a window draws when it is saved
-    assert file.getvalue().startswith(b"\x89PNG")
-    for axes in drawn.axes:
-        assert np.isfinite([*axes.get_xlim(), *axes.get_ylim()]).all()
-
-
-def test_tables_without_the_column_are_read_as_before(tmp_path):
-    old = read(tmp_path, diverged={(10.0, 0)}).drop(columns="failed_checks")
-    for kind in FIGURES:
-        draw(old, kind)
 
 
 # The summary

@@ -93,7 +93,7 @@ def main(
     first, *others = runs
     tables = dict(zip(_labels(runs), map(read, runs), strict=True))
     if summary:
-        # Imports NumPy and pandas.
+        # Imported here, because it imports NumPy and pandas and --help must be quick.
         from ratedistortion.cli.curve_summary import as_text, summarise
 
         found = summarise(tables, units, split, target_rate, target_distortion)
@@ -103,7 +103,7 @@ def main(
     if kind in ("gallery", "training"):
         if others or not first.is_dir():
             raise SettingsError(f"--kind {kind} needs one run directory: not a table, not several.")
-        # Imports NumPy, which takes a good part of the time that --help may take.
+        # Imported here, because it imports NumPy and --help must be quick.
         from ratedistortion.run_directory import reading
 
         if kind == "gallery":
@@ -115,7 +115,7 @@ def main(
 
 
 def _labels(runs: tuple[Path, ...]) -> list[str]:
-    """The shortest ends of the paths that tell them apart; rd.parquet goes by its folder."""
+    """The shortest ends of the paths that tell them apart; an rd.parquet has its folder's name."""
     paths = [run.resolve() for run in runs]
     paths = [path.parent if path.name == "rd.parquet" else path for path in paths]
     for length in range(1, max(len(path.parts) for path in paths) + 1):

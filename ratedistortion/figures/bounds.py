@@ -2,12 +2,14 @@
 
 import numpy as np
 import pandas
+from jaxtyping import Float
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ratedistortion.figures import style
 from ratedistortion.figures.inputs import Inputs
+from ratedistortion.figures.panels import draw_panels
 from ratedistortion.theory import known_entropy
 
 
@@ -17,26 +19,30 @@ def draw(inputs: Inputs) -> Figure:
     The band goes from the largest certified lower bound to the least upper bound:
     $$\max(0,\; H - D,\; I(n;z)) \le I(X;Z) \le \min(R,\; \text{the table's upper bound}).$$
     H - D takes part only where the entropy H of the source is known. For real data the best R + D
-    of the table stands for it. That is an upper bound of H, so the dashed line with it bounds
-    nothing: I may lie below it. It says where H - D can be at most. Suspect runs take part in
-    nothing of that: their R is shown beside it.
+    of the table stands for H. That is an upper bound of H, so the dashed line of it is no bound
+    of I(X;Z), which may lie below: it shows the largest value that H - D can have. Suspect runs
+    take part in no mean and no band: their R is shown beside them.
+
+    Args:
+        inputs: One table or several.
+
+    Returns:
+        The figure, one panel a table.
     """
-    tables = inputs.drawn()
-    figure, panels = style.new_figure(0.6 + 1.9 * len(tables), len(tables))
-    scale = style.BetaScale(inputs.everything()["beta"])
-    handles: dict[str, Artist] = {}
-    for axes, (label, (rows, suspects)) in zip(panels, tables.items(), strict=True):
+
+    def panel(
+        axes: Axes,
+        rows: pandas.DataFrame,
+        suspects: pandas.DataFrame,
+        scale: style.BetaScale,
+        label: str,
+    ) -> dict[str, Artist]:
         settings = rows.attrs.get("ratedistortion", {}).get("settings", {})
         known = known_entropy(settings)
         entropy = known and known[0] * inputs.factors[label]
-        handles |= _panel(axes, rows, suspects, scale, entropy)
-        axes.set_title(label if len(tables) > 1 else "", loc="left")
-        axes.set_ylabel(f"I(X;Z) ({inputs.units})")
-        scale.axis(axes)
-        axes.label_outer()
-    panels[0].set_title(inputs.note(), loc="right", color=style.GREY)
-    style.legend(figure, handles)
-    return figure
+        return _panel(axes, rows, suspects, scale, entropy)
+
+    return draw_panels(inputs, 1.9, f"I(X;Z) ({inputs.units})", panel)
 
 
 def _panel(
@@ -46,7 +52,7 @@ def _panel(
     scale: style.BetaScale,
     entropy: float | None,
 ) -> dict[str, Artist]:
-    """Lines through the means over seeds, and the band that they leave to I."""
+    """Lines through the means over seeds, and the band that they leave to I(X;Z)."""
     handles: dict[str, Artist] = {}
     betas = np.unique(rows["beta"].to_numpy())
     places = scale.place(betas)
@@ -58,7 +64,7 @@ def _panel(
         for name in ("rate", "distortion", information_name, "population_information_upper")
     )
     upper = np.fmin(rate, upper)
-    # Differential entropy or not: I is never below 0, so neither is its best lower bound.
+    # I(X;Z) is never below 0, so a lower bound below 0 is replaced by 0.
     lower = np.fmax(information, 0.0)
     if entropy is not None:
         less = np.maximum(entropy - distortion, 0.0)
@@ -71,12 +77,13 @@ def _panel(
     handles["I(X;Z) lies here"] = axes.fill_between(
         places,
         lower,
-        np.fmax(lower, upper),  # estimates of one number may cross by their errors
+        # Two bounds that are estimated may cross by their errors: then the band has no height.
+        np.fmax(lower, upper),
         color=style.ORANGE,
         alpha=0.25,
         linewidth=0,
     )
-    # R is the largest of the three and its marker too, so that it shows behind what is equal.
+    # R is drawn first and has the largest marker, so that it shows behind an equal value.
     for label, values, shape, size, each in (
         ("rate R", rate, "s-", 4.5, style.BLUE),
         ("upper bound", upper, "v-", 3.8, style.PURPLE),
@@ -91,14 +98,16 @@ def _panel(
     if len(suspects):
         place = scale.place(suspects["beta"])
         handles["R, suspect"] = style.suspects(axes, place, suspects["rate"], "s", style.BLUE)
-    shown = np.concatenate([rate, upper, information, less, [ceiling], suspects["rate"]])
+    _information_axis(
+        axes, np.concatenate([rate, upper, information, less, [ceiling], suspects["rate"]])
+    )
+    return handles
+
+
+def _information_axis(axes: Axes, shown: Float[np.ndarray, " values"]) -> None:
+    """A logarithmic y axis, unless values near 0 or below it need one that is linear there."""
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     if low > high / 1000:
-        axes.set_yscale("log")
-        axes.minorticks_off()
-        axes.set_ylim(low / 1.4, 1.4 * high)
-        ticks = style.log_ticks(low / 1.4, 1.4 * high)
-        axes.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+        style.logarithmic(axes, low / 1.4, 1.4 * high)
     else:
         style.symmetric_log(axes, min(low, 0.0), high)
-    return handles

@@ -10,16 +10,25 @@ from ratedistortion.figures import style
 from ratedistortion.figures.inputs import Inputs
 from ratedistortion.table.identity import asked_for
 
-SHOWN_BETAS = 6
-SHOWN_IMAGES = 5
-_LABELS = 1.0  # inches, left of the images
-_LINE = 0.125  # inches that a line of text needs
+_SHOWN_BETAS = 6
+_SHOWN_IMAGES = 5  # in a row, on each side
+_LABEL_WIDTH = 1.0  # of the labels to the left of the images, in inches
+_LINE_HEIGHT = 0.125  # of a line of text, in inches
 
 
 def draw(inputs: Inputs) -> Figure:
     """A row a beta: reconstructions of the originals in the first row, and prior samples.
 
     A beta of which every run is suspect has that word in its label.
+
+    Args:
+        inputs: One table, with the images of its runs.
+
+    Returns:
+        The figure, without axes.
+
+    Raises:
+        SettingsError: If there are several tables, or no images that fit the table.
     """
     inputs.only_table("gallery")
     if inputs.images is None:
@@ -31,13 +40,14 @@ def draw(inputs: Inputs) -> Figure:
         np.concatenate([images["originals"][None], images["reconstructions"][runs]]),
         np.concatenate([np.ones_like(images["samples"][:1]), images["samples"][runs]]),
     ]
+    # All lengths from here on are in pixels of the images, unless their comment says inches.
     height, width = blocks[0].shape[2:4]
-    count = min(SHOWN_IMAGES, len(images["originals"]))
+    count = min(_SHOWN_IMAGES, len(images["originals"]))
     gap = max(1, width // 14)
     columns = 2 * count * (width + gap) + 2 * gap
-    scale = columns / (style.WIDTH - _LABELS)  # pixels an inch
+    scale = columns / (style.WIDTH - _LABEL_WIDTH)  # pixels an inch
     lines = 3 if "suspect" in set(shown["status"]) else 2
-    pitch = max(height + gap, round(lines * _LINE * scale))
+    pitch = max(height + gap, round(lines * _LINE_HEIGHT * scale))
     left = columns // 2 + gap
     canvas = np.concatenate(
         [
@@ -59,16 +69,17 @@ def draw(inputs: Inputs) -> Figure:
         interpolation="none",
         extent=(0, columns, len(canvas), 0),
     )
-    axes.set(xlim=(-_LABELS * scale, columns), ylim=(len(canvas), -heading))
+    axes.set(xlim=(-_LABEL_WIDTH * scale, columns), ylim=(len(canvas), -heading))
     words = {"fontsize": 7, "va": "center", "linespacing": 1.1}
+    label = -0.95 * _LABEL_WIDTH * scale
     axes.text(0, -heading / 3, "reconstructions", fontsize=7)
     axes.text(left, -heading / 3, "prior samples", fontsize=7)
     axes.text(left, height / 2, f"R, D: {inputs.units}", color=style.GREY, **words)
-    axes.text(-0.95 * _LABELS * scale, height / 2, "originals", **words)
+    axes.text(label, height / 2, "originals", **words)
     for n, row in enumerate(shown.to_dict("records"), 1):
         text = f"β = {row['beta']:.3g}\nR {_figures(row['rate'])}  D {_figures(row['distortion'])}"
         text += "\nsuspect" * (row["status"] == "suspect")
-        axes.text(-0.95 * _LABELS * scale, n * pitch + height / 2, text, **words)
+        axes.text(label, n * pitch + height / 2, text, **words)
     return figure
 
 
@@ -84,18 +95,20 @@ def _check(originals: np.ndarray) -> None:
 def _choose(
     rows: pandas.DataFrame, images: dict[str, np.ndarray]
 ) -> tuple[pandas.DataFrame, list[int]]:
-    """A handful of betas spread over the grid: their rows of the table, and their images."""
-    # Targets out of reach end at one beta.
+    """A few betas spread over the grid: their rows of the table, and the places of their images."""
+    # Runs with different target rates can end at the same beta: the target tells them apart.
     target = images.get("target_rate", np.full(len(images["beta"]), np.nan))
     point = np.where(np.isnan(target), images["beta"], target)
     run_of = {run: n for n, run in enumerate(zip(point, images["seed"], strict=True))}
-    rows = rows.assign(point=asked_for(rows))  # of a beta the first row counts: suspects are last
+    rows = rows.assign(point=asked_for(rows))
     pairs = zip(rows["point"], rows["seed"], strict=True)
+    # The first row of a beta is kept. Suspect rows are last, so they stand only for a beta that
+    # has no other.
     known = rows.loc[[pair in run_of for pair in pairs]].drop_duplicates("point")
     known = known.sort_values("beta", kind="stable")
     if known.empty:
         raise SettingsError("gallery: the images belong to none of the table's runs.")
-    places = np.linspace(0, len(known) - 1, min(SHOWN_BETAS, len(known))).round().astype(int)
+    places = np.linspace(0, len(known) - 1, min(_SHOWN_BETAS, len(known))).round().astype(int)
     shown = known.iloc[places]
     return shown, [run_of[pair] for pair in zip(shown["point"], shown["seed"], strict=True)]
 
@@ -103,7 +116,7 @@ def _choose(
 def _mosaic(
     block: Shaped[np.ndarray, "rows images height width channels"], pitch: int, step: int
 ) -> Float[np.ndarray, "tall wide channels"]:
-    """One picture of rows of images, white between them."""
+    """One picture of rows of images, with white between them."""
     rows, count, height, width, channels = block.shape
     room = ((0, 0), (0, 0), (0, pitch - height), (0, step - width), (0, 0))
     cells = np.pad(np.clip(block.astype(float), 0, 1), room, constant_values=1)

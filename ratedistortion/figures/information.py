@@ -11,9 +11,11 @@ from matplotlib.lines import Line2D
 
 from ratedistortion.figures import style
 from ratedistortion.figures.inputs import Inputs
+from ratedistortion.figures.panels import draw_panels
 
+# Column, label, colour, marker, size of the marker in points. R is drawn first and has the largest
+# marker, so that it shows behind an equal I(n;z).
 _SERIES = (
-    # R is the largest of the three and its marker too, so that it shows behind an equal I.
     ("rate", "rate R", style.BLUE, "s", 4.5),
     ("mutual_information", "I(n;z)", style.ORANGE, "o", 3.0),
     ("marginal_kl", "marginal KL", style.GREEN, "^", 3.0),
@@ -21,24 +23,19 @@ _SERIES = (
 
 
 def draw(inputs: Inputs) -> Figure:
-    """R = I(n;z) + marginal KL, with the bounds and the ceiling log N of I; a panel a table."""
-    tables = inputs.drawn()
-    figure, panels = style.new_figure(0.6 + 1.8 * len(tables), len(tables))
-    scale = style.BetaScale(inputs.everything()["beta"])
-    handles: dict[str, Artist] = {}
-    for axes, (label, (rows, suspects)) in zip(panels, tables.items(), strict=True):
-        handles |= _panel(axes, rows, suspects, scale)
-        axes.set_title(label if len(tables) > 1 else "", loc="left")
-        axes.set_ylabel(inputs.units)
-        scale.axis(axes)
-        axes.label_outer()
-    panels[0].set_title(inputs.note(), loc="right", color=style.GREY)
-    style.legend(figure, handles)
-    return figure
+    """R = I(n;z) + marginal KL, with the bounds of I(n;z) and its ceiling log N; a panel a table.
+
+    Args:
+        inputs: One table or several.
+
+    Returns:
+        The figure, one panel a table.
+    """
+    return draw_panels(inputs, 1.8, inputs.units, _panel)
 
 
 def _panel(
-    axes: Axes, rows: pandas.DataFrame, suspects: pandas.DataFrame, scale: style.BetaScale
+    axes: Axes, rows: pandas.DataFrame, suspects: pandas.DataFrame, scale: style.BetaScale, _: str
 ) -> dict[str, Artist]:
     """Points for the runs, lines through the means over seeds, a band over all seeds' bounds."""
     handles: dict[str, Artist] = {}
@@ -49,10 +46,10 @@ def _panel(
         return [float(reduce(rows.loc[rows["beta"] == beta, column])) for beta in betas]
 
     for column, label, colour, marker, size in _SERIES:
-        if not len(rows[column].dropna()):  # posteriors that leave bounds of I only
+        if not len(rows[column].dropna()):  # posteriors of which only bounds of I(n;z) are known
             continue
         axes.plot(places, over_seeds(column, np.mean), color=colour, linewidth=0.8)
-        handles[label], *_ = axes.errorbar(
+        handles[label], *_others = axes.errorbar(
             scale.place(rows["beta"]),
             rows[column],
             yerr=rows[f"{column}_se"].fillna(0),
@@ -86,15 +83,14 @@ def _panel(
         )
     low = np.min(rows["marginal_kl"] - rows["marginal_kl_se"].fillna(0))
     high = np.max(rows["rate"])
-    if len(suspects):
-        for column, label, colour, marker, _ in _SERIES:
-            if not len(suspects[column].dropna()):
-                continue
-            place = scale.place(suspects["beta"])
-            plus = style.suspects(axes, place, suspects[column], marker, colour)
-            handles.setdefault(label, Line2D([], [], linestyle="", color=colour, marker=marker))
-            handles["suspect"] = plus
-            low = np.fmin(low, np.min(suspects[column]))
-            high = np.fmax(high, np.max(suspects[column]))
+    for column, label, colour, marker, _size in _SERIES if len(suspects) else ():
+        if not len(suspects[column].dropna()):
+            continue
+        place = scale.place(suspects["beta"])
+        plus = style.suspects(axes, place, suspects[column], marker, colour)
+        handles.setdefault(label, Line2D([], [], linestyle="", color=colour, marker=marker))
+        handles["suspect"] = plus
+        low = np.fmin(low, np.min(suspects[column]))
+        high = np.fmax(high, np.max(suspects[column]))
     style.symmetric_log(axes, float(np.fmin(low, 0.0)), float(np.fmax(high, ceiling)))
     return handles

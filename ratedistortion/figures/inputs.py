@@ -18,24 +18,33 @@ class Inputs(NamedTuple):
     tables: dict[str, pandas.DataFrame]
     """Label -> the rows whose status is ok, sorted by beta and seed, in `units`."""
     suspects: dict[str, pandas.DataFrame]
-    """Label -> the suspect rows, sorted and in units likewise: shown, but part of no mean."""
+    """Label -> the suspect rows, sorted and converted too: they are shown, and part of no mean."""
     factors: dict[str, float]
-    """Label -> how many of `units` a nat per image is."""
+    """Label -> one nat per image in `units`."""
     diverged: int
     """How many rows were left out because their run diverged."""
     units: str
     """Words for an axis, such as `nats per image`."""
     images: Mapping[str, Any] | None
+    """For the gallery, as `figure` takes them."""
     losses: Sequence[Mapping[str, Any]] | None
+    """For the training curves, as `figure` takes them."""
     squared: bool = False
     """Whether the distortion is a squared error, and so not in `units`."""
 
     def axis(self, quantity: str) -> str:
-        """The label of an axis."""
+        """The label of an axis.
+
+        Args:
+            quantity: Its name.
+
+        Returns:
+            The name with its unit.
+        """
         return f"{quantity} ({self.units})"
 
     def note(self) -> str:
-        """What to say of the runs that are not drawn like the others, a line each."""
+        """How many runs are suspect and how many diverged, a line each; "" for none."""
         suspect = sum(map(len, self.suspects.values()))
         return ",\n".join(
             f"{count} {word} run{'' if count == 1 else 's'} {fate}"
@@ -56,7 +65,17 @@ class Inputs(NamedTuple):
         return {label: pair for label, pair in pairs.items() if any(map(len, pair))}
 
     def only_table(self, kind: str) -> tuple[pandas.DataFrame, float]:
-        """The single table, and its factor, of a kind that draws one run directory."""
+        """The single table of a kind that draws one run directory.
+
+        Args:
+            kind: Its name, for the error.
+
+        Returns:
+            The rows that are ok, and one nat per image in `units`.
+
+        Raises:
+            SettingsError: If there are several tables.
+        """
         if len(self.tables) > 1:
             raise SettingsError(f"{kind} draws one run: got {len(self.tables)}.")
         return next(iter(self.tables.values())), next(iter(self.factors.values()))
@@ -64,6 +83,12 @@ class Inputs(NamedTuple):
 
 def squared_errors(inputs: Inputs) -> Inputs:
     """The same rows with the mean squared error a dimension as their distortion.
+
+    Args:
+        inputs: Tables of models with the Gaussian likelihood.
+
+    Returns:
+        Inputs whose distortion is not in `units`.
 
     Raises:
         SettingsError: If a table has none.
@@ -94,6 +119,16 @@ def gather(
     losses: Sequence[Mapping[str, Any]] | None,
 ) -> Inputs:
     """Checks what `figure` was given, chooses the rows and converts them.
+
+    Args:
+        tables: One table, or label -> table.
+        units: nats, bits or bits-per-dim.
+        split: train or test.
+        images: Kept as they are.
+        losses: Kept as they are.
+
+    Returns:
+        The rows of the split, without those that diverged, in `units`.
 
     Raises:
         SettingsError: If units or split are unknown, or a table has no rows of the split.

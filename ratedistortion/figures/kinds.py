@@ -61,7 +61,7 @@ def figure(
 
 
 def _late(module: str) -> "Callable[[Inputs], Figure]":
-    """A member that imports its file, and so matplotlib, only when it draws."""
+    """A kind whose file is imported, and with it matplotlib, only when it draws."""
     return lambda given: importlib.import_module(f"ratedistortion.figures.{module}").draw(given)
 
 

@@ -18,7 +18,13 @@ from ratedistortion.theory import known_curve
 def draw(inputs: Inputs) -> Figure:
     """R and D of every run, their lower convex hull, the exact R(D) and lines of equal ELBO.
 
-    Suspect runs are hollow points that the hull and the lines through seeds know nothing of.
+    Suspect runs are hollow points, and part of no hull and of no line through seeds.
+
+    Args:
+        inputs: One table or several.
+
+    Returns:
+        The figure, with one panel.
     """
     figure, (axes,) = style.new_figure(2.6)
     everything = inputs.everything()
@@ -91,7 +97,7 @@ def _runs(
 
 
 def _suspects(axes: Axes, rows: pandas.DataFrame, marker: str, edges: list[str]) -> None:
-    """Hollow points without error bars, above the others, so that none is hidden."""
+    """Hollow points without error bars, drawn last, so that the others hide none of them."""
     axes.scatter(
         rows["rate"],
         rows["distortion"],

@@ -1,4 +1,4 @@
-"""A figure into a file: the same figure gives the same bytes."""
+"""Writes a figure to a file: the same figure gives the same bytes."""
 
 import io
 from pathlib import Path
@@ -10,7 +10,7 @@ from ratedistortion.files import write_file
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# What would put the date or the version of matplotlib into the file.
+# Suffix -> metadata to leave out: the date and the version of matplotlib would change the bytes.
 SUFFIXES = {
     ".png": {"Software": None},
     ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
@@ -42,7 +42,10 @@ def save(figure: "Figure", path: Path) -> None:
 
 
 def check_suffix(path: Path) -> None:
-    """Refuses a file name that no format belongs to, before anything is drawn.
+    """Refuses a file name of another format, before anything is drawn.
+
+    Args:
+        path: Where a figure will be written.
 
     Raises:
         SettingsError: If the suffix is none of `SUFFIXES`.

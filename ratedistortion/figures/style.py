@@ -15,15 +15,17 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_hex
 from matplotlib.figure import Figure
 
-WIDTH = 3.4  # inches: one column of a two-column page
+WIDTH = 3.4  # of a figure, in inches: one column of a two-column page
+_LABEL_LENGTH = 48  # of a label in the legend, in characters
 
-# Okabe and Ito's colours, which stay apart under every common colour blindness.
+# Okabe and Ito's colours, which people with every common colour blindness can tell apart.
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 CATEGORIES = (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9")
-MARKERS = "osD^v"  # one fewer than the colours, so that their pairs come round late
+# One marker fewer than colours: so 30 tables are drawn before a pair of both repeats.
+MARKERS = "osD^v"
 GREY = "#808080"
 
-# Without viridis's last tenth: its yellow cannot be seen on white.
+# The last tenth of viridis is left out, because its yellow is hard to see on white.
 BETA_COLOURS = LinearSegmentedColormap.from_list(
     "beta", matplotlib.colormaps["viridis"](np.linspace(0, 0.9, 256))
 )
@@ -52,29 +54,61 @@ _SETTINGS = {
 
 
 def context() -> AbstractContextManager:
-    """Our look alone: a user's matplotlibrc does not change the bytes of a figure."""
+    """Our look alone: a user's matplotlibrc does not change the bytes of a figure.
+
+    Returns:
+        A context; figures are made and saved inside of it.
+    """
     return matplotlib.style.context(_SETTINGS, after_reset=True)
 
 
 def new_figure(height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure one column wide, with panels one above the other that share their x axis."""
+    """A figure one column wide, with panels one above the other that share their x axis.
+
+    Args:
+        height: In inches.
+        rows: The number of panels.
+
+    Returns:
+        The figure and its panels, from top to bottom.
+    """
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, list(figure.subplots(rows, 1, squeeze=False, sharex=True)[:, 0])
 
 
 def legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
-    """Label -> handle above the panels, in as many columns as fit; the figure grows to hold it."""
-    # The end of a long label tells it from the others: it is a path.
-    labels = [label if len(label) <= 48 else f"…{label[-47:]}" for label in handles]
+    """A legend above the panels, in as many columns as fit; the figure grows to hold it.
+
+    Args:
+        figure: Of `new_figure`.
+        handles: Label -> what it explains. A long label keeps its end, which tells paths apart.
+    """
+    labels = [
+        label if len(label) <= _LABEL_LENGTH else f"…{label[1 - _LABEL_LENGTH :]}"
+        for label in handles
+    ]
     columns = min(max(60 // (max(map(len, labels)) + 6), 1), 3)
     figure.set_figheight(figure.get_figheight() + 0.14 * math.ceil(len(labels) / columns))
     figure.legend(handles.values(), labels, loc="outside upper left", ncols=columns)
 
 
 def suspects(axes: Axes, x: Float[np.ndarray, " runs"], y: Any, marker: str, colour: str) -> Artist:
-    """Hollow markers, and the plus in them that tells them from saturated ones; y is a column."""
+    """Hollow markers, with a plus in them that tells them from saturated ones.
+
+    Args:
+        axes: The panel.
+        x: Places of the runs.
+        y: A column of the table, one value a run.
+        marker: Of matplotlib.
+        colour: Of the markers' edges.
+
+    Returns:
+        The pluses, for the legend.
+    """
     axes.plot(
-        *(x, y, marker),
+        x,
+        y,
+        marker,
         color=colour,
         markerfacecolor="white",
         markersize=5,
@@ -86,7 +120,15 @@ def suspects(axes: Axes, x: Float[np.ndarray, " runs"], y: Any, marker: str, col
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Three to six round numbers between two positive ones, for a logarithmic axis."""
+    """Three to six round numbers for a logarithmic axis; fewer where too few lie between.
+
+    Args:
+        low: Least value of the axis, positive.
+        high: Largest value of the axis.
+
+    Returns:
+        Ticks in rising order; `low` alone where there is no round number.
+    """
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     ticks: list[float] = []
     for digits in ((1,), (1, 3), (1, 2, 5), range(1, 10)):
@@ -97,8 +139,31 @@ def log_ticks(low: float, high: float) -> list[float]:
     return ticks[:: math.ceil(len(ticks) / 6)] if ticks else [low]
 
 
+def logarithmic(axes: Axes, low: float, high: float) -> None:
+    """Makes the y axis logarithmic.
+
+    Args:
+        axes: The panel.
+        low: Lower limit, positive.
+        high: Upper limit.
+    """
+    axes.set_yscale("log")
+    axes.minorticks_off()
+    axes.set_ylim(low, high)
+    ticks = log_ticks(low, high)
+    axes.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+
+
 def symmetric_log(axes: Axes, low: float, high: float) -> None:
-    """Logarithmic over the last decades, linear below: estimates near 0 may be negative."""
+    """Makes the y axis logarithmic over the last decades, and linear below them.
+
+    Estimates near 0 may be negative, and a logarithmic axis has no place for them.
+
+    Args:
+        axes: The panel.
+        low: Least value shown, at most 0.
+        high: Largest value shown, positive.
+    """
     linear = 10.0 ** math.floor(math.log10(high / 20))
     axes.set_yscale("symlog", linthresh=linear, linscale=0.5)
     ticks = [tick for tick in (0.0, *(linear * 10.0 ** np.arange(4))) if tick <= 1.4 * high]
@@ -108,7 +173,11 @@ def symmetric_log(axes: Axes, low: float, high: float) -> None:
 
 
 class BetaScale:
-    """Where each beta lies on a logarithmic axis or colour bar; 0 lies left of the others."""
+    """Where each beta lies on a logarithmic axis or colour bar; 0 lies left of the others.
+
+    Args:
+        betas: Every beta of the figure, at least 0, in any order and as often as may be.
+    """
 
     def __init__(self, betas: Iterable[float]) -> None:
         values = sorted(set(betas))
@@ -126,16 +195,35 @@ class BetaScale:
         self.norm = LogNorm(*self.limits)
 
     def place(self, betas: Iterable[float]) -> Float[np.ndarray, " points"]:
-        """Positive numbers for a logarithmic axis."""
+        """Positive numbers for a logarithmic axis.
+
+        Args:
+            betas: Of the figure.
+
+        Returns:
+            Each beta itself; for 0 a number to the left of the others.
+        """
         values = np.array(list(betas), float)
         return np.where(values > 0, values, self._zero)
 
     def colours(self, betas: Iterable[float]) -> list[str]:
-        """One colour for each beta."""
+        """Colours of betas, as the colour bar explains them.
+
+        Args:
+            betas: Of the figure.
+
+        Returns:
+            One colour for each, as `#rrggbb`.
+        """
         return [to_hex(colour) for colour in BETA_COLOURS(self.norm(self.place(betas)))]
 
     def colour_bar(self, figure: Figure, axes: Axes) -> None:
-        """Explains the colours at the right of a panel."""
+        """Draws the colour bar at the right of a panel.
+
+        Args:
+            figure: The figure.
+            axes: Its panel.
+        """
         bar = figure.colorbar(ScalarMappable(self.norm, BETA_COLOURS), ax=axes, pad=0.02, aspect=30)
         bar.ax.set_title("β", loc="left", fontsize=8, pad=4)
         bar.ax.minorticks_off()
@@ -143,7 +231,11 @@ class BetaScale:
         bar.outline.set_visible(False)
 
     def axis(self, axes: Axes) -> None:
-        """Makes the x axis one of beta."""
+        """Makes the x axis of a panel one of beta.
+
+        Args:
+            axes: The panel.
+        """
         low, high = self.limits
         margin = (high / low) ** 0.04
         axes.set_xscale("log")

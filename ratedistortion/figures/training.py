@@ -12,7 +12,16 @@ from ratedistortion.table.identity import asked_for
 def draw(inputs: Inputs) -> Figure:
     """The loss D + beta R of every run while it was trained.
 
-    A cross where one diverged; a hollow end where its numbers are suspect.
+    A cross shows where a run diverged; a hollow end, that its numbers are suspect.
+
+    Args:
+        inputs: One table, with the losses of its runs.
+
+    Returns:
+        The figure, one line a run.
+
+    Raises:
+        SettingsError: If there are several tables, or no losses.
     """
     _, factor = inputs.only_table("training")
     if not inputs.losses:
@@ -46,11 +55,8 @@ def draw(inputs: Inputs) -> Figure:
     if handles:
         style.legend(figure, handles)
     if all(np.min(line.get_ydata(), initial=1) > 0 for line in axes.lines):
-        axes.set_yscale("log")
-        low, high = axes.get_ylim()
-        ticks = style.log_ticks(low, high)
-        axes.minorticks_off()
-        axes.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+        axes.set_yscale("log")  # the limits of a logarithmic axis differ from those of a linear one
+        style.logarithmic(axes, *axes.get_ylim())
     axes.locator_params(axis="x", nbins=5)
     axes.set_xlabel("training step")
     axes.set_ylabel(inputs.axis("loss D + βR"))

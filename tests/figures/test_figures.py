@@ -1,14 +1,12 @@
-import matplotlib
 import mnist_like
 import numpy as np
 import pytest
 import scipy.stats
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
+from drawing import check_layout, draw, said, words
 
 from ratedistortion.errors import RateDistortionError, SettingsError
-from ratedistortion.figures import FIGURES, figure, save
-from ratedistortion.figures.style import WIDTH, BetaScale, log_ticks
+from ratedistortion.figures import FIGURES
+from ratedistortion.figures.style import WIDTH
 from ratedistortion.settings import Settings
 from ratedistortion.theory import known_curve
 
@@ -20,24 +18,6 @@ UNITS = {
 }
 
 
-@pytest.fixture
-def frame(tmp_path):
-    return mnist_like.read(tmp_path, mnist_like.rows())
-
-
-def draw(tables, kind="rate-distortion", units="nats", **given):
-    given = {"images": mnist_like.images(), "losses": mnist_like.losses()} | given
-    return figure(tables, kind, units, **given)
-
-
-def words(drawn):
-    return [text.get_text() for text in drawn.findobj(Text) if text.get_text()]
-
-
-def said(drawn, part):
-    return any(part in text for text in words(drawn))
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("units", UNITS)
 def test_every_kind_is_one_column_wide_and_legible(frame, kind, units):
@@ -46,32 +26,6 @@ def test_every_kind_is_one_column_wide_and_legible(frame, kind, units):
     assert said(drawn, UNITS[units])
     assert not any(said(drawn, other) for name, other in UNITS.items() if name != units)
     check_layout(drawn)
-
-
-def check_layout(drawn):
-    """No text smaller than 7 points, cut by an edge, or over another text."""
-    canvas = FigureCanvasAgg(drawn)
-    canvas.draw()
-    boxes = []
-    for text in drawn.findobj(Text):
-        if text.get_text() and text.get_visible() and text not in undrawn(drawn):
-            assert text.get_fontsize() >= 7
-            box = text.get_window_extent(canvas.get_renderer())
-            assert drawn.bbox.padded(1).contains(*box.min), text
-            assert drawn.bbox.padded(1).contains(*box.max), text
-            assert not any(box.padded(-1).overlaps(other) for other in boxes), text
-            boxes.append(box.padded(-1))
-
-
-def undrawn(drawn):
-    """An axis keeps the labels of ticks outside of its limits."""
-    return [
-        tick.label1
-        for axes in drawn.axes
-        for axis in (axes.xaxis, axes.yaxis)
-        for tick in axis.get_major_ticks()
-        if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
-    ]
 
 
 @pytest.mark.parametrize("kind", ["rate-distortion", "information", "bounds"])
@@ -196,7 +150,7 @@ def test_bounds_of_a_known_source_hold_its_entropy_minus_the_distortion(tmp_path
         np.testing.assert_allclose(heights, factor * np.array([2.0, entropy - 1.25, 5.0]))
 
 
-def test_bounds_of_real_data_call_the_best_elbo_no_bound(tmp_path, frame):
+def test_bounds_of_real_data_do_not_call_h_minus_d_a_bound(frame):
     drawn = draw(frame, "bounds")
     assert said(drawn, "H − D, at most") and not said(drawn, "H − D, lower bound")
     means = frame.groupby("beta")[["distortion", "negative_elbo", "mutual_information"]].mean()
@@ -264,7 +218,7 @@ def test_training_takes_losses_below_zero_and_runs_that_never_were_finite(frame)
         ({"kind": "training", "losses": []}, "training needs the losses"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(frame, given, message):
+def test_what_cannot_be_drawn_is_an_error(frame, given, message):
     with pytest.raises(SettingsError, match=message):
         draw(frame, **given)
 
@@ -279,57 +233,6 @@ def test_a_table_is_not_changed_by_drawing_it(frame):
     before = frame.copy()
     draw(frame, units="bits")
     assert frame.equals(before)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
-def test_the_same_table_gives_the_same_bytes(frame, tmp_path, kind, suffix):
-    path = tmp_path / f"figure.{suffix}"
-    save(draw(frame, kind), path)
-    first = path.read_bytes()
-    # What a user's matplotlibrc says does not matter either.
-    with matplotlib.rc_context({"font.size": 20, "savefig.dpi": 50, "lines.linewidth": 9}):
-        save(draw(frame, kind), path)
-    assert path.read_bytes() == first
-    assert [entry.name for entry in tmp_path.iterdir() if "figure" in entry.name] == [path.name]
-
-
-@pytest.mark.parametrize("name", ["figure.jpg", "figure", "png"])
-def test_other_suffixes_are_refused(frame, tmp_path, name):
-    with pytest.raises(SettingsError, match="suffix must be one of .png, .pdf, .svg"):
-        save(draw(frame), tmp_path / name)
-
-
-def test_a_file_that_cannot_be_written_is_said(frame, tmp_path):
-    with pytest.raises(SettingsError, match="cannot be written: No such file or directory"):
-        save(draw(frame), tmp_path / "none" / "figure.png")
-    (tmp_path / "folder.png").mkdir()
-    with pytest.raises(SettingsError, match="cannot be written: Is a directory"):
-        save(draw(frame), tmp_path / "folder.png")
-
-
-def test_beta_scale_has_a_place_for_zero():
-    scale = BetaScale([0.0, 0.1, 1.0, 10.0])
-    zero, *others = scale.place([0.0, 0.1, 1.0, 10.0])
-    assert 0 < zero < 0.05 and others == [0.1, 1, 10]
-    assert scale.labels == ["0", "0.1", "1", "10"]
-    assert len(set(scale.colours([0.0, 0.1, 1.0, 10.0]))) == 4
-
-
-@pytest.mark.parametrize(
-    "low, high, ticks",
-    [
-        (0.01, 10.0, [0.01, 0.1, 1, 10]),
-        (0.1, 4.0, [0.1, 0.3, 1, 3]),
-        (50.0, 500.0, [50, 100, 200, 500]),
-        (1.0, 4.0, [1, 2, 3, 4]),
-        (1.0, 1.0, [1]),
-        (1.01, 1.02, [1.01]),
-        (1e-6, 1e6, [1e-6, 1e-3, 1, 1e3, 1e6]),
-    ],
-)
-def test_log_ticks(low, high, ticks):
-    assert log_ticks(low, high) == pytest.approx(ticks)
 
 
 def test_squared_errors_stand_in_for_the_distortion_of_gaussian_models(frame):
@@ -359,7 +262,7 @@ def test_squared_errors_are_drawn_against_the_rate_only(frame):
         draw(frame.assign(distortion_mse=1.0, distortion_mse_se=0.1), "bounds", distortion="mse")
 
 
-def test_posteriors_with_bounds_only_are_drawn_with_them(frame):
+def test_posteriors_of_which_only_bounds_are_known_are_drawn_with_the_bounds(frame):
     nothing = ["mutual_information", "mutual_information_se", "marginal_kl", "marginal_kl_se"]
     flows = frame.assign(**dict.fromkeys(nothing, np.nan), information_kind="bounds")
     information = draw(flows, "information")

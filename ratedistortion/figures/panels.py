@@ -1,0 +1,45 @@
+"""Panels one above the other, one a table, that share an axis of beta and a legend."""
+
+from collections.abc import Callable
+
+import pandas
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ratedistortion.figures import style
+from ratedistortion.figures.inputs import Inputs
+
+Panel = Callable[
+    [Axes, pandas.DataFrame, pandas.DataFrame, style.BetaScale, str], dict[str, Artist]
+]
+"""Draws the rows that are ok and the suspect rows of the table that a label names.
+
+It returns the entries of the legend: label -> handle."""
+
+
+def draw_panels(inputs: Inputs, height: float, quantity: str, panel: Panel) -> Figure:
+    """A panel for each table that has rows to draw.
+
+    Args:
+        inputs: The tables.
+        height: Of one panel, in inches.
+        quantity: What the y axes show, with its unit.
+        panel: Draws one of them.
+
+    Returns:
+        The figure, with a legend above the panels.
+    """
+    tables = inputs.drawn()
+    figure, panels = style.new_figure(0.6 + height * len(tables), len(tables))
+    scale = style.BetaScale(inputs.everything()["beta"])
+    handles: dict[str, Artist] = {}
+    for axes, (label, (rows, suspects)) in zip(panels, tables.items(), strict=True):
+        handles |= panel(axes, rows, suspects, scale, label)
+        axes.set_title(label if len(tables) > 1 else "", loc="left")
+        axes.set_ylabel(quantity)
+        scale.axis(axes)
+        axes.label_outer()
+    panels[0].set_title(inputs.note(), loc="right", color=style.GREY)
+    style.legend(figure, handles)
+    return figure
