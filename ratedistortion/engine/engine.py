@@ -19,7 +19,14 @@ from ratedistortion.errors import RunDirectoryError
 from ratedistortion.measuring.measurement import Codes, Measurement, make_measure
 from ratedistortion.models.autoencoder import Functions, make_functions
 from ratedistortion.settings import Settings
-from ratedistortion.training.run import Arguments, Run, Source, TrainState, make_run, selected
+from ratedistortion.training.run import (
+    DataShape,
+    Run,
+    SweptParameters,
+    TrainState,
+    make_run,
+    selected,
+)
 
 # Long enough that the host's part costs nothing, short enough that a signal is soon heard.
 _BLOCK_SECONDS = 1.0
@@ -66,7 +73,7 @@ class Engine:
         own = data.train is not data.splits["train"]
         self._train_images = put(data.train) if own else self._images["train"]
         self._originals = put(data.splits["test"][:PICTURES])
-        self.functions, self._run = describe(settings, data)
+        self.functions, self._run = trace_run(settings, data)
         gaussian = self.functions.gaussian(self._run.state.model)
         self.information_kind = "exact" if gaussian else "bounds"
         self.steps = self._run.steps
@@ -158,7 +165,7 @@ class Engine:
         """Begins to compile what follows training."""
         self.programs.ahead(*(f"measure {split}" for split in self._images), "pictures")
 
-    def _arguments(self, runs: Sequence[RunId]) -> Arguments:
+    def _arguments(self, runs: Sequence[RunId]) -> SweptParameters:
         padded = [*runs, *[runs[-1]] * (self.plan.width - len(runs))]
         columns = {  # NumPy's: JAX would compile a program to fill each
             "beta": np.array([run.beta for run in padded], np.float32),
@@ -166,7 +173,7 @@ class Engine:
             "seed": np.array([run.seed for run in padded], np.int32),
             "target_rate": np.array([run.target_rate or 0.0 for run in padded], np.float32),
         }
-        return Arguments(**jax.device_put(columns, self._spread))
+        return SweptParameters(**jax.device_put(columns, self._spread))
 
     @functools.cached_property
     def _state(self) -> TrainState:
@@ -197,8 +204,8 @@ class Engine:
             function, mesh=self._mesh, in_specs=specs, out_specs=P("runs"), check_vma=False
         )
 
-    def _start(self, arguments: Arguments) -> TrainState:
-        def local(arguments: Arguments) -> TrainState:
+    def _start(self, arguments: SweptParameters) -> TrainState:
+        def local(arguments: SweptParameters) -> TrainState:
             if self.plan.batching == "vmap":
                 return jax.vmap(self._run.start)(arguments)
             return lax.map(self._run.start, arguments)
@@ -278,11 +285,11 @@ class Engine:
         )
 
 
-def describe(settings: Settings, data: Dataset) -> tuple[Functions, Run]:
+def trace_run(settings: Settings, data: Dataset) -> tuple[Functions, Run]:
     """The model's functions and the run, without computing."""
     functions = make_functions(settings, data.shape)
     examples, dimensions = data.train.shape
-    source = Source(examples, dimensions, data.scale, data.dynamic)
+    source = DataShape(examples, dimensions, data.scale, data.dynamic)
     return functions, make_run(settings, functions, source)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas
 
 # Of the manifest. One more whenever training or measuring changes the numbers or the checkpoint.
-SCHEMA = 3
+MANIFEST_VERSION = 3
 MANIFEST, TABLE, IMAGES, LOG = "manifest.json", "rd.parquet", "images.npz", "log.jsonl"
 _MANIFEST_FIELDS = {
     "schema": int,
@@ -45,10 +45,10 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     for name, kind in _MANIFEST_FIELDS.items():
         if not isinstance(manifest.get(name), kind):
             raise damaged(file, f"no {name}", remedy)
-        if name == "schema" and manifest[name] > SCHEMA:
+        if name == "schema" and manifest[name] > MANIFEST_VERSION:
             raise RunDirectoryError(
                 f"{file} has schema version {manifest[name]} and this program reads versions up to"
-                f" {SCHEMA}: upgrade ratedistortion."
+                f" {MANIFEST_VERSION}: upgrade ratedistortion."
             )
     return manifest
 
@@ -59,7 +59,7 @@ def check_current(path: Path, manifest: Mapping[str, Any]) -> None:
     Raises:
         RunDirectoryError: If it is one and is not finished.
     """
-    if manifest["schema"] < SCHEMA and not (path / TABLE).exists():
+    if manifest["schema"] < MANIFEST_VERSION and not (path / TABLE).exists():
         raise RunDirectoryError(
             f"{path} was begun by an older version, whose numbers would not agree with this one's:"
             " use another directory, or finish it with the older version."

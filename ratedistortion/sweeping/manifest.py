@@ -30,7 +30,7 @@ def make_manifest(
     """
     packages = ("ratedistortion", "jax", "jaxlib", "flax", "optax", "numpy")
     return {
-        "schema": reading.SCHEMA,
+        "schema": reading.MANIFEST_VERSION,
         "settings": settings.as_json(),
         "settings_sha256": settings.sha256(),
         "plan": dataclasses.asdict(plan),

@@ -27,7 +27,7 @@ _LOOKS, _MOST_HELD_OUT = 50, 5000
 _NEAR = 0.05
 
 
-class Source(NamedTuple):
+class DataShape(NamedTuple):
     """What a run must know of its data before it is compiled: counts, scale, and how to read it."""
 
     examples: int
@@ -36,7 +36,7 @@ class Source(NamedTuple):
     dynamic: bool
 
 
-class Arguments(NamedTuple):
+class SweptParameters(NamedTuple):
     """What is swept: one number each per run, so that no value of them compiles anew."""
 
     beta: Float[Array, ""]
@@ -80,7 +80,7 @@ class Run(NamedTuple):
     """A training run: `start(arguments)`, then `advance` from step to step.
 
     Attributes:
-        start: Arguments -> TrainState at step 0.
+        start: SweptParameters -> TrainState at step 0.
         advance: (state, arguments, images, first, last) -> TrainState after steps first..last-1.
             Images are (examples, dimensions) as stored. Steps are traced: no count of them
             compiles anew, and where a block of steps ends changes nothing.
@@ -88,13 +88,13 @@ class Run(NamedTuple):
         state: The shapes of what `start` returns.
     """
 
-    start: Callable[[Arguments], TrainState]
-    advance: Callable[[TrainState, Arguments, Array, Array, Array], TrainState]
+    start: Callable[[SweptParameters], TrainState]
+    advance: Callable[[TrainState, SweptParameters, Array, Array, Array], TrainState]
     steps: int
     state: TrainState
 
 
-def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
+def make_run(settings: Settings, functions: Functions, source: DataShape) -> Run:
     """Does all that is static about a run, and returns its two pure functions.
 
     The loss is D + beta R. With target rates it is D at R = target: beta is the multiplier of that
@@ -137,10 +137,10 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
         )
     every = max(steps // _LOOKS, 1)
 
-    def adam(arguments: Arguments) -> optax.GradientTransformation:
+    def adam(arguments: SweptParameters) -> optax.GradientTransformation:
         return optax.adam(optax.cosine_decay_schedule(arguments.learning_rate, steps))
 
-    def start(arguments: Arguments) -> TrainState:
+    def start(arguments: SweptParameters) -> TrainState:
         model = functions.build(_key(arguments.seed, "model"))
         start_beta = jnp.log(arguments.beta)
         return TrainState(
@@ -171,7 +171,9 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
         distortion = -jnp.mean(functions.log_likelihood(model, x, z))
         return distortion + weigh(counted), jnp.stack([distortion, rate])
 
-    def step(index: Array, state: TrainState, arguments: Arguments, images: Array) -> TrainState:
+    def step(
+        index: Array, state: TrainState, arguments: SweptParameters, images: Array
+    ) -> TrainState:
         rows = minibatch(_key(arguments.seed, "order"), index, examples, settings.batch_size)
         noise_key, pixel_key = jax.random.split(
             jax.random.fold_in(_key(arguments.seed, "noise"), index)
@@ -219,7 +221,9 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
             best=state.best,
         )
 
-    def look(index: Array, state: TrainState, arguments: Arguments, images: Array) -> TrainState:
+    def look(
+        index: Array, state: TrainState, arguments: SweptParameters, images: Array
+    ) -> TrainState:
         """Holds the parameters against the best so far, with the same noise at every look."""
         assert state.best is not None
         size = min(settings.batch_size, held)
@@ -246,7 +250,9 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
             best=jax.tree.map(lambda new, old: jnp.where(better, new, old), found, state.best)
         )
 
-    def one(index: Array, state: TrainState, arguments: Arguments, images: Array) -> TrainState:
+    def one(
+        index: Array, state: TrainState, arguments: SweptParameters, images: Array
+    ) -> TrainState:
         state = step(index, state, arguments, images)
         if not held:
             return state
@@ -259,13 +265,13 @@ def make_run(settings: Settings, functions: Functions, source: Source) -> Run:
         )
 
     def advance(
-        state: TrainState, arguments: Arguments, images: Array, first: Array, last: Array
+        state: TrainState, arguments: SweptParameters, images: Array, first: Array, last: Array
     ) -> TrainState:
         return lax.fori_loop(first, last, lambda n, s: one(n, s, arguments, images), state)
 
     kinds = jnp.float32, jnp.float32, jnp.int32, jnp.float32
     shapes: Any = [jax.ShapeDtypeStruct((), kind) for kind in kinds]  # zeros would be compiled
-    state = jax.eval_shape(start, Arguments(*shapes))
+    state = jax.eval_shape(start, SweptParameters(*shapes))
     return Run(start, advance, steps, state)
 
 

@@ -16,7 +16,7 @@ from jax import monitoring
 from tiny_engine import CONVOLUTIONS, engine_of, settings_of
 
 from ratedistortion.datasets import Dataset
-from ratedistortion.engine.engine import Block, Engine, Measured, describe, leaves
+from ratedistortion.engine.engine import Block, Engine, Measured, leaves, trace_run
 from ratedistortion.engine.outcomes import loss_curves, outcomes
 from ratedistortion.engine.plan import Plan, RunId, all_runs
 from ratedistortion.engine.programs import Programs
@@ -310,7 +310,7 @@ def test_a_run_that_diverges_has_no_loss_from_then_on(data, mapped):
 
 def test_describe_knows_steps_and_shapes_without_computing(data):
     parameters = 64 * 8 + 8 + 8 * 4 + 4 + 2 * 64 + 64
-    run = describe(settings_of(), data)[1]
+    run = trace_run(settings_of(), data)[1]
     assert run.steps == STEPS
     trees = run.state.model, *run.state.optimizer[0][1:]
     for tree in trees:

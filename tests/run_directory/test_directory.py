@@ -23,7 +23,7 @@ from ratedistortion.run_directory import reading
 from ratedistortion.run_directory.directory import RunDirectory, check_folder
 
 MANIFEST = {
-    "schema": reading.SCHEMA,
+    "schema": reading.MANIFEST_VERSION,
     "settings": {},
     "settings_sha256": "0",
     "plan": {},

@@ -13,7 +13,7 @@ from ratedistortion.errors import SettingsError
 from ratedistortion.models.autoencoder import make_functions
 from ratedistortion.run_directory.reading import read_losses
 from ratedistortion.table import parquet
-from ratedistortion.training.run import Arguments, Source, held_out, make_run, selected
+from ratedistortion.training.run import DataShape, SweptParameters, held_out, make_run, selected
 
 LINEAR = {
     "dataset": "gaussian:4,1,0.25",
@@ -79,7 +79,7 @@ def test_targets_that_end_at_one_beta_stay_apart(tmp_path):
 
 def test_what_the_table_would_say_wrongly_is_refused():
     functions = make_functions(rd.Settings(**LINEAR), (3,))
-    source = Source(4000, 3, 1.0, False)
+    source = DataShape(4000, 3, 1.0, False)
     with pytest.raises(SettingsError, match="warmup must be less than the 6,000 steps"):
         make_run(rd.Settings(**LINEAR | {"warmup": 6000}), functions, source)
     long = {"steps": None, "epochs": 10_000_000}
@@ -126,9 +126,9 @@ def memorised(select: str, images: np.ndarray = IMAGES):
     settings = rd.Settings(
         dataset="made", latents=4, hidden=(64,), batch_size=12, steps=600, select=select
     )
-    run = make_run(settings, make_functions(settings, (12,)), Source(40, 12, 1.0, False))
+    run = make_run(settings, make_functions(settings, (12,)), DataShape(40, 12, 1.0, False))
     zero = jnp.float32(0)
-    arguments = Arguments(jnp.float32(0.1), jnp.float32(0.01), jnp.int32(0), zero)
+    arguments = SweptParameters(jnp.float32(0.1), jnp.float32(0.01), jnp.int32(0), zero)
     state, images = jax.jit(run.start)(arguments), jnp.asarray(images)
     advance = jax.jit(run.advance)
     state = advance(state, arguments, images, np.int32(0), np.int32(100))
@@ -162,4 +162,4 @@ def test_a_tenth_is_held_out_and_never_trained_on():
 def test_holding_out_must_leave_a_batch():
     settings = rd.Settings(dataset="made", batch_size=39, select="best")
     with pytest.raises(SettingsError, match="holds out 4 of 40 images"):
-        make_run(settings, make_functions(settings, (12,)), Source(40, 12, 1.0, False))
+        make_run(settings, make_functions(settings, (12,)), DataShape(40, 12, 1.0, False))

@@ -18,8 +18,8 @@ from ratedistortion.settings import Settings
 from ratedistortion.training.minibatch import minibatch
 from ratedistortion.training.run import (
     HISTORY_POINTS,
-    Arguments,
-    Source,
+    DataShape,
+    SweptParameters,
     TrainState,
     make_run,
 )
@@ -86,8 +86,10 @@ def test_minibatches_are_uniform():
 STEPS, BATCH, EXAMPLES = 30, 4, 22
 
 
-def arguments_of(beta: float = 1.0, learning_rate: float = 0.05, seed: int = 0) -> Arguments:
-    return Arguments(jnp.float32(beta), jnp.float32(learning_rate), jnp.int32(seed), jnp.float32(0))
+def arguments_of(beta: float = 1.0, learning_rate: float = 0.05, seed: int = 0) -> SweptParameters:
+    return SweptParameters(
+        jnp.float32(beta), jnp.float32(learning_rate), jnp.int32(seed), jnp.float32(0)
+    )
 
 
 def made_of(rate, log_likelihood) -> Functions:
@@ -119,10 +121,10 @@ class Trained:
         settings = Settings(
             **{"dataset": "made", "latents": 2, "batch_size": BATCH, "steps": STEPS} | values
         )
-        self.run = make_run(settings, functions, Source(EXAMPLES, dimensions, scale, dynamic))
+        self.run = make_run(settings, functions, DataShape(EXAMPLES, dimensions, scale, dynamic))
         self.start, self.advance = jax.jit(self.run.start), jax.jit(self.run.advance)
 
-    def __call__(self, arguments: Arguments, images: np.ndarray, *ends: int) -> TrainState:
+    def __call__(self, arguments: SweptParameters, images: np.ndarray, *ends: int) -> TrainState:
         state, done = self.start(arguments), 0
         for end in ends or (self.run.steps,):
             steps = np.int32(done), np.int32(end)
@@ -248,7 +250,7 @@ def test_dynamic_binarisation_draws_fresh_pixels_with_the_right_mean(drawn):
 def test_an_epoch_has_as_many_steps_as_whole_batches(values, steps):
     settings = Settings(**{"dataset": "made", "batch_size": BATCH} | values)
     functions = made_of(lambda *_: None, lambda *_: None)
-    assert make_run(settings, functions, Source(EXAMPLES, 2, 1.0, False)).steps == steps
+    assert make_run(settings, functions, DataShape(EXAMPLES, 2, 1.0, False)).steps == steps
 
 
 # --- Runs of a real model ---------------------------------------------------------------------
@@ -264,7 +266,7 @@ class Real:
         settings = Settings(
             dataset="made", hidden=(4,), latents=2, batch_size=BATCH, steps=STEPS, warmup=0
         )
-        source = Source(EXAMPLES, PIXELS, 1.0, False)
+        source = DataShape(EXAMPLES, PIXELS, 1.0, False)
         run = make_run(settings, make_functions(settings, (PIXELS,)), source)
         self.start = jax.jit(jax.vmap(run.start))
         self.advance = jax.jit(jax.vmap(run.advance, (0, 0, None, None, None)))
@@ -275,7 +277,7 @@ class Real:
         learning_rates: tuple[float, ...] = (0.01, 0.01, 0.01),
         images: np.ndarray = BINARY,
     ) -> TrainState:
-        arguments = Arguments(
+        arguments = SweptParameters(
             jnp.full(LANES, 0.3, jnp.float32),
             jnp.array(learning_rates, jnp.float32),
             jnp.arange(LANES, dtype=jnp.int32),
