@@ -1,15 +1,19 @@
 """What Python programs call; the commands are thin skins over it. Heavy imports wait until then."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ratedistortion.errors import RunDirectoryError, SettingsError
+from ratedistortion.errors import SettingsError
+from ratedistortion.events import Report, ignore
 from ratedistortion.figures import figure
-from ratedistortion.settings import Settings, differences, from_mapping, values_sha256
+from ratedistortion.progress import Progress
+from ratedistortion.settings import Settings
 
 if TYPE_CHECKING:
     import pandas
+
+    from ratedistortion.sweeping.manifest import Manifest
 
 __all__ = ["dry_run", "figure", "read", "sweep"]
 
@@ -17,8 +21,9 @@ __all__ = ["dry_run", "figure", "read", "sweep"]
 def sweep(
     settings: Settings | None,
     run_dir: str | Path,
-    report: Callable[[Mapping[str, Any]], None] = lambda event: None,
+    report: Report = ignore,
     stop_signal: Callable[[], str | None] = lambda: None,
+    progress: bool = True,
 ) -> "pandas.DataFrame":
     """Trains and measures one model per (beta, seed), and writes `run_dir/rd.parquet`.
 
@@ -29,9 +34,10 @@ def sweep(
         settings: What to do. The loss of every run is D + beta R. None stands for the stored
             settings of a run directory that exists, and for the defaults elsewhere.
         run_dir: Created if need be; locked for the life of the call.
-        report: Told of every event, as a mapping with the key `event`.
+        report: Told of every event; they are the types of `ratedistortion.events`.
         stop_signal: Asked between dispatches, about once a second; the name of a signal ends the
             sweep with a checkpoint.
+        progress: Whether progress is shown on standard error; warnings always are.
 
     Returns:
         The table, one row per (beta, seed, split), in nats per image; `attrs["ratedistortion"]`
@@ -40,20 +46,34 @@ def sweep(
     Raises:
         RateDistortionError: One of its subclasses, by what went wrong; the text says what to do.
     """
-    from ratedistortion.run_directory.directory import RunDirectory
-    from ratedistortion.run_directory.reading import TABLE, read_manifest
+    with Progress(quiet=not progress) as shown:
 
-    path = Path(run_dir)
-    manifest = read_manifest(path)
+        def tell(event: Any) -> None:
+            shown.report(event)
+            report(event)
+
+        return _sweep(settings, Path(run_dir), tell, stop_signal)
+
+
+def _sweep(
+    settings: Settings | None,
+    path: Path,
+    report: Report,
+    stop_signal: Callable[[], str | None],
+) -> "pandas.DataFrame":
+    from ratedistortion.run_directory.directory import RunDirectory
+    from ratedistortion.run_directory.reading import TABLE
+    from ratedistortion.sweeping.manifest import Manifest
+
+    manifest = Manifest.read(path)
     if manifest is not None and (path / TABLE).exists():
         # Needs no lock, nor to be writable: a table is written last, and once.
-        from ratedistortion.sweeping.manifest import check_data
         from ratedistortion.sweeping.summary import finished
 
-        check_data(manifest, _resolve(settings, manifest, path), report)
-        return finished(path, manifest, None)
+        manifest.check_data(_agreed(settings, manifest), report)
+        return finished(manifest, None)
     with RunDirectory(path) as directory:
-        settings = _resolve(settings, directory.read_manifest(), path)
+        settings = _agreed(settings, Manifest.read(path))
         from ratedistortion.sweeping import sweep as sweeping
 
         return sweeping.sweep(settings, directory, report, stop_signal)
@@ -61,6 +81,12 @@ def sweep(
 
 def read(run_dir: str | Path) -> "pandas.DataFrame":
     """The table of a finished run directory, or of an `rd.parquet`, in nats per image.
+
+    Args:
+        run_dir: The directory, or the file.
+
+    Returns:
+        One row per (beta, seed, split); `attrs["ratedistortion"]` has the metadata.
 
     Raises:
         RunDirectoryError: If the sweep is not finished, or the table is damaged.
@@ -74,54 +100,41 @@ def read(run_dir: str | Path) -> "pandas.DataFrame":
 
 
 def dry_run(
-    settings: Settings | None,
-    run_dir: str | Path,
-    report: Callable[[Mapping[str, Any]], None] = lambda event: None,
+    settings: Settings | None, run_dir: str | Path, report: Report = ignore
 ) -> dict[str, Any]:
     """What `sweep` would do, by name: runs, chunks, steps, memory, paths.
 
-    Nothing is trained, timed or written; the data set is read.
+    Nothing is trained, timed or written; the data set is read, and training is compiled to know
+    its memory.
+
+    Args:
+        settings: As for `sweep`.
+        run_dir: As for `sweep`; it need not exist.
+        report: Told of warnings.
+
+    Returns:
+        Name -> value, in the order in which `rd-sweep --dry-run` prints them.
 
     Raises:
         RateDistortionError: Whatever `sweep` would raise before it computes anything.
     """
     from ratedistortion.run_directory.directory import check_folder
-    from ratedistortion.run_directory.reading import read_manifest
+    from ratedistortion.sweeping.manifest import Manifest
     from ratedistortion.sweeping.preparation import planned
 
     path = Path(run_dir)
-    manifest = read_manifest(path)
+    manifest = Manifest.read(path)
     check_folder(path)
-    return planned(_resolve(settings, manifest, path), path, manifest, report)
+    return planned(_agreed(settings, manifest), path, manifest, report)
 
 
-def _resolve(settings: Settings | None, manifest: Mapping[str, Any] | None, path: Path) -> Settings:
-    """The settings asked for, once they agree with those that the directory was made with."""
-    from ratedistortion.run_directory.reading import check_current
-
-    if settings is not None:
-        _check_families(settings)
-    if manifest is None:
-        return settings or Settings()
-    file = path / "manifest.json"
-    try:
-        stored = from_mapping(manifest["settings"], "settings")
-        _check_families(stored)
-    except SettingsError as error:
-        raise RunDirectoryError(f"{file}: it is damaged ({error}); restore it.") from error
-    if values_sha256(manifest["settings"]) != manifest["settings_sha256"]:
-        raise RunDirectoryError(
-            f"{file}: it is damaged (the settings' SHA-256 differs); restore it."
-        )
-    check_current(path, manifest)
+def _agreed(settings: Settings | None, manifest: "Manifest | None") -> Settings:
+    """The settings to use, once they agree with those that the directory was made with."""
     if settings is None:
-        return stored
-    if changed := differences(stored, settings):
-        raise RunDirectoryError(
-            f"{path} belongs to another configuration: "
-            + "; ".join(changed)
-            + ". Use another directory, or the stored values."
-        )
+        settings = manifest.settings if manifest else Settings()
+    _check_families(settings)
+    if manifest is not None:
+        manifest.check_settings(settings)
     return settings
 
 

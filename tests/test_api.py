@@ -16,6 +16,16 @@ from ratedistortion.errors import (
     SettingsError,
     Stopped,
 )
+from ratedistortion.events import (
+    ChunkDone,
+    Compiling,
+    Finished,
+    Loss,
+    Measured,
+    Planned,
+    Trained,
+    Warned,
+)
 
 SETTINGS = Settings(
     max_examples=200,
@@ -57,9 +67,10 @@ def test_sweep_returns_the_table(swept):
 
 def test_sweep_reports_what_happens(swept):
     _, _, events = swept
-    kinds = [event["event"] for event in events]
-    assert (kinds[0], kinds[-1], kinds.count("measured")) == ("plan", "chunk done", 4)
-    steps = [event["steps_done"] for event in events if event["event"] == "block"]
+    kinds = [type(event) for event in events]
+    assert kinds[:2] == [Compiling, Planned] and kinds[-2:] == [ChunkDone, Finished]
+    assert kinds.count(Measured) == 4 and kinds.count(Loss) == 2
+    steps = [event.steps for event in events if isinstance(event, Trained)]
     assert steps[0] == 0 and steps[-1] == 3000 and steps == sorted(steps)
 
 
@@ -102,8 +113,8 @@ def test_a_stop_is_an_exception_and_the_next_call_continues(swept, tmp_path):
         ratedistortion.read(tmp_path / "run")
     events = []
     frame = ratedistortion.sweep(None, tmp_path / "run", events.append)
-    first = next(event for event in events if event["event"] == "block")
-    assert 0 < first["steps_done"] < 3000
+    first = next(event for event in events if isinstance(event, Trained))
+    assert 0 < first.steps < 3000
     pandas.testing.assert_frame_equal(frame, swept[1], check_exact=True)
 
 
@@ -152,7 +163,7 @@ def test_the_table_of_other_data_is_not_shown(tmp_path):
         again = ratedistortion.sweep(asked, path, events.append)
         pandas.testing.assert_frame_equal(again, frame, check_exact=True)
         (event,) = events
-        assert event["event"] == "warning" and "data.npy is not there" in event["text"]
+        assert isinstance(event, Warned) and "data.npy is not there" in event.text
     numpy.save(data, numpy.eye(40, dtype=numpy.uint8)[::-1])
     for asked in (settings, None):
         with pytest.raises(RunDirectoryError, match="data.npy has changed since this sweep began"):

@@ -6,7 +6,7 @@ import jax
 
 from ratedistortion.datasets import Dataset
 from ratedistortion.engine.engine import Engine
-from ratedistortion.engine.plan import Plan
+from ratedistortion.engine.plan import Plan, Sweep
 from ratedistortion.settings import Settings
 
 CONVOLUTIONS = {"encoder": "conv", "decoder": "deconv", "channels": (2, 3)}
@@ -32,4 +32,4 @@ def settings_of(**values: Any) -> Settings:
 
 
 def engine_of(data: Dataset, plan: Plan, **values: Any) -> Engine:
-    return Engine(settings_of(**values), data, plan, jax.devices())
+    return Engine(Sweep(settings_of(**values), data, plan), jax.devices())

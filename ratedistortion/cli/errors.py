@@ -1,9 +1,7 @@
 """What a command says and how it exits when something goes wrong: one line, no traceback."""
 
-import contextlib
 import os
 import sys
-import threading
 import traceback
 from typing import Any
 
@@ -18,19 +16,6 @@ class Command(click.Command):
     A `RateDistortionError` exits with its own code, wrong usage with 2, Ctrl-C with 130, anything
     else with 1. `RATEDISTORTION_DEBUG=1` in the environment adds the traceback.
     """
-
-    def __call__(self, *args: Any, **extra: Any) -> Any:
-        """Runs the command as a program, which does not wait for what compiles behind it."""
-        try:
-            self.main(*args, **extra)
-        except SystemExit as ended:
-            if threading.active_count() == 1:
-                raise
-            # What a full or closed stdout could not take was an error where it was written.
-            for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(OSError, ValueError, AttributeError):
-                    stream.flush()
-            os._exit(ended.code if isinstance(ended.code, int) else 1)
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Runs the command, and in standalone mode exits."""

@@ -1,6 +1,5 @@
 """`rd-sweep`: options -> one call of `ratedistortion.sweep`."""
 
-import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,11 @@ import click
 from ratedistortion import __version__, api
 from ratedistortion.cli.groups import GroupedCommand, option
 from ratedistortion.cli.options import settings_options
+from ratedistortion.cli.process import set_up_process
 from ratedistortion.errors import SettingsError
-from ratedistortion.settings import ENGINE_FIELDS, Settings, from_mapping, read_config
+from ratedistortion.progress import Progress
+from ratedistortion.settings import Settings, from_mapping, read_config
 from ratedistortion.table.units import UNITS
-
-# Python's collector looks at new objects when there are so many; 700 by itself.
-_OBJECTS = 100_000
 
 _EPILOG = """\b
 Examples:
@@ -36,10 +34,10 @@ def _verify(context: click.Context, _: click.Parameter, asked: bool) -> None:
     """Like --version: does its own work and exits, whatever else is given."""
     if not asked:
         return
-    from ratedistortion.cli.progress import Progress
     from ratedistortion.cli.results import checks
     from ratedistortion.verify import environment, verify
 
+    set_up_process(deterministic=False)
     click.echo(environment())
     with Progress(quiet=False) as progress:
         done = list(verify(progress.report))
@@ -98,11 +96,8 @@ def main(
     information I(n;z) of every model, with error bars and bounds, in nats per image. The same
     command on the same RUN_DIR continues it; RUN_DIR alone continues it with its own settings.
     """
-    # What imports and traces make lasts: looking through it for garbage takes 5% of the start.
-    gc.set_threshold(_OBJECTS)
     settings = _settings(context, config, run_dir)
-    from ratedistortion.cli.progress import Progress
-
+    set_up_process(_deterministic(settings, run_dir))
     if dry_run:
         with Progress(quiet) as progress:
             plan = api.dry_run(settings, run_dir, progress.report)
@@ -111,8 +106,8 @@ def main(
         return
     from ratedistortion.cli.signals import listen
 
-    with listen() as stop_signal, Progress(quiet) as progress:
-        frame = api.sweep(settings, run_dir, progress.report, stop_signal)
+    with listen() as stop_signal:
+        frame = api.sweep(settings, run_dir, stop_signal=stop_signal, progress=not quiet)
     summary = frame.attrs["summary"]
     if as_json:
         click.echo(json.dumps(summary))
@@ -134,7 +129,8 @@ def main(
 def _settings(context: click.Context, config: Path | None, run_dir: Path) -> Settings | None:
     """The options that were given, over the configuration file; None if there are neither.
 
-    Options that say how to compute, not what, are laid over the settings of a directory.
+    Options without a file are laid over the settings of a directory that exists, so that what was
+    not typed is not compared with them.
     """
     own = {"run_dir", "config", "dry_run", "units", "as_json", "quiet"}
     given = {
@@ -143,18 +139,28 @@ def _settings(context: click.Context, config: Path | None, run_dir: Path) -> Set
         if name not in own
         and context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
     }
-    if given and not config and given.keys() <= set(ENGINE_FIELDS):
-        from ratedistortion.run_directory.reading import read_manifest
-
-        stored = (read_manifest(run_dir) or {}).get("settings")
-        if isinstance(stored, dict):
-            return from_mapping({**stored, **given}, "options")
     values = read_config(config) if config else {}
+    if given and not config:
+        values = _stored(run_dir)
     # A length of training or a grid as an option replaces the file's, whichever name each has.
     for names in ({"epochs", "steps"}, {"betas", "target_rates"}):
         if given.keys() & names:
             values = {name: value for name, value in values.items() if name not in names}
-    values |= given
-    if {"betas", "target_rates"} <= values.keys():
+    if config and {"betas", "target_rates"} <= values.keys() | given.keys():
         raise SettingsError("betas and target_rates exclude each other: give one of them.")
+    values = {**values, **given}
     return from_mapping(values, str(config) if config else "options") if values else None
+
+
+def _deterministic(settings: Settings | None, run_dir: Path) -> bool:
+    """Whether the sweep, new or stored, is to give the same bits in every run."""
+    if settings is not None:
+        return settings.deterministic
+    return _stored(run_dir).get("deterministic") is True
+
+
+def _stored(run_dir: Path) -> dict[str, Any]:
+    """The settings that a run directory has, as they are stored; none if there is none yet."""
+    from ratedistortion.run_directory.reading import read_manifest
+
+    return dict((read_manifest(run_dir) or {}).get("settings", {}))

@@ -1,5 +1,6 @@
 """The devices of this machine, and what they have free."""
 
+import contextlib
 import os
 from typing import Any
 
@@ -7,35 +8,56 @@ import jax
 import psutil
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.files import cache_folder
+from ratedistortion.events import Report, Warned, ignore
 from ratedistortion.settings import Settings
 
+# Flag of XLA that makes sums on a GPU the same in every run.
+DETERMINISTIC = "--xla_gpu_deterministic_ops"
 
-def find_devices(settings: Settings, least: int = 1) -> list[Any]:
+
+def find_devices(settings: Settings, report: Report = ignore, least: int = 1) -> list[Any]:
     """The devices to sweep on; a CPU counts as one device per core.
+
+    The number of a CPU's devices can be set only before JAX starts in a process. Where a program
+    has started JAX before, the sweep uses the devices that there are.
 
     Args:
         settings: Of the sweep.
+        report: Told if a CPU's cores cannot all be used.
         least: Devices that a sweep was begun on: fewer cores share them.
 
+    Returns:
+        JAX's devices of one kind, at least one.
+
     Raises:
-        SettingsError: If a GPU is asked for and JAX sees none, or if its own settings leave it no
-            device, or forbid it to compile.
+        SettingsError: If a GPU is asked for and JAX sees none, or if JAX's own settings leave it
+            no device, forbid it to compile, or allow results that differ from run to run on a GPU.
     """
-    try:
-        jax.config.update("jax_num_cpu_devices", max(_cores(), least))
-    except RuntimeError:
-        pass  # JAX is already running, in somebody's notebook: its devices are as they are.
-    _keep_compiled()
-    if settings.deterministic and "xla_gpu_deterministic_ops" not in os.environ.get(
-        "XLA_FLAGS", ""
-    ):
-        os.environ["XLA_FLAGS"] = (
-            os.environ.get("XLA_FLAGS", "") + " --xla_gpu_deterministic_ops=true"
-        )
+    cores = max(_cores(), least)
+    with contextlib.suppress(RuntimeError):  # JAX has started already
+        jax.config.update("jax_num_cpu_devices", cores)
     if jax.config.jax_disable_jit:  # pyright: ignore[reportAttributeAccessIssue]
         raise SettingsError("JAX_DISABLE_JIT: a sweep is one compiled job: unset it.")
-    if settings.device == "auto":
+    devices = _devices_of(settings.device)
+    platform = devices[0].platform
+    if platform == "cpu" and len(devices) < cores:
+        report(
+            Warned(
+                f"JAX had started before with {len(devices)} CPU device(s), so not all"
+                f" {cores} cores are used: start the sweep before other JAX code, or set"
+                f" JAX_NUM_CPU_DEVICES={cores}."
+            )
+        )
+    if settings.deterministic and platform == "gpu" and DETERMINISTIC not in _xla_flags():
+        raise SettingsError(
+            f"deterministic: set XLA_FLAGS={DETERMINISTIC}=true before Python starts, as rd-sweep"
+            " does by itself."
+        )
+    return devices
+
+
+def _devices_of(name: str) -> list[Any]:
+    if name == "auto":
         try:
             return jax.local_devices()
         except (RuntimeError, AssertionError) as error:
@@ -44,12 +66,16 @@ def find_devices(settings: Settings, least: int = 1) -> list[Any]:
                 " it to use what there is."
             ) from error
     try:
-        return jax.local_devices(backend=settings.device)
+        return jax.local_devices(backend=name)
     except (RuntimeError, AssertionError) as error:
         raise SettingsError(
-            f"device: JAX sees no {settings.device}: leave --device out to use what there is"
+            f"device: JAX sees no {name}: leave --device out to use what there is"
             " (for NVIDIA GPUs install ratedistortion[cuda])."
         ) from error
+
+
+def _xla_flags() -> str:
+    return os.environ.get("XLA_FLAGS", "")
 
 
 def _cores() -> int:
@@ -59,20 +85,12 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _keep_compiled() -> None:
-    """Compiled programs are kept in the user's cache folder, unless JAX was told of another."""
-    if not jax.config.values["jax_compilation_cache_dir"]:
-        folder = cache_folder() / "compiled"
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError:
-            return  # A home that is read-only costs time, not the sweep.
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
-
-
 def free_memory(devices: list[Any]) -> int:
-    """Bytes that a sweep may take: most of every GPU, half of what a computer has free."""
+    """Bytes that a sweep may take: most of every GPU, half of what a computer has free.
+
+    Args:
+        devices: Of one kind, at least one.
+    """
     stats = devices[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return int(len(devices) * 0.8 * stats["bytes_limit"])
@@ -80,7 +98,11 @@ def free_memory(devices: list[Any]) -> int:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an exception of JAX's says that a device's memory, or the computer's, is full."""
+    """Whether an exception says that the memory of a device, or of the computer, is full.
+
+    Args:
+        error: Any, of JAX or of Python.
+    """
     return isinstance(error, MemoryError) or (
         isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
     )

@@ -3,20 +3,21 @@
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from ratedistortion.datasets import Dataset
-from ratedistortion.engine.plan import Plan, RunId
-from ratedistortion.engine.programs import Programs
+from ratedistortion.engine.plan import RunId, Sweep
+from ratedistortion.engine.programs import Program
 from ratedistortion.errors import RunDirectoryError
 from ratedistortion.measuring.measurement import Codes, Measurement, make_measure
+from ratedistortion.measuring.pictures import PICTURES, make_pictures
 from ratedistortion.models.autoencoder import Functions, make_functions
 from ratedistortion.settings import Settings
 from ratedistortion.training.run import (
@@ -30,7 +31,6 @@ from ratedistortion.training.run import (
 
 # Long enough that the host's part costs nothing, short enough that a signal is soon heard.
 _BLOCK_SECONDS = 1.0
-PICTURES = 10
 
 
 class Block(NamedTuple):
@@ -50,20 +50,37 @@ class Measured(NamedTuple):
     codes: Codes
 
 
+class Programs(NamedTuple):
+    """The compiled functions of an engine; `measure` has one for each split."""
+
+    start: Program
+    advance: Program
+    measure: dict[str, Program]
+    pictures: Program
+
+    def all(self) -> tuple[Program, ...]:
+        """Every program, in the order in which they are needed."""
+        return self.start, self.advance, *self.measure.values(), self.pictures
+
+
 class Engine:
     """The compiled functions of a sweep, each compiled once however many chunks there are.
 
     Args:
-        settings: The sweep.
-        data: Its data set; moved to every device once.
-        plan: Its chunks.
+        sweep: What is computed; its data are moved to every device once.
         devices: At least as many as the plan needs.
+
+    Attributes:
+        sweep: As given.
+        steps: Training steps of a run.
+        programs: Its compiled functions.
+        information_kind: `exact` where posteriors are Gaussian, so that I(n;z) is estimated
+            against all of them, or `bounds`.
     """
 
-    def __init__(
-        self, settings: Settings, data: Dataset, plan: Plan, devices: Sequence[Any]
-    ) -> None:
-        self.settings, self.data, self.plan = settings, data, plan
+    def __init__(self, sweep: Sweep, devices: Sequence[Any]) -> None:
+        self.sweep = sweep
+        plan, data = sweep.plan, sweep.data
         used, automatic = devices[: plan.devices], (jax.sharding.AxisType.Auto,)
         self._mesh = jax.make_mesh((plan.devices,), ("runs",), automatic, devices=used)
         self._spread = NamedSharding(self._mesh, P("runs"))
@@ -73,12 +90,33 @@ class Engine:
         own = data.train is not data.splits["train"]
         self._train_images = put(data.train) if own else self._images["train"]
         self._originals = put(data.splits["test"][:PICTURES])
-        self.functions, self._run = trace_run(settings, data)
-        gaussian = self.functions.gaussian(self._run.state.model)
+        self.autoencoder, self._run = trace_run(sweep.settings, data)
+        gaussian = self.autoencoder.gaussian(self._run.state.model)
         self.information_kind = "exact" if gaussian else "bounds"
         self.steps = self._run.steps
-        self._any = self._arguments(plan.runs(settings, 0))  # of any chunk, for their shapes
-        self.programs = Programs(self._lower, devices[0].platform)
+        self._make_programs(devices[0].platform)
+
+    def _make_programs(self, platform: str) -> None:
+        """Says how each program is compiled; compiles nothing yet."""
+        arguments = self._arguments(self.sweep.chunk(0))  # of any chunk, for their shapes
+        shape = functools.partial(jax.ShapeDtypeStruct, sharding=self._spread)
+        self._state = jax.tree.map(
+            lambda leaf: shape((self.sweep.plan.width, *leaf.shape), leaf.dtype), self._run.state
+        )
+        number = jax.ShapeDtypeStruct((), np.int32, sharding=self._everywhere)
+        inputs = self._state, arguments
+        images = self._train_images
+        self.programs = Programs(
+            start=Program(self._start, arguments),
+            advance=Program(self._advance, *inputs, images, number, number, donate_argnums=0),
+            measure={
+                split: Program(self._measure, *inputs, images, number, float64=True)
+                for split, images in self._images.items()
+            },
+            pictures=Program(self._pictures, *inputs, self._originals),
+        )
+        # Compilers of GPUs time kernels on the device, which must not disturb training.
+        self._thread = ThreadPoolExecutor(1) if platform == "cpu" else None
 
     def train(
         self, runs: Sequence[RunId], saved: Sequence[np.ndarray] | None = None, done: int = 0
@@ -94,10 +132,8 @@ class Engine:
             A block before the first step and after each dispatch; the last has all the steps.
         """
         arguments = self._arguments(runs)
-        if done < self.steps:
-            self.programs.ahead("advance")
         if saved is None:
-            state = jax.block_until_ready(self.programs["start"](arguments))
+            state = jax.block_until_ready(self.programs.start(arguments))
         else:
             shapes, tree = jax.tree.flatten(self._state)
             expected = [(leaf.shape, leaf.dtype) for leaf in shapes]
@@ -108,7 +144,7 @@ class Engine:
         size = 1
         while done < self.steps:
             last = min(done + size, self.steps)
-            advance = self.programs["advance"]
+            advance = self.programs.advance.compiled()
             steps = jax.device_put((np.int32(done), np.int32(last)), self._everywhere)
             began = time.perf_counter()
             state = jax.block_until_ready(advance(state, arguments, self._train_images, *steps))
@@ -118,86 +154,95 @@ class Engine:
             yield Block(done, seconds, state)
 
     def measure(self, runs: Sequence[RunId], state: TrainState) -> Iterator[Measured]:
-        """Measures every run of a trained chunk on every split, one run per device at a time."""
-        share = self.plan.width // self.plan.devices
+        """Measures every run of a trained chunk on every split, one run per device at a time.
+
+        Args:
+            runs: The runs of the chunk.
+            state: Theirs, after the last step.
+
+        Yields:
+            One run on one split, in no order that a caller may rely on.
+        """
+        share = self.sweep.plan.width // self.sweep.plan.devices
         arguments = self._arguments(runs)
         for place in range(share):
             number = jax.device_put(np.int32(place), self._everywhere)
             for split, images in self._images.items():
-                program = self.programs[f"measure {split}"]
-                # Not around the loop: who stops listening would be left with it.
+                program = self.programs.measure[split].compiled()
+                # Set float64 inside the loop: if the caller abandons this generator, float64 must
+                # not stay on.
                 with jax.enable_x64(True):
                     results = jax.tree.map(np.asarray, program(state, arguments, images, number))
-                for device in range(self.plan.devices):
+                for device in range(self.sweep.plan.devices):
                     n = device * share + place
                     if n < len(runs):
                         one = jax.tree.map(lambda leaf, device=device: leaf[device], results)
                         yield Measured(runs[n], split, *one)
 
     def pictures(self, runs: Sequence[RunId], state: TrainState) -> dict[str, np.ndarray]:
-        """Images for the gallery, each (runs, PICTURES, *shape of an image), float32.
+        """The pictures of every run, as `make_pictures` has them, of the first test images.
+
+        Args:
+            runs: The runs of a chunk.
+            state: Theirs, after the last step.
 
         Returns:
-            `reconstructions` of the first test images from the middle of their posteriors, and
-            `samples` decoded from the prior: expected images, or draws where the decoder's pixels
-            depend on one another.
+            Name -> (runs, PICTURES, *shape of an image), float32.
         """
-        results = self.programs["pictures"](state, self._arguments(runs), self._originals)
+        results = self.programs.pictures(state, self._arguments(runs), self._originals)
         return {
-            name: np.asarray(value)[: len(runs)].reshape(len(runs), -1, *self.data.shape)
+            name: np.asarray(value)[: len(runs)].reshape(len(runs), -1, *self.sweep.data.shape)
             for name, value in results.items()
         }
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers a model has."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self._run.state.model))
 
     def training_bytes(self) -> int | None:
         """What training takes on all devices beside the data, in bytes; None where XLA is silent.
 
         Compiles the training of a chunk, and computes nothing.
         """
-        self.programs.ahead("advance", "start")
-        needs = self.programs["advance"].memory_analysis()
+        needs = self.programs.advance.compiled().memory_analysis()
         if needs is None:
             return None
         taken = needs.argument_size_in_bytes + needs.output_size_in_bytes
         taken += needs.temp_size_in_bytes - needs.alias_size_in_bytes
-        return self.plan.devices * (taken - self.data.train.nbytes)
+        return self.sweep.plan.devices * (taken - self.sweep.data.train.nbytes)
+
+    @property
+    def compile_seconds(self) -> float:
+        """Time that was spent waiting for the compiler."""
+        return sum(program.seconds for program in self.programs.all())
+
+    @property
+    def can_measure(self) -> bool:
+        """Whether the programs that measure are compiled already."""
+        return all(program.is_compiled for program in self.programs.measure.values())
 
     def compile_ahead(self) -> None:
-        """Begins to compile what follows training."""
-        self.programs.ahead(*(f"measure {split}" for split in self._images), "pictures")
+        """Begins to compile what follows training, in one thread beside it, on a CPU."""
+        if self._thread:
+            for program in (*self.programs.measure.values(), self.programs.pictures):
+                program.ahead(self._thread)
+
+    def close(self) -> None:
+        """Compiles nothing more ahead; a program that is being compiled is finished first."""
+        if self._thread:
+            self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _arguments(self, runs: Sequence[RunId]) -> SweptParameters:
-        padded = [*runs, *[runs[-1]] * (self.plan.width - len(runs))]
+        padded = [*runs, *[runs[-1]] * (self.sweep.plan.width - len(runs))]
+        learning_rate = self.sweep.settings.learning_rate
         columns = {  # NumPy's: JAX would compile a program to fill each
             "beta": np.array([run.beta for run in padded], np.float32),
-            "learning_rate": np.full(len(padded), self.settings.learning_rate, np.float32),
+            "learning_rate": np.full(len(padded), learning_rate, np.float32),
             "seed": np.array([run.seed for run in padded], np.int32),
             "target_rate": np.array([run.target_rate or 0.0 for run in padded], np.float32),
         }
         return SweptParameters(**jax.device_put(columns, self._spread))
-
-    @functools.cached_property
-    def _state(self) -> TrainState:
-        """The shapes of the state of a chunk."""
-        shape = functools.partial(jax.ShapeDtypeStruct, sharding=self._spread)
-        return jax.tree.map(
-            lambda leaf: shape((self.plan.width, *leaf.shape), leaf.dtype), self._run.state
-        )
-
-    def _lower(self, name: str, platforms: tuple[str, ...] | None = None) -> jax.stages.Lowered:
-        """A program for any chunk, on its own or other platforms; in a thread without settings."""
-        to: dict[str, Any] = {"lowering_platforms": platforms}
-        if name == "start":
-            return jax.jit(self._start).trace(self._any).lower(**to)
-        inputs = self._state, self._any
-        number = jax.ShapeDtypeStruct((), np.int32, sharding=self._everywhere)
-        if name == "advance":
-            advance = jax.jit(self._advance, donate_argnums=0)
-            return advance.trace(*inputs, self._train_images, number, number).lower(**to)
-        if name == "pictures":
-            return jax.jit(self._pictures).trace(*inputs, self._originals).lower(**to)
-        images = self._images[name.removeprefix("measure ")]
-        with jax.enable_x64(True):
-            return jax.jit(self._measure).trace(*inputs, images, number).lower(**to)
 
     def _spread_over_devices(self, function: Callable[..., Any], *specs: P) -> Callable[..., Any]:
         return jax.shard_map(
@@ -206,7 +251,7 @@ class Engine:
 
     def _start(self, arguments: SweptParameters) -> TrainState:
         def local(arguments: SweptParameters) -> TrainState:
-            if self.plan.batching == "vmap":
+            if self.sweep.plan.batching == "vmap":
                 return jax.vmap(self._run.start)(arguments)
             return lax.map(self._run.start, arguments)
 
@@ -217,7 +262,7 @@ class Engine:
 
         `lax.map` would gather the new states in other memory and copy them back.
         """
-        if self.plan.batching == "vmap":
+        if self.sweep.plan.batching == "vmap":
             return jax.vmap(function)(state, arguments)
         plain = {"allow_negative_indices": False}
 
@@ -231,7 +276,7 @@ class Engine:
                 *(state, function(*one)),
             )
 
-        return lax.fori_loop(0, self.plan.width // self.plan.devices, advance, state)
+        return lax.fori_loop(0, self.sweep.plan.width // self.sweep.plan.devices, advance, state)
 
     def _advance(self, state, arguments, images, first, last) -> TrainState:
         def local(state, arguments, images, first, last):
@@ -239,18 +284,19 @@ class Engine:
                 lambda s, a: self._run.advance(s, a, images, first, last), state, arguments
             )
 
-        with jax.default_matmul_precision(self.settings.precision):
+        with jax.default_matmul_precision(self.sweep.settings.precision):
             return self._spread_over_devices(local, P("runs"), P("runs"), P(), P(), P())(
                 state, arguments, images, first, last
             )
 
     def _measure(self, state, arguments, images, place) -> tuple[Measurement, Codes]:
+        settings = self.sweep.settings
         measure = make_measure(
-            self.functions,
-            self.settings.latents,
-            self.data.scale,
-            self.settings.codes,
-            self.settings.iwae,
+            self.autoencoder,
+            settings.latents,
+            self.sweep.data.scale,
+            settings.codes,
+            settings.iwae,
         )
 
         def local(model, seed, images, place):
@@ -263,22 +309,10 @@ class Engine:
             )
 
     def _pictures(self, state, arguments, images) -> dict[str, jax.Array]:
-        functions, scale = self.functions, jnp.float32(self.data.scale)
-
-        def one(model, seed, images):
-            posterior = functions.encode(model, images.astype(jnp.float32) * scale)
-            keys = jax.random.split(jax.random.key(seed, impl="threefry2x32"), 3)
-            codes = {
-                "reconstructions": functions.draw(model, posterior, 0 * posterior.mean),
-                "samples": functions.sample_prior(model, keys[0], PICTURES),
-            }
-            return {
-                name: functions.decode(model, z, key)
-                for (name, z), key in zip(codes.items(), keys[1:], strict=True)
-            }
+        pictures = make_pictures(self.autoencoder, self.sweep.data.scale)
 
         def local(model, seed, images):
-            return lax.map(lambda pair: one(pair[0], pair[1], images), (model, seed))
+            return lax.map(lambda run: pictures(run[0], images, run[1]), (model, seed))
 
         return self._spread_over_devices(local, P("runs"), P("runs"), P())(
             selected(state), arguments.seed, images

@@ -7,7 +7,7 @@ from typing import Any
 from ratedistortion.datasets import Dataset
 from ratedistortion.engine.devices import free_memory
 from ratedistortion.engine.engine import Engine
-from ratedistortion.engine.plan import make_plan
+from ratedistortion.engine.plan import Sweep, make_plan
 from ratedistortion.settings import Settings
 
 # Safety factor on XLA's estimate of a chunk's memory.
@@ -31,17 +31,15 @@ def fitted_engine(settings: Settings, data: Dataset, devices: Sequence[Any]) -> 
     """
     stored = sum(images.nbytes for images in data.splits.values())
     memory = free_memory(list(devices)) - len(devices) * stored
-    needed, engine, compiled = 1, None, 0.0
+    needed, engine = 1, None
     for _ in range(_PLANS):
         plan = make_plan(settings, devices[0].platform, len(devices), needed, memory)
-        if engine and plan == engine.plan:
+        if engine and plan == engine.sweep.plan:
             break
-        engine = Engine(settings, data, plan, devices)
+        engine = Engine(Sweep(settings, data, plan), devices)
         taken = engine.training_bytes()
-        compiled += engine.programs.seconds
         if taken is None or (taken <= memory and plan.chunks == 1):
             break
         needed = math.ceil(_MARGIN * taken / plan.width)
     assert engine is not None
-    engine.programs.seconds = compiled
     return engine

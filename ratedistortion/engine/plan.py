@@ -1,14 +1,16 @@
 """Which runs go together, decided once and stored: the width of a batch changes the last digits."""
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
+from ratedistortion.datasets import Dataset
 from ratedistortion.errors import OutOfMemoryError, RunDirectoryError, SettingsError
 from ratedistortion.settings import BATCHING, Settings
 
-# More runs than this in a chunk gain nothing, and a chunk is what a crash can cost.
-_MOST_RUNS = 64
+# Most runs in a chunk: more of them gain no speed, and a crash can cost the work of one chunk.
+_MAX_RUNS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +26,14 @@ class RunId:
     beta: float
     seed: int
     target_rate: float | None = None
+
+    @property
+    def label(self) -> str:
+        """What was asked of this run, and its seed, as names of files have them."""
+        asked = f"beta={self.beta!r}"
+        if self.target_rate is not None:
+            asked = f"target_rate={self.target_rate!r}"
+        return f"{asked},seed={self.seed}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +52,33 @@ class Plan:
     width: int
     chunks: int
 
-    def runs(self, settings: Settings, chunk: int) -> tuple[RunId, ...]:
+    def chunk(self, runs: tuple[RunId, ...], number: int) -> tuple[RunId, ...]:
+        """Those of all runs that a chunk has, without padding."""
+        return runs[number * self.width : (number + 1) * self.width]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Sweep:
+    """What is computed, from the moment when a sweep begins.
+
+    Attributes:
+        settings: What was asked for.
+        data: The data set that the settings name.
+        plan: How the runs share the devices.
+    """
+
+    settings: Settings
+    data: Dataset
+    plan: Plan
+
+    @functools.cached_property
+    def runs(self) -> tuple[RunId, ...]:
+        """Every run, in the order of the table's rows."""
+        return all_runs(self.settings)
+
+    def chunk(self, number: int) -> tuple[RunId, ...]:
         """The runs of one chunk, without padding."""
-        return all_runs(settings)[chunk * self.width : (chunk + 1) * self.width]
+        return self.plan.chunk(self.runs, number)
 
 
 def all_runs(settings: Settings) -> tuple[RunId, ...]:
@@ -89,9 +123,9 @@ def make_plan(
             f"runs_at_once: {asked} runs need about {asked * bytes_per_run / 2**20:,.0f} MiB and"
             f" {memory / 2**20:,.0f} MiB are free: at most {fitting} fit."
         )
-    most = min(asked or _MOST_RUNS, fitting)
+    most = min(asked or _MAX_RUNS, fitting)
     devices = min(devices, most, count)
-    # One lane of padding is cheaper than a second chunk of an odd number of runs.
+    # A place for padding costs less than a second chunk.
     padded = math.ceil(count / devices) * devices
     most = padded if count <= most and padded <= fitting else most - most % devices
     chunks = math.ceil(count / most)

@@ -1,69 +1,61 @@
-"""Compiled programs by their names, each compiled once, in the background where that is asked."""
+"""A function that is compiled once, when it is first called or ahead of that."""
 
-import threading
 import time
-import weakref
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from typing import Any
 
 import jax
 
-# Programs that are compiled at once on a CPU; each keeps about one core and a half busy.
-_AT_ONCE = 2
 
-
-class Programs:
-    """Programs that are compiled while a device is at work on others.
-
-    The compilers of other devices than CPUs time kernels on them: one by one, and only when asked.
+class Program:
+    """A compiled function of arrays whose shapes are known beforehand.
 
     Args:
-        lower: A method, from a name to what JAX compiles; called in a thread, with JAX's settings
-            as they are in a new one, and never in two at once, which would wait for each other at
-            every turn. It is held weakly: with its object these programs end too, and at once, as
-            a device's memory goes with them.
-        platform: `cpu` or another name of JAX's.
+        function: Of arrays.
+        inputs: Arrays, or their shapes.
+        float64: Whether the function computes in float64 where it says so.
+        options: Of `jax.jit`.
 
     Attributes:
-        seconds: That were spent waiting for programs.
+        seconds: Time that callers waited for the compiler.
     """
 
-    def __init__(self, lower: Callable[[str], jax.stages.Lowered], platform: str) -> None:
+    def __init__(
+        self, function: Callable[..., Any], *inputs: Any, float64: bool = False, **options: Any
+    ) -> None:
         self.seconds = 0.0
-        self._lower, self._on_cpu = weakref.WeakMethod(lower), platform == "cpu"
-        self._lowering = threading.Lock()
-        self._threads = ThreadPoolExecutor(_AT_ONCE if self._on_cpu else 1)
-        self._begun: dict[str, Future[Any]] = {}
-        self._ready: dict[str, Any] = {}
+        self._function, self._inputs, self._float64 = jax.jit(function, **options), inputs, float64
+        self._ahead: Future[Any] | None = None
+        self._compiled: Any = None
 
-    def __getitem__(self, name: str) -> Any:
-        """The program, when it is compiled; what went wrong in that is raised here."""
-        if name not in self._ready:
+    def ahead(self, thread: Executor) -> None:
+        """Begins to compile in this thread, unless that has begun."""
+        if self._compiled is None and self._ahead is None:
+            self._ahead = thread.submit(self._compile)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether a call would start at once."""
+        return self._compiled is not None or (self._ahead is not None and self._ahead.done())
+
+    def compiled(self) -> Any:
+        """The compiled function, as soon as there is one; an error of the compiler is raised."""
+        if self._compiled is None:
             began = time.perf_counter()
-            self._begin(name)
-            self._ready[name] = self._begun.pop(name).result()
+            self._compiled = self._ahead.result() if self._ahead else self._compile()
+            self._ahead = None
             self.seconds += time.perf_counter() - began
-        return self._ready[name]
+        return self._compiled
 
-    def ahead(self, *names: str) -> None:
-        """Begins to compile what will soon be asked for, most urgent first."""
-        if self._on_cpu:
-            for name in names:
-                self._begin(name)
+    def __call__(self, *inputs: Any) -> Any:
+        """The function of these arrays."""
+        return self.compiled()(*inputs)
 
-    def cancel(self) -> None:
-        """Compiles nothing more that was not begun: nobody will ask."""
-        for program in self._begun.values():
-            program.cancel()
+    def lower(self, platforms: tuple[str, ...] | None = None) -> jax.stages.Lowered:
+        """What XLA compiles, for this platform or for others."""
+        with jax.enable_x64(self._float64):  # here, because a thread has JAX's options of its own
+            return self._function.trace(*self._inputs).lower(lowering_platforms=platforms)
 
-    def _begin(self, name: str) -> None:
-        lower = self._lower()
-        if lower and name not in self._begun and name not in self._ready:
-            self._begun[name] = self._threads.submit(_compile, lower, name, self._lowering)
-
-
-def _compile(lower: Callable[[str], jax.stages.Lowered], name: str, one: threading.Lock) -> Any:
-    with one:
-        lowered = lower(name)
-    return lowered.compile()
+    def _compile(self) -> Any:
+        return self.lower().compile()

@@ -1,19 +1,20 @@
 """Which releases of JAX compute right numbers, as far as is known."""
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 
 from ratedistortion.errors import SettingsError
+from ratedistortion.events import Report, Warned
 
 # What the tests are run with; `pyproject.toml` allows these and later ones of the same series.
 TESTED = ((0, 10, 2), (0, 11, 0))
-# XLA's CPU compiler in these counts -log sigma half in the rate of runs on two devices.
+# In these releases XLA's compiler for CPUs counts only half of -log sigma in the rate, where runs
+# are spread over two devices.
 WRONG_ON_CPUS = ((0, 11, 1), (0, 11, 2))
 
 
-def check_release(devices: list[Any], report: Callable[[Mapping[str, Any]], None]) -> None:
+def check_release(devices: list[Any], report: Report) -> None:
     """Refuses a release of JAX that computes wrong numbers, and warns of one that is too new.
 
     Args:
@@ -30,11 +31,12 @@ def check_release(devices: list[Any], report: Callable[[Mapping[str, Any]], None
             f" `pip install jax=={dotted(newest)} flax`."
         )
     if version > newest:
-        report({
-            "event": "warning",
-            "text": f"JAX {dotted(version)} is newer than any that this version was tested with"
-            f" ({dotted(newest)}): run `rd-sweep --verify` first.",
-        })  # fmt: skip
+        report(
+            Warned(
+                f"JAX {dotted(version)} is newer than any that this version was tested with"
+                f" ({dotted(newest)}): run `rd-sweep --verify` first."
+            )
+        )
 
 
 def dotted(version: tuple[int, ...]) -> str:

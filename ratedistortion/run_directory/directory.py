@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from ratedistortion.errors import (
     RunDirectoryError,
     SettingsError,
 )
-from ratedistortion.files import TEMPORARY, write_file
-from ratedistortion.run_directory.reading import IMAGES, LOG, MANIFEST, TABLE, read_manifest
+from ratedistortion.files import TEMPORARY, append_line, write_file
+from ratedistortion.run_directory.reading import IMAGES, LOG, MANIFEST, TABLE
 from ratedistortion.run_directory.untrusted import damaged, parse_arrays, parse_object, read_file
 
 _LOCK, _RESULT, _STATE, _SUMS, _DONE = ".lock", "result.json", "state.npz", "SHA256SUMS", "DONE"
@@ -71,14 +70,6 @@ class RunDirectory:
             self._remove_folders()
         self._lock.release()
 
-    def read_manifest(self) -> dict[str, Any] | None:
-        """The manifest, or None in a new directory.
-
-        Raises:
-            RunDirectoryError: If it cannot be read.
-        """
-        return read_manifest(self.path)
-
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Stores the manifest, from then on the directory's identity."""
         self._write(self.path / MANIFEST, _json(manifest))
@@ -86,12 +77,8 @@ class RunDirectory:
     def log(self, event: Mapping[str, Any]) -> None:
         """Appends one line to the log, which is for reading: no number comes from it."""
         path = self.path / LOG
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-        with _writing(path), open(os.open(path, flags, 0o666), "r+b", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            whole = size == 0 or os.pread(file.fileno(), 1, size - 1) == b"\n"
-            # A line that a crash cut short would spoil this one too.
-            file.write((b"" if whole else b"\n") + json.dumps(event).encode() + b"\n")
+        with _writing(path):
+            append_line(path, json.dumps(event).encode())
 
     def read_state(self, chunk: int) -> tuple[int, list[np.ndarray]] | None:
         """The checkpoint of a chunk: steps done and the leaves of its state; None without one.
@@ -163,7 +150,7 @@ class RunDirectory:
     def foreign_result(self, chunk: int) -> RunDirectoryError:
         """What to raise if the result of a chunk is not one of this sweep."""
         path = self._chunk(chunk)
-        return damaged(path, "it has not the runs of this chunk", _computed_again(path))
+        return damaged(path, "it holds other runs than this chunk should", _computed_again(path))
 
     def write_posterior(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Stores the posteriors of one run on one split."""

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,8 @@ from ratedistortion.run_directory.untrusted import damaged, parse_arrays, parse_
 if TYPE_CHECKING:
     import pandas
 
-# Of the manifest. One more whenever training or measuring changes the numbers or the checkpoint.
+# Version of the manifest. It rises by one whenever training or measuring changes the numbers or
+# the checkpoint.
 MANIFEST_VERSION = 3
 MANIFEST, TABLE, IMAGES, LOG = "manifest.json", "rd.parquet", "images.npz", "log.jsonl"
 _MANIFEST_FIELDS = {
@@ -51,19 +51,6 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
                 f" {MANIFEST_VERSION}: upgrade ratedistortion."
             )
     return manifest
-
-
-def check_current(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Refuses to go on with a sweep of an older version: half of its numbers would be of another.
-
-    Raises:
-        RunDirectoryError: If it is one and is not finished.
-    """
-    if manifest["schema"] < MANIFEST_VERSION and not (path / TABLE).exists():
-        raise RunDirectoryError(
-            f"{path} was begun by an older version, whose numbers would not agree with this one's:"
-            " use another directory, or finish it with the older version."
-        )
 
 
 def read_table(path: Path) -> "pandas.DataFrame":

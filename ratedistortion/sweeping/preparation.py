@@ -1,28 +1,22 @@
 """What comes before training: the plan of a sweep, new or stored, and what it will take."""
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from ratedistortion import datasets
+from ratedistortion import datasets, events
 from ratedistortion.datasets import Dataset
 from ratedistortion.engine.devices import find_devices
 from ratedistortion.engine.engine import Engine
 from ratedistortion.engine.fitting import fitted_engine
-from ratedistortion.engine.plan import all_runs, stored_plan
+from ratedistortion.engine.plan import Sweep, stored_plan
 from ratedistortion.engine.releases import check_release
 from ratedistortion.run_directory import reading
 from ratedistortion.settings import Settings
-from ratedistortion.sweeping.manifest import check_surroundings
+from ratedistortion.sweeping.manifest import Manifest
 
 
 def prepare(
-    settings: Settings,
-    data: Dataset,
-    manifest: dict[str, Any] | None,
-    report: Callable[[Mapping[str, Any]], None],
+    settings: Settings, data: Dataset, manifest: Manifest | None, report: events.Report
 ) -> tuple[Engine, list[Any]]:
     """The engine of a new sweep, or of one that goes on as its manifest says; and the devices.
 
@@ -30,29 +24,26 @@ def prepare(
         settings: The sweep.
         data: Its data set.
         manifest: That of its run directory, if there is one.
-        report: Told where the sweep goes on in other surroundings than it was begun in, and of a
-            release of JAX that is newer than all that are tested.
+        report: Told that training is compiled, and of what is worth a warning.
 
     Raises:
         RunDirectoryError: If the manifest is damaged, or of other data or more devices.
-        OutOfMemoryError, SettingsError: As `fitted_engine`, `find_devices` and `check_release` do.
+        OutOfMemoryError: If not even one run fits.
+        SettingsError: If the devices, or the release of JAX, cannot be used.
     """
-    if manifest is None:
-        devices = find_devices(settings)
-        check_release(devices, report)
-        return fitted_engine(settings, data, devices), devices
-    plan = stored_plan(manifest["plan"], settings)
-    devices = find_devices(settings, plan.devices)
+    plan = stored_plan(manifest.values["plan"], settings) if manifest else None
+    devices = find_devices(settings, report, plan.devices if plan else 1)
     check_release(devices, report)
-    check_surroundings(manifest, data, plan, devices, report)
-    return Engine(settings, data, plan, devices), devices
+    if manifest and plan:
+        manifest.check_surroundings(data, plan, devices, report)
+    report(events.Compiling("training"))
+    if plan is None:
+        return fitted_engine(settings, data, devices), devices
+    return Engine(Sweep(settings, data, plan), devices), devices
 
 
 def planned(
-    settings: Settings,
-    path: Path,
-    manifest: dict[str, Any] | None,
-    report: Callable[[Mapping[str, Any]], None],
+    settings: Settings, path: Path, manifest: Manifest | None, report: events.Report
 ) -> dict[str, Any]:
     """What a sweep will take, by name; nothing is trained, timed or written.
 
@@ -64,9 +55,8 @@ def planned(
     """
     data = datasets.load(settings)
     engine, devices = prepare(settings, data, manifest, report)
-    plan = engine.plan
+    plan = engine.sweep.plan
     taken = engine.training_bytes() or 0
-    model = jax.eval_shape(engine.functions.build, jax.random.key(0))
     return {
         "run_dir": str(path),
         "table": str(path / reading.TABLE),
@@ -75,10 +65,10 @@ def planned(
         "device": devices[0].device_kind,
         "devices": plan.devices,
         "batching": plan.batching,
-        "runs": len(all_runs(settings)),
+        "runs": len(engine.sweep.runs),
         "chunks": plan.chunks,
         "runs_at_once": plan.width,
         "steps": engine.steps,
-        "parameters": sum(leaf.size for leaf in jax.tree.leaves(model)),
+        "parameters": engine.parameters,
         "memory_mib": round((taken + plan.devices * data.train.nbytes) / 2**20),
     }

@@ -37,7 +37,7 @@ def row(engine: Engine, measured: Measured, outcome: Outcome) -> dict[str, Any]:
         measured: What was measured.
         outcome: How the run ended.
     """
-    settings, run, m = engine.settings, measured.run, measured.measurement
+    settings, run, m = engine.sweep.settings, measured.run, measured.measurement
     known = facts(engine, measured)
     diverged_at, failed = outcome.diverged_at, outcome.diverged_by
     if diverged_at is None and not math.isfinite(m.negative_elbo.value):
@@ -53,7 +53,7 @@ def row(engine: Engine, measured: Measured, outcome: Outcome) -> dict[str, Any]:
         "prior": settings.prior,
         "likelihood": settings.likelihood,
         "latents": settings.latents,
-        "dimensions": math.prod(engine.data.shape),
+        "dimensions": math.prod(engine.sweep.data.shape),
         "examples": known.images,
         "distinct_examples": known.distinct,
         "steps": engine.steps,
@@ -65,7 +65,7 @@ def row(engine: Engine, measured: Measured, outcome: Outcome) -> dict[str, Any]:
         "selected_step": outcome.selected_step,
     }
     if diverged_at is not None:
-        note = engine.data.far_from_unit_scale
+        note = engine.sweep.data.far_from_unit_scale
         failed = f"{failed} is not finite" + (f"; {note}" if note else "")
         values |= {"status": "diverged", "diverged_at_step": diverged_at, "failed_checks": failed}
         return values
@@ -94,7 +94,7 @@ def row(engine: Engine, measured: Measured, outcome: Outcome) -> dict[str, Any]:
 
 def facts(engine: Engine, measured: Measured) -> Facts:
     """What is known of a row beside what was measured."""
-    settings, data = engine.settings, engine.data
+    settings, data = engine.sweep.settings, engine.sweep.data
     count, exact = len(data.splits[measured.split]), engine.information_kind == "exact"
     codes = min(settings.codes, count)
     lower, upper = terms_of_bounds(codes, exact)

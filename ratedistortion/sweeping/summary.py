@@ -2,30 +2,30 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import pandas
 
 from ratedistortion.errors import RunDirectoryError
 from ratedistortion.run_directory import reading
+from ratedistortion.sweeping.manifest import Manifest
 from ratedistortion.table.identity import asked_for
 
 _WORSE = ("ok", "diverged", "suspect")  # as the exit codes: 8 before 3
 
 
-def finished(
-    path: Path, manifest: Mapping[str, Any], times: Mapping[str, float] | None
-) -> pandas.DataFrame:
+def finished(manifest: Manifest, times: Mapping[str, float] | None) -> pandas.DataFrame:
     """The table of a finished sweep, with the summary that `--json` prints in `attrs`.
 
     Args:
-        path: The run directory.
-        manifest: Its manifest.
+        manifest: Of its run directory.
         times: What was timed, None if nothing had to be computed.
+
+    Raises:
+        RunDirectoryError: If the table is damaged, or is not that of this run directory.
     """
+    path = manifest.path
     frame = reading.read_table(path)
-    if frame.attrs["ratedistortion"].get("settings") != manifest["settings"]:
+    if frame.attrs["ratedistortion"].get("settings") != manifest.values["settings"]:
         raise RunDirectoryError(
             f"{path / reading.TABLE}: it is not the table of this run directory; restore it, or"
             " delete it to have it made again."
@@ -44,8 +44,8 @@ def finished(
         "diverged": counts["diverged"],
         "suspect": counts["suspect"],
         **(times or {**dict.fromkeys(names, 0.0), "model_steps_per_second": 0.0}),
-        "device": manifest["device"],
-        "batching": manifest["plan"].get("batching"),
+        "device": manifest.values["device"],
+        "batching": manifest.values["plan"].get("batching"),
         "table": str(path / reading.TABLE),
     }
     return frame

@@ -2,15 +2,15 @@
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ratedistortion import api, estimators
+from ratedistortion.events import Report
 from ratedistortion.settings import Settings
 from ratedistortion.table.units import per_nat
 from ratedistortion.theory import linear_gaussian_optimum
@@ -95,7 +95,7 @@ def _quadrature(means: np.ndarray, scale: float) -> tuple[float, float]:
     return float(information), float(np.trapezoid(mixture * (log_mixture - log_prior), z))
 
 
-def linear_gaussian(report: Callable[[Mapping[str, Any]], None]) -> Iterator[Check]:
+def linear_gaussian(report: Report) -> Iterator[Check]:
     """A whole sweep of the linear model of a Gaussian source, whose optima are known."""
     settings = Settings(
         dataset="gaussian:" + ",".join(f"{variance:g}" for variance in _VARIANCES),

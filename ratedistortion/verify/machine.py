@@ -1,11 +1,11 @@
 """All checks of this machine, the quickest first."""
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from importlib import metadata
-from typing import Any
 
 from ratedistortion.engine.devices import find_devices
+from ratedistortion.events import Report, ignore
 from ratedistortion.settings import Settings
 from ratedistortion.verify import known, models, training
 from ratedistortion.verify.check import Check
@@ -22,7 +22,7 @@ def environment() -> str:
     )
 
 
-def verify(report: Callable[[Mapping[str, Any]], None] = lambda event: None) -> Iterator[Check]:
+def verify(report: Report = ignore) -> Iterator[Check]:
     """Checks every number that a sweep writes, on the devices and through the programs of sweeps.
 
     What the engine measures of models with every prior and likelihood is computed once more in

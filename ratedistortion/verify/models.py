@@ -12,7 +12,7 @@ from ratedistortion import datasets
 from ratedistortion.engine.devices import find_devices
 from ratedistortion.engine.engine import Engine, Measured
 from ratedistortion.engine.outcomes import outcomes
-from ratedistortion.engine.plan import all_runs, make_plan
+from ratedistortion.engine.plan import Sweep, make_plan
 from ratedistortion.measuring.information import terms_of_bounds
 from ratedistortion.measuring.measurement import Codes
 from ratedistortion.settings import Settings
@@ -59,7 +59,7 @@ def engine_of(values: Mapping[str, Any]) -> Engine:
     devices = find_devices(Settings())
     settings = Settings(**({"dataset": "digits", "seeds": 2 * len(devices)} | dict(values)))
     plan = make_plan(settings, devices[0].platform, len(devices), 1, 2**50)
-    return Engine(settings, datasets.load(settings), plan, devices)
+    return Engine(Sweep(settings, datasets.load(settings), plan), devices)
 
 
 def _of_model(values: Mapping[str, Any], gain: float) -> Iterator[tuple[str, Check]]:
@@ -69,7 +69,7 @@ def _of_model(values: Mapping[str, Any], gain: float) -> Iterator[tuple[str, Che
         | {"codes": 250, "max_examples": 400, "likelihood_scale": 0.7}
         | dict(values)
     )
-    runs = all_runs(engine.settings)
+    runs = engine.sweep.runs
     start = next(iter(engine.train(runs))).state
     state = _spread_out(start, gain)
     ended = outcomes(runs, state)
@@ -78,7 +78,8 @@ def _of_model(values: Mapping[str, Any], gain: float) -> Iterator[tuple[str, Che
             continue
         n = runs.index(measured.run)
         model = jax.tree.map(lambda leaf, n=n: np.asarray(leaf)[n], selected(state))
-        label = f"{engine.settings.prior}, {engine.settings.likelihood}, {measured.split}"
+        settings = engine.sweep.settings
+        label = f"{settings.prior}, {settings.likelihood}, {measured.split}"
         raw = ("leave_one_out", "mutual_information_lower", "mutual_information_upper")
         got = row(engine, measured, ended[measured.run])
         got |= {name: getattr(measured.measurement, name)[0] for name in raw}
@@ -125,8 +126,8 @@ def _drawn(codes: Codes) -> dict[str, float]:
 
 def _truths(engine: Engine, model: Any, measured: Measured) -> dict[str, tuple[float, float]]:
     """What NumPy makes of these parameters and this noise, by name, and the tolerance of each."""
-    settings, codes = engine.settings, measured.codes
-    x = engine.data.splits[measured.split].astype(np.float64) * engine.data.scale
+    settings, codes = engine.sweep.settings, measured.codes
+    x = engine.sweep.data.splits[measured.split].astype(np.float64) * engine.sweep.data.scale
     count, drawn = len(x), len(codes.chosen)
     encoder, decoder = (_layers(part) for part in (model.encoder.network, model.decoder))
     log_prior, gaussian = _prior(engine, model, encoder)
@@ -169,7 +170,7 @@ def _truths(engine: Engine, model: Any, measured: Measured) -> dict[str, tuple[f
 
 def _error_of_posteriors(engine: Engine, model: Any, measured: Measured) -> float:
     """The largest error of a mean or a scale, as a share of it or of 1."""
-    x = engine.data.splits[measured.split].astype(np.float64) * engine.data.scale
+    x = engine.sweep.data.splits[measured.split].astype(np.float64) * engine.sweep.data.scale
     truths = _posterior(recompute.mlp(x, _layers(model.encoder.network)))
     pairs = zip((measured.codes.mean, measured.codes.scale), truths, strict=True)
     return max(float(np.max(abs(got - truth) / (1 + abs(truth)))) for got, truth in pairs)
@@ -188,9 +189,9 @@ def _posterior(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _prior(engine: Engine, model: Any, encoder: list[tuple[np.ndarray, np.ndarray]]) -> tuple:
     """log p(z), and the mean and the scale of p(z) where it is Gaussian."""
-    prior, latents = model.prior, engine.settings.latents
+    prior, latents = model.prior, engine.sweep.settings.latents
     one = np.zeros(1)
-    match engine.settings.prior:
+    match engine.sweep.settings.prior:
         case "standard" | "diagonal" as name:
             mean, scale = np.zeros(latents), np.ones(latents)
             if name == "diagonal":
@@ -211,6 +212,6 @@ def _prior(engine: Engine, model: Any, encoder: list[tuple[np.ndarray, np.ndarra
     def log_density(z: np.ndarray) -> np.ndarray:
         """The flow's own, operation by operation, and not as it is compiled with the rest."""
         with jax.enable_x64(True):
-            return np.asarray(engine.functions.log_prior(model, jnp.asarray(z)))
+            return np.asarray(engine.autoencoder.log_prior(model, jnp.asarray(z)))
 
     return log_density, None

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from ratedistortion.engine.outcomes import loss_curves
-from ratedistortion.engine.plan import all_runs
 from ratedistortion.verify.check import Check
 from ratedistortion.verify.models import engine_of
 
@@ -15,7 +14,7 @@ _TRAJECTORY = ((45.62167, 0.70734), (44.11021, 0.82417), (44.33805, 0.80789), (4
 def steps() -> Iterator[Check]:
     """A training of a few steps, the same on every device, against a stored one."""
     engine = engine_of({**_TINY, "seeds": 1, "betas": (0.5,)})
-    runs = all_runs(engine.settings)
+    runs = engine.sweep.runs
     *_, last = engine.train(runs)
     (curve,) = loss_curves(runs, last.state, engine.steps)
     for n, pair in enumerate(_TRAJECTORY, 1):

@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 
-from ratedistortion.cli.progress import Progress
 from ratedistortion.cli.sweep import main
+from ratedistortion.progress import Progress
 from ratedistortion.sweeping import sweep as job
 
 name, kind, count, *arguments = sys.argv[1:]
@@ -18,8 +18,9 @@ report = Progress.report
 
 def report_and_signal(self, event) -> None:
     report(self, event)
-    counts[event["event"]] = counts.get(event["event"], 0) + 1
-    if event["event"] == kind and counts[kind] == int(count):
+    name_of_event = type(event).__name__
+    counts[name_of_event] = counts.get(name_of_event, 0) + 1
+    if name_of_event == kind and counts[kind] == int(count):
         os.kill(os.getpid(), signal.Signals[name])
 
 

@@ -13,8 +13,9 @@ import pytest
 from ratedistortion import datasets
 from ratedistortion.datasets import load, stamps
 from ratedistortion.errors import DatasetError, RunDirectoryError
+from ratedistortion.events import Report, Warned
 from ratedistortion.settings import Settings
-from ratedistortion.sweeping.manifest import check_data
+from ratedistortion.sweeping.manifest import Manifest
 
 
 def settings_of(dataset: object, **values: Any) -> Settings:
@@ -64,6 +65,10 @@ def change(file: Path) -> None:
         file.write_bytes(file.with_name(file.name.replace("00001-of", "00000-of")).read_bytes())
 
 
+def check(values: dict[str, Any], settings: Settings, report: Report) -> None:
+    Manifest(Path("run"), values, settings).check_data(settings, report)
+
+
 def no_event(event: object) -> None:
     raise AssertionError(event)
 
@@ -85,7 +90,7 @@ def test_untouched_files_are_not_read(made, loads):
     settings, file = made
     manifest = manifest_of(settings)
     assert manifest["data_files"][file.name] == [file.stat().st_size, file.stat().st_mtime_ns]
-    check_data(manifest, settings, no_event)
+    check(manifest, settings, no_event)
     assert loads == []
 
 
@@ -93,7 +98,7 @@ def test_files_with_a_new_time_are_read_and_found_the_same(made, loads):
     settings, file = made
     manifest = manifest_of(settings)
     os.utime(file, ns=(0, 0))
-    check_data(manifest, settings, no_event)
+    check(manifest, settings, no_event)
     assert len(loads) == 1
 
 
@@ -103,7 +108,7 @@ def test_files_with_other_data_are_refused(made, kind):
     change(file)
     assert kind.startswith("tfds") or file.stat().st_size == size
     with pytest.raises(RunDirectoryError, match="has changed since .* then, .* now; restore it"):
-        check_data(manifest, settings, no_event)
+        check(manifest, settings, no_event)
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -115,10 +120,10 @@ def test_missing_data_give_one_warning(made, kind, known):
     if not known:  # a sweep that downloads its data cannot know the files before
         manifest["data_files"] = None
     events: list[Any] = []
-    check_data(manifest, settings, events.append)
+    check(manifest, settings, events.append)
     (event,) = events
-    assert event["event"] == "warning" and "\n" not in event["text"]
-    assert event["text"].startswith("the data were not compared with those of this sweep: ")
+    assert isinstance(event, Warned) and "\n" not in event.text
+    assert event.text.startswith("the data were not compared with those of this sweep: ")
 
 
 @pytest.mark.parametrize("kind", ["npy"], indirect=True)
@@ -126,24 +131,24 @@ def test_with_a_manifest_without_stamps_the_data_are_read(made, loads):
     settings, file = made
     manifest = manifest_of(settings)
     del manifest["data_files"]
-    check_data(manifest, settings, no_event)
+    check(manifest, settings, no_event)
     assert len(loads) == 1
     change(file)
     with pytest.raises(RunDirectoryError):
-        check_data(manifest, settings, no_event)
+        check(manifest, settings, no_event)
 
 
 @pytest.mark.parametrize("dataset", ["digits", "gaussian:4,1", "bernoulli:.3,4", "patterns:4,8,.1"])
 def test_sets_without_files_cannot_change(dataset, loads):
     settings = settings_of(dataset)
     assert stamps(settings) == {}
-    check_data({"data_sha256": "0", "data_files": {}}, settings, no_event)
+    check({"data_sha256": "0", "data_files": {}}, settings, no_event)
     assert loads == []
 
 
 def test_nothing_is_downloaded_for_the_comparison(tmp_path, loads):
     settings = settings_of("mnist", data_dir=str(tmp_path), download=True)
-    check_data({"data_sha256": "0", "data_files": {"a": [1, 2]}}, settings, lambda event: None)
+    check({"data_sha256": "0", "data_files": {"a": [1, 2]}}, settings, lambda event: None)
     assert [each.download for each in loads] == [False]
 
 
@@ -158,13 +163,13 @@ def test_a_name_that_became_ambiguous_gives_one_warning(tmp_path, prepare, pictu
         prepare(tmp_path, {"train": pictures(9, 2, 2)}, config=config)
     events: list[Any] = []
     settings = settings_of("tiny", data_dir=str(tmp_path))
-    check_data({"data_sha256": "0", "data_files": {}}, settings, events.append)
-    assert "name one of these" in events[0]["text"]
+    check({"data_sha256": "0", "data_files": {}}, settings, events.append)
+    assert "name one of these" in events[0].text
 
 
 def test_comparing_needs_no_jax():
     done = subprocess.run(
-        [sys.executable, "-c", f"import {manifest.__name__}, sys; print('jax' in sys.modules)"],
+        [sys.executable, "-c", f"import {Manifest.__module__}, sys; print('jax' in sys.modules)"],
         capture_output=True,
         text=True,
         check=True,

@@ -19,7 +19,7 @@ import numpy as np
 import tiny_engine
 from ratedistortion import datasets
 from ratedistortion.engine.engine import leaves
-from ratedistortion.engine.plan import Plan, all_runs
+from ratedistortion.engine.plan import Plan
 
 values = {"betas": tuple(float(n) for n in range(6))}
 data = datasets.load(tiny_engine.settings_of())
@@ -27,7 +27,7 @@ found = {}
 for count, width in ((1, 6), (8, 8)):
     for batching in ("map", "vmap"):
         engine = tiny_engine.engine_of(data, Plan(batching, count, width, 1), **values)
-        runs = all_runs(engine.settings)
+        runs = engine.sweep.runs
         state = list(engine.train(runs))[-1].state
         for n, leaf in enumerate(leaves(state)):
             found[f"{batching} {count} {n}"] = leaf[:6]

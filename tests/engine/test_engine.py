@@ -1,12 +1,8 @@
 """Many runs at once are each of them alone, and nothing is compiled twice."""
 
 import functools
-import gc
-import threading
 import time
-import weakref
 from collections.abc import Iterator, Sequence
-from concurrent.futures import wait
 from typing import Any
 
 import jax
@@ -18,8 +14,8 @@ from tiny_engine import CONVOLUTIONS, engine_of, settings_of
 from ratedistortion.datasets import Dataset
 from ratedistortion.engine.engine import Block, Engine, Measured, leaves, trace_run
 from ratedistortion.engine.outcomes import loss_curves, outcomes
-from ratedistortion.engine.plan import Plan, RunId, all_runs
-from ratedistortion.engine.programs import Programs
+from ratedistortion.engine.plan import Plan, RunId
+from ratedistortion.engine.programs import Program
 from ratedistortion.errors import RunDirectoryError
 
 STEPS, BETAS = 24, (0.1, 1.0, 4.0)
@@ -38,7 +34,7 @@ class Swept:
 
     def __init__(self, data: Dataset, batching: str, start: Sequence[np.ndarray] | None) -> None:
         self.engine = engine_of(data, Plan(batching, 2, 4, 1))
-        self.runs = all_runs(self.engine.settings)
+        self.runs = self.engine.sweep.runs
         self.state = trained(self.engine, self.runs, start).state
 
     @functools.cached_property
@@ -107,7 +103,7 @@ def test_convolutions_agree_however_they_are_batched(data, channels):
     states = []
     for plan in (Plan("map", 2, 4, 1), Plan("map", 2, 4, 1, 2), Plan("vmap", 2, 4, 1)):
         engine = engine_of(data, plan, **CONVOLUTIONS | {"channels": channels})
-        states.append(trained(engine, all_runs(engine.settings)).state.model)
+        states.append(trained(engine, engine.sweep.runs).state.model)
     for other in states[1:]:
         for a, b in zip(jax.tree.leaves(other), jax.tree.leaves(states[0]), strict=True):
             assert np.linalg.norm(a - b) < 1e-3 * np.linalg.norm(b)
@@ -162,14 +158,14 @@ def test_nothing_is_compiled_twice(mapped, compilations):
 
     engine = mapped.engine
     engine.pictures(mapped.runs, mapped.state)
-    before, spent = len(compilations), engine.programs.seconds
+    before, spent = len(compilations), engine.compile_seconds
     for runs in ((RunId(0.7, 3), RunId(1e-3, 4), RunId(9.0, 5), RunId(0.0, 6)), (RunId(2.0, 7),)):
         state = trained(engine, runs).state
         assert len(list(engine.measure(runs, state))) == 2 * len(runs)
         engine.pictures(runs, state)
         loss_curves(runs, state, engine.steps)
     assert len(compilations) == before
-    assert engine.programs.seconds == spent
+    assert engine.compile_seconds == spent
 
 
 def test_measuring_leaves_jax_as_it_was_between_two_runs(mapped):
@@ -181,7 +177,8 @@ def test_measuring_leaves_jax_as_it_was_between_two_runs(mapped):
 def test_what_follows_training_is_compiled_meanwhile(data, mapped, compilations):
     engine = engine_of(data, Plan("map", 2, 4, 1))
     engine.compile_ahead()
-    wait(engine.programs._begun.values())
+    while not (engine.can_measure and engine.programs.pictures.is_compiled):
+        time.sleep(0.05)
     before = len(compilations)
     for ahead, asked in zip(
         engine.measure(mapped.runs, mapped.state),
@@ -193,57 +190,12 @@ def test_what_follows_training_is_compiled_meanwhile(data, mapped, compilations)
     assert len(compilations) == before
 
 
-def test_programs_are_lowered_one_at_a_time_and_compiled_together():
-    class Compiler:
-        lowering, most = 0, 0
-        both = threading.Barrier(2, timeout=60)
-
-        def lower(self, name: str) -> Any:
-            self.lowering += 1
-            self.most = max(self.most, self.lowering)
-            time.sleep(0.05)
-            self.lowering -= 1
-            return self
-
-        def compile(self) -> str:
-            self.both.wait()  # raises where no second one comes
-            return "compiled"
-
-    compiler = Compiler()
-    programs = Programs(compiler.lower, "cpu")
-    programs.ahead(*"abcd")
-    assert [programs[name] for name in "abcd"] == ["compiled"] * 4
-    assert compiler.most == 1
-
-
-def test_an_engine_that_is_given_up_compiles_no_more(data):
-    engine = engine_of(data, Plan("map", 2, 4, 1))
-    engine.compile_ahead()
-    engine.programs.cancel()
-    *measuring, pictures = engine.programs._begun.values()
-    assert pictures.cancelled() and len(measuring) == 2
-    wait(measuring)
-
-
-def test_an_engine_frees_its_memory_with_the_last_reference(data):
-    """Not when the collector comes by: the next engine wants the device's memory."""
-    gc.disable()
-    try:
-        engine = engine_of(data, Plan("map", 2, 4, 1))
-        state = trained(engine, all_runs(engine.settings)).state
-        assert list(engine.measure(all_runs(engine.settings), state))
-        alive = weakref.ref(engine)
-        del engine
-        assert alive() is None
-    finally:
-        gc.enable()
-
-
 def test_what_goes_wrong_in_compiling_is_told(data, monkeypatch):
     engine = engine_of(data, Plan("map", 2, 4, 1))
-    monkeypatch.setattr(engine, "_start", lambda arguments: 1 / 0)
+    broken = Program(lambda: 1 / 0)
+    monkeypatch.setattr(engine, "programs", engine.programs._replace(start=broken))
     with pytest.raises(ZeroDivisionError):
-        next(engine.train(all_runs(engine.settings)))
+        next(engine.train(engine.sweep.runs))
 
 
 def test_a_checkpoint_continues_to_the_same_bits(mapped):
@@ -299,7 +251,7 @@ def test_pictures_are_expected_images(mapped, data):
 
 def test_a_run_that_diverges_has_no_loss_from_then_on(data, mapped):
     engine = engine_of(data, Plan("map", 2, 4, 1), learning_rate=1e30)
-    engine.programs._ready = dict(mapped.engine.programs._ready)  # the learning rate is an argument
+    engine.programs = mapped.engine.programs  # the learning rate is an argument
     state = trained(engine, mapped.runs).state
     assert [o.diverged_at for o in outcomes(mapped.runs, state).values()] == [1, 1, 1]
     for curve in loss_curves(mapped.runs, state, engine.steps):
@@ -317,14 +269,13 @@ def test_describe_knows_steps_and_shapes_without_computing(data):
         assert sum(leaf.size for leaf in jax.tree.leaves(tree)) == parameters
 
 
-def test_a_block_of_steps_is_one_dispatch(mapped):
-    engine, calls = mapped.engine, []
-    whole = engine.programs._ready["advance"]
-    engine.programs._ready["advance"] = lambda *inputs: calls.append(1) or whole(*inputs)
-    try:
-        blocks = list(engine.train(mapped.runs))
-    finally:
-        engine.programs._ready["advance"] = whole
+def test_a_block_of_steps_is_one_dispatch(mapped, monkeypatch):
+    advance, calls = mapped.engine.programs.advance, []
+    whole = advance.compiled()
+    monkeypatch.setattr(
+        advance, "compiled", lambda: lambda *inputs: calls.append(1) or whole(*inputs)
+    )
+    blocks = list(mapped.engine.train(mapped.runs))
     assert len(calls) == len(blocks) - 1 <= 6  # 24 steps as 1, 2, 4, 8, and the rest
 
 
@@ -333,9 +284,9 @@ def test_mapped_states_are_advanced_where_they_lie(data):
     engine = engine_of(
         data, Plan("map", 2, 32, 1), betas=tuple(np.arange(1.0, 33).tolist()), hidden=(64, 64)
     )
-    runs = all_runs(engine.settings)
+    runs = engine.sweep.runs
     engine.training_bytes()
-    needs = engine.programs["advance"].memory_analysis()
+    needs = engine.programs.advance.compiled().memory_analysis()
     state = sum(leaf.nbytes for leaf in leaves(next(engine.train(runs)).state)) / 2
     assert needs.alias_size_in_bytes >= state
     assert needs.temp_size_in_bytes < state / 2
@@ -351,16 +302,13 @@ def test_data_are_moved_once(mapped, monkeypatch):
 
     monkeypatch.setattr(jax, "device_put", count)
     blocks = len(list(mapped.engine.train(mapped.runs)))
-    assert len(moved) == blocks and max(moved) <= 4 * 4 * 4  # four numbers for each of four lanes
+    assert len(moved) == blocks and max(moved) <= 4 * 4 * 4  # four numbers for each of four runs
 
 
 def lowered(data: Dataset, batching: str, **values: Any) -> str:
     """What is compiled for training, before XLA has changed it."""
     engine = engine_of(data, Plan(batching, 2, 4, 1), **values)
-    arguments = engine._arguments(all_runs(engine.settings))
-    state = jax.eval_shape(engine._start, arguments)
-    inputs = (state, arguments, engine._train_images, np.int32(0), np.int32(1))
-    return jax.jit(engine._advance).lower(*inputs).as_text()
+    return engine.programs.advance.lower().as_text()
 
 
 @pytest.mark.parametrize("batching", ["map", "vmap"])

@@ -14,8 +14,9 @@ import ratedistortion as rd
 from ratedistortion.engine import fitting
 from ratedistortion.engine.engine import Engine
 from ratedistortion.engine.fitting import fitted_engine
-from ratedistortion.engine.plan import Plan
+from ratedistortion.engine.plan import Plan, Sweep
 from ratedistortion.errors import OutOfMemoryError
+from ratedistortion.events import Warned
 
 EIGHT = tuple(float(n) for n in range(8))
 
@@ -23,13 +24,13 @@ EIGHT = tuple(float(n) for n in range(8))
 def test_what_xla_takes_is_what_fits(data, monkeypatch):
     """Eight at once are asked about first; memory for six by XLA's word is given six."""
     settings = settings_of(betas=EIGHT, hidden=(64,))
-    six = Engine(settings, data, Plan("map", 2, 6, 2), jax.devices())
+    six = Engine(Sweep(settings, data, Plan("map", 2, 6, 2)), jax.devices())
     taken = six.training_bytes()
     assert taken is not None
     memory = int(taken * 1.15)
     stored = 2 * sum(images.nbytes for images in data.splits.values())
     monkeypatch.setattr(fitting, "free_memory", lambda devices: memory + stored)
-    plan = fitted_engine(settings, data, jax.devices()).plan
+    plan = fitted_engine(settings, data, jax.devices()).sweep.plan
     assert plan.width * plan.chunks >= 8
     assert plan.width in (4, 6)  # two chunks of four are as good as six and two
     monkeypatch.setattr(fitting, "free_memory", lambda devices: 1000 + stored)
@@ -61,7 +62,7 @@ def sweep_with(monkeypatch, tmp_path: Path, most: int, **values: Any) -> Any:
 def test_out_of_memory_makes_one_narrower_plan(monkeypatch, tmp_path):
     whole = rd.sweep(settings_of(betas=EIGHT[:4]), tmp_path / "whole")
     table, events = sweep_with(monkeypatch, tmp_path, 2)
-    texts = [event["text"] for event in events if event["event"] == "warning"]
+    texts = [event.text for event in events if isinstance(event, Warned)]
     assert texts == ["out of memory with 4 runs at once: going on with 2."]
     plan = json.loads((tmp_path / "run" / "manifest.json").read_text())["plan"]
     assert plan == dataclasses.asdict(Plan("map", 2, 2, 2))

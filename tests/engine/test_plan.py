@@ -45,9 +45,9 @@ def test_every_run_is_in_one_chunk_whatever_the_machine(betas, seeds, at_once, d
             plan(settings, devices, fitting)
         return
     made = plan(settings, devices, fitting)
-    chunks = [made.runs(settings, chunk) for chunk in range(made.chunks)]
+    chunks = [made.chunk(all_runs(settings), chunk) for chunk in range(made.chunks)]
     assert [run for chunk in chunks for run in chunk] == list(all_runs(settings))
-    assert made.runs(settings, made.chunks) == ()
+    assert made.chunk(all_runs(settings), made.chunks) == ()
 
     assert 1 <= made.devices <= devices
     assert made.width % made.devices == 0
@@ -182,5 +182,5 @@ def test_a_plan_with_a_field_missing_is_refused():
 def test_the_last_chunk_is_padded_by_less_than_a_chunk():
     made = plan(sweep(10, runs_at_once=4), 2)
     assert (made.width, made.chunks) == (4, 3)
-    assert len(made.runs(sweep(10), 2)) == 2
+    assert len(made.chunk(all_runs(sweep(10)), 2)) == 2
     assert math.ceil(10 / made.width) == made.chunks

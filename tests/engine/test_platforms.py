@@ -6,13 +6,12 @@ computes the same there is for a machine with a GPU to show.
 
 import jax
 import pytest
-from jax import lax
 from tiny_engine import CONVOLUTIONS, engine_of
 
 from ratedistortion.datasets import Dataset
 from ratedistortion.engine.plan import Plan
+from ratedistortion.engine.programs import Program
 
-PROGRAMS = ("start", "advance", "measure train", "measure test", "pictures")
 MODELS = {
     "dense": {"decoder": "mlp"},
     "convolutions": CONVOLUTIONS,
@@ -24,28 +23,17 @@ MODELS = {
 @pytest.mark.parametrize("model", MODELS)
 def test_every_program_is_lowered_for_cuda(data: Dataset, model: str, batching: str) -> None:
     engine = engine_of(data, Plan(batching, 2, 4, 1), **MODELS[model])
-    for name in PROGRAMS:
-        text = engine._lower(name, ("cuda",)).as_text()
+    measuring = engine.programs.measure.values()
+    for program in engine.programs.all():
+        text = program.lower(("cuda",)).as_text()
         assert "stablehlo." in text and "callback" not in text
-        assert ("f64" in text) == name.startswith("measure ")
+        assert ("f64" in text) == (program in measuring)
         assert "lapack" not in text  # of a CPU
 
 
-def test_no_program_is_forgotten_here(data: Dataset, monkeypatch) -> None:
-    engine = engine_of(data, Plan("map", 2, 4, 1))
-    follow: list[str] = []
-    monkeypatch.setattr(engine.programs, "ahead", lambda *names: follow.extend(names))
-    engine.compile_ahead()
-    assert ("start", "advance", *follow) == PROGRAMS
-
-
-def test_what_has_no_kernel_there_is_refused(data: Dataset, monkeypatch) -> None:
-    engine = engine_of(data, Plan("vmap", 2, 4, 1))
-
-    def start(arguments):  # JAX has the Schur decomposition for CPUs alone
-        return jax.vmap(lambda beta: lax.linalg.schur(beta * jax.numpy.eye(2)))(arguments.beta)
-
-    monkeypatch.setattr(engine, "_start", start)
-    engine._lower("start")
+def test_what_has_no_kernel_there_is_refused() -> None:
+    # JAX has the Schur decomposition for CPUs alone.
+    program = Program(jax.lax.linalg.schur, jax.ShapeDtypeStruct((2, 2), jax.numpy.float32))
+    program.lower()
     with pytest.raises(NotImplementedError, match="platform cuda"):
-        engine._lower("start", ("cuda",))
+        program.lower(("cuda",))

@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from ratedistortion.cli.sweep import main
 from ratedistortion.engine.releases import TESTED, WRONG_ON_CPUS, check_release, dotted
 from ratedistortion.errors import SettingsError
+from ratedistortion.events import Warned
 
 CPU, GPU = [SimpleNamespace(platform="cpu")], [SimpleNamespace(platform="gpu")]
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
@@ -46,7 +47,7 @@ def test_a_newer_release_is_one_warning(monkeypatch):
     events = []
     check_release(CPU, events.append)
     text = "JAX 0.12.1 is newer than any that this version was tested with (0.11.0): run"
-    assert events == [{"event": "warning", "text": f"{text} `rd-sweep --verify` first."}]
+    assert events == [Warned(f"{text} `rd-sweep --verify` first.")]
 
 
 def test_the_command_refuses_before_it_computes(monkeypatch, tmp_path):

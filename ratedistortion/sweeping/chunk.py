@@ -1,0 +1,103 @@
+"""One chunk of a sweep as a pure function: it trains and measures runs, and knows no directory."""
+
+import time
+from collections.abc import Generator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ratedistortion import events
+from ratedistortion.engine.devices import out_of_memory
+from ratedistortion.engine.engine import Block, Engine, Measured
+from ratedistortion.engine.outcomes import loss_curves, outcomes
+from ratedistortion.errors import OutOfMemoryError
+from ratedistortion.sweeping.rows import row, row_name, row_names
+
+
+class ChunkResult(NamedTuple):
+    """What a chunk came to.
+
+    Attributes:
+        rows: The rows of the table, in their order.
+        pictures: For the gallery, each (runs, ...).
+        model_steps: Training steps that were made here, summed over the runs.
+        train_seconds: Time that they took.
+        measure_seconds: Time that measuring took, without compiling it.
+    """
+
+    rows: list[dict[str, Any]]
+    pictures: dict[str, np.ndarray]
+    model_steps: int
+    train_seconds: float
+    measure_seconds: float
+
+
+def run_chunk(
+    engine: Engine, chunk: int, saved: tuple[int, list[np.ndarray]] | None
+) -> Generator[events.Event | Block | Measured, None, ChunkResult | None]:
+    """Trains and measures the runs of a chunk.
+
+    A caller that stops iterating ends the work; what it has stored by then is all that is left.
+
+    Args:
+        engine: Of the sweep.
+        chunk: Which chunk, from 0.
+        saved: A checkpoint: steps done and the leaves of the state; None to begin.
+
+    Yields:
+        Events; a `Block` after every dispatch of training, whose state can be stored; and every
+        measurement of a run on a split, with its codes.
+
+    Returns:
+        The result; None if training so many runs at once does not fit in memory.
+
+    Raises:
+        OutOfMemoryError: If measuring one run does not fit in memory.
+        RunDirectoryError: If the checkpoint is not that of such a chunk.
+    """
+    runs = engine.sweep.chunk(chunk)
+    done, leaves = saved or (0, None)
+    first, train_seconds, state = done, 0.0, None
+    try:
+        for block in engine.train(runs, leaves, done):
+            engine.compile_ahead()
+            done, state = block.steps, block.state
+            train_seconds += block.seconds
+            yield events.Trained(chunk, len(runs), done, train_seconds)
+            yield block
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        return None
+    assert state is not None
+    if not engine.can_measure:
+        yield events.Compiling("measuring")
+    ended, rows = outcomes(runs, state), []
+    began, compiled = time.perf_counter(), engine.compile_seconds
+    try:
+        for measured in engine.measure(runs, state):
+            rows.append(row(engine, measured, ended[measured.run]))
+            yield measured
+            yield events.Measured(chunk, len(rows), 2 * len(runs))
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            "measuring one run did not fit in memory: free some and run the same command again,"
+            " which measures what is trained, or use another directory and lower max_examples."
+        ) from error
+    pictures = engine.pictures(runs, state)
+    measure_seconds = time.perf_counter() - began - (engine.compile_seconds - compiled)
+    yield from (events.Loss(**curve) for curve in loss_curves(runs, state, engine.steps))
+    for run, outcome in ended.items():
+        if outcome.diverged_at is not None and outcome.diverged_by is not None:
+            yield events.Diverged(
+                **vars(run),
+                step=outcome.diverged_at,
+                term=outcome.diverged_by,
+                data=engine.sweep.data.far_from_unit_scale,
+            )
+    order = row_names(runs)
+    rows.sort(key=lambda row: order.index(row_name(row)))
+    model_steps = (done - first) * len(runs)
+    return ChunkResult(rows, pictures, model_steps, train_seconds, measure_seconds)
