@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ratedistortion.errors import SettingsError
 from ratedistortion.models.convolve import convolve, depth_to_space
+from ratedistortion.models.interfaces import Posterior
 from ratedistortion.models.layers import bounded_log_scale
 from ratedistortion.settings import Settings
 
@@ -67,6 +68,8 @@ class Residual(nnx.Module):
 class ConvolutionalEncoder(nnx.Module):
     """Strided convolutions, each with a residual block if asked for, then one affine map."""
 
+    gaussian = True
+
     def __init__(
         self, key: PRNGKeyArray, settings: Settings, shape: tuple[int, ...], residual: bool
     ) -> None:
@@ -86,17 +89,17 @@ class ConvolutionalEncoder(nnx.Module):
             height * width * inputs, 2 * settings.latents, rngs=nnx.Rngs(params=last_key)
         )
 
-    def __call__(
-        self, x: Float[Array, "images dimensions"]
-    ) -> tuple[Float[Array, "images latents"], Float[Array, "images latents"]]:
+    def __call__(self, x: Float[Array, "images dimensions"]) -> Posterior:
         features = _through(self.layers, x.reshape(-1, *self.shape))
         features = jax.nn.silu(features).reshape(x.shape[0], -1)
         mean, log_scale = jnp.split(self.last(features), 2, axis=-1)
-        return mean, bounded_log_scale(log_scale)
+        return Posterior(mean, bounded_log_scale(log_scale))
 
 
 class ConvolutionalDecoder(nnx.Module):
     """The encoder's layers in reverse: one affine map, then upsampling."""
+
+    autoregressive = False
 
     def __init__(
         self,

@@ -10,13 +10,14 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ratedistortion.models.interfaces import Posterior
 from ratedistortion.models.layers import Mlp, bounded_log_scale
 from ratedistortion.models.masked import MaskedNetwork
 
 # The order of the latents turns round after every step, so that each depends on all in the end.
 _STEPS = 2
 # A step changes a scale by less than e^3 either way, whatever its network says.
-_MOST_LOG_SCALE = 3.0
+_MAX_LOG_SCALE = 3.0
 # Close to the identity at the start, but not on it, where gradients of inner layers vanish.
 _GAIN = 0.1
 
@@ -28,6 +29,9 @@ class MaskedFlow(nnx.Module):
 
     Source: Papamakarios, Pavlakou and Murray, "Masked autoregressive flow", 2017.
     """
+
+    gaussian = False
+    uses_encoder = False
 
     def __init__(self, key: PRNGKeyArray, latents: int, hidden: Sequence[int]) -> None:
         self.latents = latents
@@ -61,6 +65,8 @@ class FlowEncoder(nnx.Module):
     Source: Kingma et al., "Improved variational inference with inverse autoregressive flow", 2016.
     """
 
+    gaussian = False
+
     def __init__(
         self, key: PRNGKeyArray, dimensions: int, hidden: Sequence[int], latents: int, features: int
     ) -> None:
@@ -72,17 +78,11 @@ class FlowEncoder(nnx.Module):
             for step_key in step_keys
         )
 
-    def __call__(
-        self, x: Float[Array, "images dimensions"]
-    ) -> tuple[
-        Float[Array, "images latents"],
-        Float[Array, "images latents"],
-        Float[Array, "images features"],
-    ]:
+    def __call__(self, x: Float[Array, "images dimensions"]) -> Posterior:
         mean, log_scale, context = jnp.split(
             self.network(x), (self.latents, 2 * self.latents), axis=-1
         )
-        return mean, bounded_log_scale(log_scale), jax.nn.silu(context)
+        return Posterior(mean, bounded_log_scale(log_scale), jax.nn.silu(context))
 
     def flow(
         self, start: Float[Array, "images latents"], context: Float[Array, "images features"]
@@ -104,7 +104,7 @@ class FlowEncoder(nnx.Module):
 def _affine(outputs: Array) -> tuple[Array, Array]:
     """Shift and log scale, from (..., 2)."""
     shift, raw = jnp.moveaxis(outputs, -1, 0)
-    return shift, _MOST_LOG_SCALE * jnp.tanh(raw / _MOST_LOG_SCALE)
+    return shift, _MAX_LOG_SCALE * jnp.tanh(raw / _MAX_LOG_SCALE)
 
 
 def _shift(outputs: Array) -> tuple[Array, Array]:

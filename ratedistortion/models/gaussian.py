@@ -11,6 +11,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 class StandardNormal(nnx.Module):
     """p(z) = N(0, I)."""
 
+    gaussian = True
+    uses_encoder = False
+
     def __init__(self, latents: int) -> None:
         self.latents = latents
 
@@ -31,6 +34,9 @@ class StandardNormal(nnx.Module):
 
 class DiagonalNormal(nnx.Module):
     """p(z) = N(mean, scale^2), both learned, for every dimension; N(0, I) at the start."""
+
+    gaussian = True
+    uses_encoder = False
 
     def __init__(self, latents: int) -> None:
         self.mean = nnx.Param(jnp.zeros((1, latents), jnp.float32))

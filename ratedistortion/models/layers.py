@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ratedistortion.models.interfaces import Posterior
+
 # The log scales that an encoder can give: scales of 1e-7 to 55. Less cannot be told from 0 beside
 # a mean of 1 in float32; more is of no use where the prior's scale is near 1. At beta = 1e-6 the
 # sharpest posteriors of the digits, of MNIST and of patterns have scales of 7e-6 to 2e-5.
@@ -48,19 +50,25 @@ class Mlp(nnx.Module):
         return last(x)
 
 
+class MlpDecoder(Mlp):
+    """The network as a decoder: pixels depend on the code only."""
+
+    autoregressive = False
+
+
 class MlpEncoder(nnx.Module):
     """Mean and log scale of q(z|x), both from the last hidden layer of one network."""
+
+    gaussian = True
 
     def __init__(
         self, key: PRNGKeyArray, dimensions: int, hidden: Sequence[int], latents: int
     ) -> None:
         self.network = Mlp(key, dimensions, hidden, 2 * latents)
 
-    def __call__(
-        self, x: Float[Array, "images dimensions"]
-    ) -> tuple[Float[Array, "images latents"], Float[Array, "images latents"]]:
+    def __call__(self, x: Float[Array, "images dimensions"]) -> Posterior:
         mean, log_scale = jnp.split(self.network(x), 2, axis=-1)
-        return mean, bounded_log_scale(log_scale)
+        return Posterior(mean, bounded_log_scale(log_scale))
 
 
 class LinearEncoder(nnx.Module):
@@ -70,12 +78,13 @@ class LinearEncoder(nnx.Module):
     linear-Gaussian beta-VAE (Lucas et al., "Don't blame the ELBO!", 2019).
     """
 
+    gaussian = True
+
     def __init__(self, key: PRNGKeyArray, dimensions: int, latents: int) -> None:
         self.mean = Mlp(key, dimensions, (), latents)
         self.log_scale = nnx.Param(jnp.zeros((latents,), jnp.float32))
 
-    def __call__(
-        self, x: Float[Array, "images dimensions"]
-    ) -> tuple[Float[Array, "images latents"], Float[Array, "images latents"]]:
+    def __call__(self, x: Float[Array, "images dimensions"]) -> Posterior:
         mean = self.mean(x)
-        return mean, jnp.broadcast_to(bounded_log_scale(self.log_scale[...]), mean.shape)
+        log_scale = bounded_log_scale(self.log_scale[...])
+        return Posterior(mean, jnp.broadcast_to(log_scale, mean.shape))

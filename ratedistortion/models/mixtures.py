@@ -1,16 +1,20 @@
 """Mixtures of diagonal Gaussians as priors: free ones, and posteriors of pseudo-inputs."""
 
 import math
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ratedistortion.models.interfaces import Encoder
+
 
 class Mixture(nnx.Module):
     """p(z) = sum_k w_k N(z; mean_k, scale_k^2); log weights need not be normalised."""
+
+    gaussian = False
+    uses_encoder = False
 
     def __init__(
         self,
@@ -51,12 +55,14 @@ class Vamp(nnx.Module):
     Source: Tomczak and Welling, "VAE with a VampPrior", 2018.
     """
 
+    uses_encoder = True
+
     def __init__(self, inputs: Float[Array, "components dimensions"]) -> None:
         self.inputs = nnx.Param(inputs)
 
-    def given(self, encoder: Callable[[Array], tuple[Array, Array]]) -> Mixture:
+    def given(self, encoder: Encoder) -> Mixture:
         """The mixture that this encoder makes of the pseudo-inputs."""
-        mean, log_scale = encoder(self.inputs[...])
+        mean, log_scale, _ = encoder(self.inputs[...])
         return Mixture(mean, log_scale, jnp.zeros(mean.shape[:1], jnp.float32))
 
 
