@@ -40,8 +40,10 @@ def decoder_of(name: str, shape=SHAPE, outputs: int = 1):
 AUTOREGRESSIVE = ["made", "pixelcnn"]
 
 
-def test_they_are_found():
-    assert "made" in AUTOREGRESSIVE and "mlp" not in AUTOREGRESSIVE
+def test_every_decoder_says_whether_it_is_autoregressive():
+    for name in DECODERS:
+        shapes = jax.eval_shape(lambda name=name: decoder_of(name))
+        assert shapes.autoregressive == (name in AUTOREGRESSIVE)
 
 
 @pytest.mark.parametrize("likelihood", [n for n in LIKELIHOODS if n != "gaussian"])
