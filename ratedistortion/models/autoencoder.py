@@ -75,6 +75,9 @@ def make_functions(settings: Settings, shape: tuple[int, ...]) -> Functions:
         settings: The families' names and their options.
         shape: (height, width, channels) of an image, or (dimensions,) of a vector. Images come
             and go flat, (images, dimensions).
+
+    Returns:
+        Pure functions; the parameters of a model are an argument of each.
     """
     likelihood = FAMILIES["likelihood"][settings.likelihood](settings)
     dimensions = math.prod(shape)
@@ -128,8 +131,9 @@ def make_functions(settings: Settings, shape: tuple[int, ...]) -> Functions:
         if standard is None or not gaussian(model):
             return None
         mean, log_scale = standard
-        # Not inside the parentheses, as -2 log_scale: in JAX 0.11.1 and 0.11.2 XLA's compiler for
-        # CPUs then counts half of it, where runs are mapped over two devices.
+        # log_scale is subtracted outside the parentheses. With -2 log_scale inside them, JAX 0.11.1
+        # and 0.11.2 on CPUs subtract half of it when runs are mapped over two devices, because of a
+        # fault in XLA's compiler.
         return 0.5 * (mean**2 + jnp.expm1(2 * log_scale)) - log_scale
 
     def rate(model: Model, posterior: Posterior, noise: Array, z: Array) -> Array:
@@ -174,5 +178,5 @@ def _cast(module: Any, dtype: Any) -> Any:
 
 
 def _log_normal(noise: Array, posterior: Posterior) -> Array:
-    """log q(z|x) of the code that this noise makes; a flow here changes no volume."""
+    """log q(z|x) in nats of the code that this noise makes; flows of encoders change no volume."""
     return -jnp.sum(0.5 * noise**2 + posterior.log_scale + 0.5 * math.log(2 * math.pi), axis=-1)

@@ -18,7 +18,7 @@ def draw_pixels(
     key: PRNGKeyArray,
     dimensions: int,
 ) -> Float[Array, "images dimensions"]:
-    """One draw of p(x|z) for every code, pixel by pixel in the order of the flat image.
+    """Draws one image from p(x|z) for every code, pixel by pixel in the order of the flat image.
 
     Args:
         decoder: Gives the parameters of each pixel, from the code and the pixels before it.
