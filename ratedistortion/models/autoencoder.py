@@ -6,31 +6,28 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.models.decoders import DECODERS
-from ratedistortion.models.encoders import ENCODERS
-from ratedistortion.models.likelihoods import LIKELIHOODS
-from ratedistortion.models.priors import PRIORS
+from ratedistortion.models.families import FAMILIES
+from ratedistortion.models.interfaces import Posterior
 from ratedistortion.models.sampling import draw_pixels
 from ratedistortion.settings import Settings
 
 
 class Model(NamedTuple):
-    """The parameters of one model: a pytree of arrays."""
+    """The parameters of one model: a pytree of arrays.
 
+    Attributes:
+        encoder: An `interfaces.Encoder`.
+        decoder: An `interfaces.Decoder` or `AutoregressiveDecoder`.
+        prior: An `interfaces.Prior` or `EncoderPrior`.
+    """
+
+    # Typed as what JAX's functions of pytrees return, which may hold gradients or shapes too.
     encoder: Any
     decoder: Any
     prior: Any
-
-
-class Posterior(NamedTuple):
-    """q(z|x) for every image: a diagonal Gaussian, moved by a flow if there is a context."""
-
-    mean: Float[Array, "images latents"]
-    log_scale: Float[Array, "images latents"]
-    context: Float[Array, "images features"] | None = None
 
 
 class Functions(NamedTuple):
@@ -78,23 +75,27 @@ def make_functions(settings: Settings, shape: tuple[int, ...]) -> Functions:
         settings: The families' names and their options.
         shape: (height, width, channels) of an image, or (dimensions,) of a vector. Images come
             and go flat, (images, dimensions).
+
+    Returns:
+        Pure functions; the parameters of a model are an argument of each.
     """
-    likelihood = LIKELIHOODS[settings.likelihood](settings)
+    likelihood = FAMILIES["likelihood"][settings.likelihood](settings)
     dimensions = math.prod(shape)
 
     def build(key: PRNGKeyArray) -> Model:
         encoder_key, decoder_key, prior_key = jax.random.split(key, 3)
         model = Model(
-            ENCODERS[settings.encoder](encoder_key, settings, shape),
-            DECODERS[settings.decoder](decoder_key, settings, shape, likelihood.outputs),
-            PRIORS[settings.prior](prior_key, settings, shape),
+            FAMILIES["encoder"][settings.encoder](encoder_key, settings, shape),
+            FAMILIES["decoder"][settings.decoder](decoder_key, settings, shape, likelihood.outputs),
+            FAMILIES["prior"][settings.prior](prior_key, settings, shape),
         )
-        if hasattr(model.prior, "given") and not gaussian(model):
+        if model.prior.uses_encoder and not gaussian(model):
             raise SettingsError(
                 f"prior {settings.prior} needs an encoder with a Gaussian posterior: got"
                 f" {settings.encoder}; use another prior, such as mixture."
             )
-        if settings.free_bits and not (hasattr(model.prior, "standardize") and gaussian(model)):
+        closed_form = not model.prior.uses_encoder and model.prior.gaussian and gaussian(model)
+        if settings.free_bits and not closed_form:
             raise SettingsError(
                 "free_bits needs a rate that is a closed form for every latent: use a Gaussian"
                 f" prior, standard or diagonal: got prior {settings.prior} and encoder"
@@ -109,7 +110,7 @@ def make_functions(settings: Settings, shape: tuple[int, ...]) -> Functions:
         return _cast(model.encoder, start.dtype).flow(start, posterior.context)
 
     def gaussian(model: Model) -> bool:
-        return not hasattr(model.encoder, "flow")
+        return model.encoder.gaussian
 
     def log_posterior(model: Model, posterior: Posterior, z: Array) -> Array:
         start = z
@@ -119,21 +120,20 @@ def make_functions(settings: Settings, shape: tuple[int, ...]) -> Functions:
 
     def prior_of(model: Model, dtype: Any) -> Any:
         prior = model.prior
-        if hasattr(prior, "given"):
-            prior = prior.given(model.encoder)
-        return _cast(prior, dtype)
+        return _cast(prior.given(model.encoder) if prior.uses_encoder else prior, dtype)
 
     def standardize(model: Model, mean: Array, log_scale: Array) -> tuple[Array, Array] | None:
         prior = prior_of(model, mean.dtype)
-        return prior.standardize(mean, log_scale) if hasattr(prior, "standardize") else None
+        return prior.standardize(mean, log_scale) if prior.gaussian else None
 
     def latent_rates(model: Model, posterior: Posterior) -> Array | None:
         standard = standardize(model, posterior.mean, posterior.log_scale)
         if standard is None or not gaussian(model):
             return None
         mean, log_scale = standard
-        # Not inside the parentheses, as -2 log_scale: in JAX 0.11.1 and 0.11.2 XLA's compiler for
-        # CPUs then counts half of it, where runs are mapped over two devices.
+        # log_scale is subtracted outside the parentheses. With -2 log_scale inside them, JAX 0.11.1
+        # and 0.11.2 on CPUs subtract half of it when runs are mapped over two devices, because of a
+        # fault in XLA's compiler.
         return 0.5 * (mean**2 + jnp.expm1(2 * log_scale)) - log_scale
 
     def rate(model: Model, posterior: Posterior, noise: Array, z: Array) -> Array:
@@ -145,22 +145,21 @@ def make_functions(settings: Settings, shape: tuple[int, ...]) -> Functions:
     def log_prior(model: Model, z: Array) -> Array:
         return prior_of(model, z.dtype).log_density(z)
 
-    def parameters(model: Model, z: Array, x: Array | None) -> Array:
-        inputs = (z, x) if x is not None else (z,)
-        return model.decoder(*inputs).reshape(-1, dimensions, likelihood.outputs)
+    def per_dimension(outputs: Array) -> Array:
+        return outputs.reshape(-1, dimensions, likelihood.outputs)
 
     def log_likelihood(model: Model, x: Array, z: Array) -> Array:
-        autoregressive = getattr(model.decoder, "autoregressive", False)
-        return likelihood.log_density(x, parameters(model, z, x if autoregressive else None))
+        outputs = model.decoder(z, x) if model.decoder.autoregressive else model.decoder(z)
+        return likelihood.log_density(x, per_dimension(outputs))
 
     def decode(model: Model, z: Array, key: PRNGKeyArray) -> Array:
-        if not getattr(model.decoder, "autoregressive", False):
-            return likelihood.mean(parameters(model, z, None))
-        return draw_pixels(model.decoder, likelihood, z, key, dimensions)
+        if model.decoder.autoregressive:
+            return draw_pixels(model.decoder, likelihood, z, key, dimensions)
+        return likelihood.mean(per_dimension(model.decoder(z)))
 
     return Functions(
         build=build,
-        encode=lambda model, x: Posterior(*model.encoder(x)),
+        encode=lambda model, x: model.encoder(x),
         draw=draw,
         gaussian=gaussian,
         log_posterior=log_posterior,
@@ -179,5 +178,5 @@ def _cast(module: Any, dtype: Any) -> Any:
 
 
 def _log_normal(noise: Array, posterior: Posterior) -> Array:
-    """log q(z|x) of the code that this noise makes; a flow here changes no volume."""
+    """log q(z|x) in nats of the code that this noise makes; flows of encoders change no volume."""
     return -jnp.sum(0.5 * noise**2 + posterior.log_scale + 0.5 * math.log(2 * math.pi), axis=-1)

@@ -10,16 +10,25 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ratedistortion.errors import SettingsError
 from ratedistortion.models.convolve import convolve, depth_to_space
+from ratedistortion.models.interfaces import Posterior
 from ratedistortion.models.layers import bounded_log_scale
 from ratedistortion.settings import Settings
 
 
 class Convolution(nnx.Module):
-    """Squares of stride + 2 pixels, one at every `stride`-th: they overlap by two."""
+    """A convolution with a bias: its kernel is a square of stride + 2 pixels.
+
+    Args:
+        key: For the initial parameters.
+        inputs: Channels of the images.
+        outputs: Channels of the result.
+        stride: Pixels between neighbouring squares, which so overlap by two.
+    """
 
     def __init__(self, key: PRNGKeyArray, inputs: int, outputs: int, stride: int = 1) -> None:
         self.stride = stride
-        # Its parameters are those of a product with the pixels of a square.
+        # The kernel is kept as a matrix, from the pixels of a square to the outputs, so that its
+        # initial values have the scale that Flax gives to a dense layer.
         self.product = nnx.Linear((stride + 2) ** 2 * inputs, outputs, rngs=nnx.Rngs(params=key))
 
     def __call__(
@@ -32,7 +41,13 @@ class Convolution(nnx.Module):
 
 
 class Upsampling(nnx.Module):
-    """A convolution whose outputs are the `stride` by `stride` pixels that take a pixel's place.
+    """A convolution that replaces every pixel by a block of `stride` by `stride` pixels.
+
+    Args:
+        key: For the initial parameters.
+        inputs: Channels of the images.
+        outputs: Channels of the result.
+        stride: Height and width of a block, in pixels.
 
     Source: Shi et al., "Is the deconvolution layer the same as a convolutional layer?", 2016.
     """
@@ -48,7 +63,11 @@ class Upsampling(nnx.Module):
 
 
 class Residual(nnx.Module):
-    """x plus two convolutions of it, each after its sigmoid linear units.
+    """x plus a branch: twice a sigmoid linear unit and a convolution.
+
+    Args:
+        key: For the initial parameters.
+        channels: Of the images and of the result.
 
     Source: He et al., "Identity mappings in deep residual networks", 2016.
     """
@@ -65,7 +84,19 @@ class Residual(nnx.Module):
 
 
 class ConvolutionalEncoder(nnx.Module):
-    """Strided convolutions, each with a residual block if asked for, then one affine map."""
+    """Strided convolutions, each with a residual block if asked for, then one affine map.
+
+    Args:
+        key: For the initial parameters.
+        settings: Used are `channels`, `strides` and `latents`.
+        shape: (height, width, channels) of an image.
+        residual: Whether residual blocks are put in.
+
+    Raises:
+        SettingsError: If the shape is not that of images that the strides divide.
+    """
+
+    gaussian = True
 
     def __init__(
         self, key: PRNGKeyArray, settings: Settings, shape: tuple[int, ...], residual: bool
@@ -86,17 +117,28 @@ class ConvolutionalEncoder(nnx.Module):
             height * width * inputs, 2 * settings.latents, rngs=nnx.Rngs(params=last_key)
         )
 
-    def __call__(
-        self, x: Float[Array, "images dimensions"]
-    ) -> tuple[Float[Array, "images latents"], Float[Array, "images latents"]]:
+    def __call__(self, x: Float[Array, "images dimensions"]) -> Posterior:
         features = _through(self.layers, x.reshape(-1, *self.shape))
         features = jax.nn.silu(features).reshape(x.shape[0], -1)
         mean, log_scale = jnp.split(self.last(features), 2, axis=-1)
-        return mean, bounded_log_scale(log_scale)
+        return Posterior(mean, bounded_log_scale(log_scale))
 
 
 class ConvolutionalDecoder(nnx.Module):
-    """The encoder's layers in reverse: one affine map, then upsampling."""
+    """The encoder's layers in reverse: one affine map, then upsampling.
+
+    Args:
+        key: For the initial parameters.
+        settings: Used are `channels`, `strides` and `latents`.
+        shape: (height, width, channels) of an image.
+        outputs: Real numbers for each dimension of x.
+        residual: Whether residual blocks are put in.
+
+    Raises:
+        SettingsError: If the shape is not that of images that the strides divide.
+    """
+
+    autoregressive = False
 
     def __init__(
         self,
@@ -127,13 +169,17 @@ class ConvolutionalDecoder(nnx.Module):
 
 
 def _through(layers: Sequence[Callable[[Array], Array]], x: Array) -> Array:
-    """The layers one after another; all but the first, and residual blocks, see sigmoid units."""
+    """Applies the layers, with sigmoid linear units between them.
+
+    Residual blocks have units of their own inside.
+    """
     for n, layer in enumerate(layers):
         x = layer(x if n == 0 or isinstance(layer, Residual) else jax.nn.silu(x))
     return x
 
 
 def _smallest(settings: Settings, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Height and width of the images after all strides, in pixels."""
     total = math.prod(settings.strides)
     return shape[0] // total, shape[1] // total
 

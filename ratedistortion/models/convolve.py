@@ -1,10 +1,17 @@
-"""A convolution and its gradients, each in a form that is fast where it runs; NHWC throughout.
+"""A convolution with gradients that are fast on a CPU, for one model and for many at once.
 
-What differentiation makes of a convolution, with a dilated image, a reversed kernel or axes in
-another order, runs at 1 to 25 GFLOP/s on a CPU core that reaches 130 with plain ones. So the
-gradients are plain ones here too, or one matrix product where there are few channels. With a kernel
-for every run of a batch plain ones become grouped ones, slow on any device: patches and one product
-per run take their place.
+The layout of images is (images, height, width, channels) throughout, NHWC. Two things are slow if
+they are left to JAX:
+
+1. The gradients. JAX derives them as convolutions of dilated images, with reversed kernels or with
+   the axes in another order. XLA runs these at 1 to 25 GFLOP/s on a CPU core where a plain
+   convolution reaches 130. So this file writes both gradients as plain convolutions, or, if there
+   are few channels, as one matrix product.
+2. Many models at once. `jax.vmap` over kernels gives one grouped convolution, which is slow on any
+   device. So with a kernel for each run, the patches of the images are copied side by side, and
+   each run multiplies them by its kernel: one matrix product for each run.
+
+A patch is the square of pixels under the kernel at one place of the image.
 """
 
 import functools
@@ -19,8 +26,9 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
 _NHWC = ("NHWC", "HWIO", "NHWC")
-# From so many channels on, of the images and of the outputs, patches are larger than caches.
-_MANY = 32
+# Channels, of the images and of the outputs, from which the gradient of the kernel is computed by a
+# convolution: their patches would no longer fit in the caches of a CPU.
+_MIN_CHANNELS_FOR_CONVOLUTION = 32
 
 
 def convolve(
@@ -28,15 +36,17 @@ def convolve(
     kernel: Float[Array, "size size channels outputs"],
     stride: int,
 ) -> Float[Array, "images rows columns outputs"]:
-    """Squares of stride + 2 pixels, one at every `stride`-th: they overlap by two.
+    """A convolution whose kernel is a square of stride + 2 pixels.
+
+    Neighbouring squares are `stride` pixels apart, so they overlap by two pixels.
 
     Args:
-        x: Images, with zeros beyond the edges.
-        kernel: Of size stride + 2.
-        stride: Divides height and width.
+        x: Images. Zeros are added around them: one pixel on each side.
+        kernel: Weights; size = stride + 2.
+        stride: In pixels; it must divide height and width.
 
     Returns:
-        height / stride rows and width / stride columns.
+        Images of height / stride rows and width / stride columns.
     """
     return _convolve(x, kernel, stride)
 
@@ -61,7 +71,15 @@ _convolve.defvjp(_forward, _backward)
 def depth_to_space(
     x: Float[Array, "images rows columns features"], stride: int
 ) -> Float[Array, "images height width channels"]:
-    """The features of a pixel as `stride` by `stride` pixels in its place.
+    """Turns the features of each pixel into `stride` by `stride` pixels in its place.
+
+    Args:
+        x: Images of stride^2 * channels features.
+        stride: In pixels.
+
+    Returns:
+        Images of rows * stride pixels by columns * stride pixels, with features / stride^2
+        channels.
 
     Source: Shi et al., "Is the deconvolution layer the same as a convolutional layer?", 2016.
     """
@@ -71,28 +89,37 @@ def depth_to_space(
 
 
 def _space_to_depth(x: Array, stride: int) -> Array:
+    """The inverse of `depth_to_space`."""
     images, height, width, _ = x.shape
     blocks = x.reshape(images, height // stride, stride, width // stride, stride, -1)
     return jnp.swapaxes(blocks, 2, 3).reshape(images, height // stride, width // stride, -1)
 
 
 def _image_gradient(kernel: Array, dy: Array, stride: int) -> Array:
-    """A convolution of dy with the kernel turned round, for all pixels of a block at once."""
+    """The gradient with respect to x: a convolution of dy with the kernel rotated by 180 degrees.
+
+    With a stride, it gives the stride^2 pixels of a block as the features of one pixel, and
+    `depth_to_space` puts them in their places. No dilated image is needed.
+    """
     height, width = (length * stride for length in dy.shape[1:3])
     turned = jnp.swapaxes(_kernel_blocks(kernel, stride)[::-1, ::-1], 2, 3)
     pixels = depth_to_space(_plain(1, 1)(dy, turned), stride)
-    # With blocks of several pixels there is a border of one on the left, and one or more beyond.
+    # Cut off the border of zeros that the forward convolution added. With stride 1 the convolution
+    # of dy has cut it off already.
     first = 0 if stride == 1 else 1
     return pixels[:, first : first + height, first : first + width]
 
 
 @functools.cache
 def _kernel_gradient(stride: int) -> Callable[[Array, Array], Array]:
-    """The gradient of the kernel by images and dy, and what a batch makes of it."""
+    """The gradient with respect to the kernel, as a function of x and dy.
+
+    Under `jax.vmap` it is always a matrix product: a batch of convolutions would be grouped.
+    """
 
     @custom_vmap
     def gradient(x: Array, dy: Array) -> Array:
-        many = min(x.shape[-1], dy.shape[-1]) >= _MANY
+        many = min(x.shape[-1], dy.shape[-1]) >= _MIN_CHANNELS_FOR_CONVOLUTION
         return (_by_convolution if many else _by_product)(x, dy, stride)
 
     @gradient.def_vmap
@@ -103,7 +130,10 @@ def _kernel_gradient(stride: int) -> Callable[[Array, Array], Array]:
 
 
 def _by_convolution(x: Array, dy: Array, stride: int) -> Array:
-    """dy, moved over the images: channels are a batch, and images the channels."""
+    """One convolution with dy as the kernel: it sums over images, so they take the channels' place.
+
+    The channels of x take the place of the images.
+    """
     gradient = lax.conv_general_dilated(
         jnp.transpose(x, (3, 1, 2, 0)),
         jnp.transpose(dy, (1, 2, 0, 3)),
@@ -116,7 +146,11 @@ def _by_convolution(x: Array, dy: Array, stride: int) -> Array:
 
 
 def _by_product(x: Array, dy: Array, stride: int) -> Array:
-    """One product of patches, of the images or of dy: of those that have fewer channels."""
+    """One matrix product, of the patches of x with dy, or of x with the patches of dy.
+
+    Patches are copies of what they are taken from, so they are taken of the array with fewer
+    channels. x is first cut into blocks of `stride` by `stride` pixels, which removes the stride.
+    """
     size = stride + 2
     blocks = -(-size // stride)
     after = (blocks - 1) * stride - 1
@@ -126,7 +160,8 @@ def _by_product(x: Array, dy: Array, stride: int) -> Array:
         seen = _patches(x, blocks, 1, 0)
         gradient = seen.reshape(-1, blocks**2 * channels).T @ dy.reshape(-1, outputs)
     else:
-        # Turned round, as dy moves where the images stand still.
+        # The patches of dy are in reverse order: where the kernel looks one block further down or
+        # right in x, dy is one block further up or left.
         seen = _patches(dy, blocks, 1, blocks - 1, turned=True)
         gradient = x.reshape(-1, channels).T @ seen.reshape(-1, blocks**2 * outputs)
         gradient = jnp.swapaxes(gradient.reshape(channels, blocks**2, outputs), 0, 1)
@@ -136,7 +171,10 @@ def _by_product(x: Array, dy: Array, stride: int) -> Array:
 
 
 def _kernel_blocks(kernel: Array, stride: int) -> Array:
-    """The kernel that, over blocks of `stride` by `stride` pixels, takes one block at a time."""
+    """The kernel for images whose pixels are blocks of `stride` by `stride` pixels.
+
+    It moves by one block at a time, and is padded with zeros to a whole number of blocks.
+    """
     size, _, channels, outputs = kernel.shape
     blocks = -(-size // stride)
     missing = (0, blocks * stride - size)
@@ -147,7 +185,11 @@ def _kernel_blocks(kernel: Array, stride: int) -> Array:
 
 @functools.cache
 def _plain(stride: int, border: int) -> Callable[[Array, Array], Array]:
-    """A convolution of images with a border of zeros, and what a batch of kernels makes of it."""
+    """A convolution of images with `border` pixels of zeros on each side.
+
+    Under `jax.vmap` with one kernel, the batch of images becomes more images of one convolution;
+    with a batch of kernels, it becomes patches and one matrix product for each kernel.
+    """
 
     @custom_vmap
     def convolution(x: Array, kernel: Array) -> Array:
@@ -181,9 +223,10 @@ def _patches(
     border: int,
     turned: bool = False,
 ) -> Float[Array, "images rows columns features"]:
-    """Every `stride`-th square of `size` pixels as one vector, with a border of zeros around.
+    """The patches of `size` by `size` pixels, `stride` pixels apart, each as one vector.
 
-    The pixels of a square are in reading order; from its last to its first if `turned`.
+    The images get `border` pixels of zeros on each side. The pixels of a patch are in reading
+    order, or in reverse order if `turned`.
     """
     around = (border, border)
     padded = jnp.pad(x, ((0, 0), around, around, (0, 0)))

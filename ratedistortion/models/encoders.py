@@ -1,36 +1,49 @@
-"""Encoders: x -> mean and log scale of the Gaussian posterior q(z|x).
+"""Encoders: x -> q(z|x). Each function builds a member, an `interfaces.Encoder`.
 
-A member is `build(key, settings, shape)`: a pytree that, called with x of shape (images,
-dimensions), returns the mean and the log of the standard deviation, each (images, latents), the
-latter through `bounded_log_scale`, so that no data make it infinite. One whose posterior is not
-Gaussian returns a context (images, features) as well, and has `flow(start, context)`, which moves
-draws of that Gaussian to codes without a change of volume, and `unflow(z, context)`, its inverse.
-`shape` is (height, width, channels), or (dimensions,).
-Flax is imported when a member is built, so that the names can be read at no cost.
+Flax is imported when a member is built, so that the names can be read without it.
 """
 
 import math
 from typing import Any
 
+from ratedistortion.models.interfaces import Encoder, FlowingEncoder
 from ratedistortion.settings import Settings
 
 
-def linear(key: Any, settings: Settings, shape: tuple[int, ...]) -> Any:
-    """A mean that is affine in x and one log scale for all x; `hidden` is not used."""
+def linear(key: Any, settings: Settings, shape: tuple[int, ...]) -> Encoder:
+    """A mean that is affine in x and one log scale for all x; `hidden` is not used.
+
+    Args:
+        key: For the initial parameters.
+        settings: Used is `latents`.
+        shape: (height, width, channels) of an image, or (dimensions,) of a vector.
+    """
     from ratedistortion.models.layers import LinearEncoder
 
     return LinearEncoder(key, math.prod(shape), settings.latents)
 
 
-def mlp(key: Any, settings: Settings, shape: tuple[int, ...]) -> Any:
-    """A network of `hidden` sigmoid linear layers for the mean and the log scale."""
+def mlp(key: Any, settings: Settings, shape: tuple[int, ...]) -> Encoder:
+    """A network of `hidden` sigmoid linear layers for the mean and the log scale.
+
+    Args:
+        key: For the initial parameters.
+        settings: Used are `hidden` and `latents`.
+        shape: (height, width, channels) of an image, or (dimensions,) of a vector.
+    """
     from ratedistortion.models.layers import MlpEncoder
 
     return MlpEncoder(key, math.prod(shape), settings.hidden, settings.latents)
 
 
-def iaf(key: Any, settings: Settings, shape: tuple[int, ...]) -> Any:
-    """The network of `mlp`, then two steps of an inverse autoregressive flow that see x too."""
+def iaf(key: Any, settings: Settings, shape: tuple[int, ...]) -> FlowingEncoder:
+    """The network of `mlp`, then two steps of an inverse autoregressive flow that see x too.
+
+    Args:
+        key: For the initial parameters.
+        settings: Used are `hidden` and `latents`.
+        shape: (height, width, channels) of an image, or (dimensions,) of a vector.
+    """
     from ratedistortion.models.flows import FlowEncoder
 
     hidden = settings.hidden
@@ -38,15 +51,33 @@ def iaf(key: Any, settings: Settings, shape: tuple[int, ...]) -> Any:
     return FlowEncoder(key, math.prod(shape), hidden, settings.latents, features)
 
 
-def conv(key: Any, settings: Settings, shape: tuple[int, ...]) -> Any:
-    """A convolution for each of `channels` and `strides`, then one affine map; no `hidden`."""
+def conv(key: Any, settings: Settings, shape: tuple[int, ...]) -> Encoder:
+    """A convolution for each of `channels` and `strides`, then one affine map; no `hidden`.
+
+    Args:
+        key: For the initial parameters.
+        settings: Used are `channels`, `strides` and `latents`.
+        shape: (height, width, channels) of an image.
+
+    Raises:
+        SettingsError: If the shape is not that of images that the strides divide.
+    """
     from ratedistortion.models.convolutions import ConvolutionalEncoder
 
     return ConvolutionalEncoder(key, settings, shape, residual=False)
 
 
-def resnet(key: Any, settings: Settings, shape: tuple[int, ...]) -> Any:
-    """As `conv`, with a residual block of two convolutions after each."""
+def resnet(key: Any, settings: Settings, shape: tuple[int, ...]) -> Encoder:
+    """As `conv`, with a residual block of two convolutions after each.
+
+    Args:
+        key: For the initial parameters.
+        settings: Used are `channels`, `strides` and `latents`.
+        shape: (height, width, channels) of an image.
+
+    Raises:
+        SettingsError: If the shape is not that of images that the strides divide.
+    """
     from ratedistortion.models.convolutions import ConvolutionalEncoder
 
     return ConvolutionalEncoder(key, settings, shape, residual=True)

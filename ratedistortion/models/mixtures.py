@@ -1,16 +1,26 @@
 """Mixtures of diagonal Gaussians as priors: free ones, and posteriors of pseudo-inputs."""
 
 import math
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ratedistortion.models.interfaces import Encoder
+
 
 class Mixture(nnx.Module):
-    """p(z) = sum_k w_k N(z; mean_k, scale_k^2); log weights need not be normalised."""
+    """p(z) = sum_k w_k N(z; mean_k, scale_k^2); log weights need not be normalised.
+
+    Args:
+        mean: Of the components.
+        log_scale: Logs of their standard deviations.
+        log_weight: Logs of their weights, up to a constant.
+    """
+
+    gaussian = False
+    uses_encoder = False
 
     def __init__(
         self,
@@ -22,7 +32,16 @@ class Mixture(nnx.Module):
         self.log_weight = nnx.Param(log_weight)
 
     def log_density(self, z: Float[Array, "codes latents"]) -> Float[Array, "codes"]:
-        """log p(z) in nats. Differences are taken before products, for sharp components' sake."""
+        """log p(z), summed over the latents.
+
+        Args:
+            z: Codes, in float32 or float64.
+
+        Returns:
+            Nats, in the precision of z.
+        """
+        # z - mean comes first: a product of z with the inverse scales would lose the digits of
+        # components with small scales.
         log_scale = self.log_scale[...]
         standard = (z[:, None] - self.mean[...][None]) * jnp.exp(-log_scale)[None]
         constant = jnp.sum(log_scale + 0.5 * math.log(2 * math.pi), axis=-1)
@@ -31,7 +50,15 @@ class Mixture(nnx.Module):
         return jax.nn.logsumexp(terms, axis=-1)
 
     def sample(self, key: PRNGKeyArray, count: int) -> Float[Array, "codes latents"]:
-        """Independent draws from p(z)."""
+        """Independent draws from p(z).
+
+        Args:
+            key: Of the draws.
+            count: How many.
+
+        Returns:
+            Codes, in float32.
+        """
         choice_key, noise_key = jax.random.split(key)
         chosen = jax.random.categorical(choice_key, self.log_weight[...], shape=(count,))
         noise = jax.random.normal(noise_key, (count, self.mean.shape[-1]), jnp.float32)
@@ -39,7 +66,16 @@ class Mixture(nnx.Module):
 
 
 def make_mixture(key: PRNGKeyArray, components: int, latents: int) -> Mixture:
-    """Components of scale one half around draws of a standard normal, with equal weights."""
+    """Components of scale one half around draws of a standard normal, with equal weights.
+
+    Args:
+        key: Of the means.
+        components: How many.
+        latents: Dimensions of a code.
+
+    Returns:
+        The mixture at the start of training.
+    """
     mean = jax.random.normal(key, (components, latents), jnp.float32)
     log_scale = jnp.full((components, latents), math.log(0.5), jnp.float32)
     return Mixture(mean, log_scale, jnp.zeros((components,), jnp.float32))
@@ -48,18 +84,39 @@ def make_mixture(key: PRNGKeyArray, components: int, latents: int) -> Mixture:
 class Vamp(nnx.Module):
     """p(z) = mean_k q(z|u_k), the posteriors of learned pseudo-inputs u_k.
 
+    Args:
+        inputs: The pseudo-inputs, in the units of the images.
+
     Source: Tomczak and Welling, "VAE with a VampPrior", 2018.
     """
+
+    uses_encoder = True
 
     def __init__(self, inputs: Float[Array, "components dimensions"]) -> None:
         self.inputs = nnx.Param(inputs)
 
-    def given(self, encoder: Callable[[Array], tuple[Array, Array]]) -> Mixture:
-        """The mixture that this encoder makes of the pseudo-inputs."""
-        mean, log_scale = encoder(self.inputs[...])
+    def given(self, encoder: Encoder) -> Mixture:
+        """The mixture that this encoder makes of the pseudo-inputs.
+
+        Args:
+            encoder: One whose posterior is Gaussian.
+
+        Returns:
+            p(z), in the encoder's parameters and the pseudo-inputs.
+        """
+        mean, log_scale, _ = encoder(self.inputs[...])
         return Mixture(mean, log_scale, jnp.zeros(mean.shape[:1], jnp.float32))
 
 
 def make_vamp(key: PRNGKeyArray, components: int, dimensions: int) -> Vamp:
-    """Pseudo-inputs that are uniform noise at the start."""
+    """Pseudo-inputs that are uniform noise at the start.
+
+    Args:
+        key: Of the noise.
+        components: How many pseudo-inputs.
+        dimensions: Of an image.
+
+    Returns:
+        The prior at the start of training.
+    """
     return Vamp(jax.random.uniform(key, (components, dimensions), jnp.float32))

@@ -10,8 +10,9 @@ from ratedistortion.errors import SettingsError
 from ratedistortion.models.masked import MaskedNetwork
 from ratedistortion.settings import Settings
 
-# (rows up, columns right) of what a unit sees. The units above see the rows before theirs only,
-# whole, which leaves no blind spot; the units beside see the pixels to the left in their row.
+# The places that a unit sees, as (rows down, columns right) from its own pixel. There are two kinds
+# of units. Units "above" see rows above their pixel, over its whole width; without them, pixels
+# to the upper right would never be seen. Units "beside" see pixels to the left in the same row.
 _FIRST_ABOVE = tuple((-i, j) for i in (3, 2, 1) for j in range(-3, 4))
 _ABOVE = tuple((-i, j) for i in (1, 0) for j in (-1, 0, 1))
 _FIRST_BESIDE = ((0, -3), (0, -2), (0, -1))
@@ -21,7 +22,15 @@ _BESIDE = ((0, -2), (0, -1), (0, 0))
 def neighbours(
     x: Float[Array, "images height width channels"], places: tuple[tuple[int, int], ...]
 ) -> Float[Array, "images height width features"]:
-    """The pixels at these places around every pixel, side by side; zeros beyond the edges."""
+    """The pixels at these places around every pixel, side by side; zeros beyond the edges.
+
+    Args:
+        x: Images.
+        places: (rows down, columns right) from the pixel; no row is below it.
+
+    Returns:
+        For every pixel, channels * len(places) features.
+    """
     rows = max(-i for i, _ in places)
     columns = max(abs(j) for _, j in places)
     padded = jnp.pad(x, ((0, 0), (rows, 0), (columns, columns), (0, 0)))
@@ -34,7 +43,15 @@ def neighbours(
 
 
 class GatedLayer(nnx.Module):
-    """One layer of both kinds of units, with z in every gate."""
+    """One layer of both kinds of units, with z in every gate.
+
+    Args:
+        key: For the initial parameters.
+        inputs: Channels of the units above and beside in the layer before.
+        width: Channels of this layer.
+        latents: Dimensions of a code.
+        first: Whether this is the first layer, which sees further and does not see its own pixel.
+    """
 
     def __init__(
         self, key: PRNGKeyArray, inputs: tuple[int, int], width: int, latents: int, first: bool
@@ -67,8 +84,17 @@ class GatedLayer(nnx.Module):
 class PixelCnn(nnx.Module):
     """p(x|z) as a product over the pixels in reading order, and over the channels of a pixel.
 
-    One gated layer for each width; the last units of a pixel, which know the pixels before it and
-    z, are the condition of a masked network over its channels.
+    One gated layer for each width. The last units of a pixel know z and the pixels before it; they
+    are the condition of a masked network over the channels of the pixel.
+
+    Args:
+        key: For the initial parameters.
+        settings: Used are `channels`, the widths, and `latents`.
+        shape: (height, width, channels) of an image.
+        outputs: Real numbers for each dimension of x.
+
+    Raises:
+        SettingsError: If the shape is not that of images, or there are no channels.
 
     Source: van den Oord et al., "Conditional image generation with PixelCNN decoders", 2016.
     """
@@ -100,7 +126,14 @@ class PixelCnn(nnx.Module):
         return self._outputs(z, x.reshape(-1, *self.shape)).reshape(x.shape[0], -1)
 
     def cache(self, z: Float[Array, "images latents"]) -> Float[Array, "images latents"]:
-        """What `one` carries from pixel to pixel: the code."""
+        """What `one` carries from pixel to pixel: the code.
+
+        Args:
+            z: Codes.
+
+        Returns:
+            The same codes.
+        """
         return z
 
     def one(
@@ -109,9 +142,18 @@ class PixelCnn(nnx.Module):
         x: Float[Array, "images dimensions"],
         z: Float[Array, "images latents"],
     ) -> tuple[Float[Array, "images outputs"], Float[Array, "images latents"]]:
-        """The outputs of dimension i alone, from the rows that it can see."""
+        """The outputs of dimension i alone, from the rows that it can see.
+
+        Args:
+            i: The dimension of the flat image.
+            x: Images; only the dimensions before i matter.
+            z: Codes.
+
+        Returns:
+            The outputs of the dimension, and the codes.
+        """
         height, width, channels = self.shape
-        # The first layer sees three rows up, each further one a row more.
+        # The first layer sees three rows up, and every further layer one row more.
         rows = min(len(self.layers) + 3, height)
         i = i.astype(jnp.int32)
         start = jnp.clip(i // (width * channels) - rows + 1, 0, height - rows)

@@ -1,5 +1,6 @@
 """Measurements of a hand-built linear-Gaussian model against closed forms and quadrature."""
 
+import dataclasses
 import importlib.util
 import math
 import re
@@ -13,7 +14,7 @@ import pytest
 
 from ratedistortion.estimators import Estimate
 from ratedistortion.measuring.measurement import Codes, Measurement, make_measure
-from ratedistortion.models.autoencoder import Functions, Model, make_functions
+from ratedistortion.models.autoencoder import Functions, Model, Posterior, make_functions
 from ratedistortion.models.gaussian import StandardNormal
 from ratedistortion.settings import Settings
 
@@ -23,20 +24,33 @@ SIGMAS = 4.0
 A, B, S, W, C = 0.9, 0.2, 0.4, 1.1, -0.3
 
 
-def affine(slope: jax.Array, shift: jax.Array, x: jax.Array) -> jax.Array:
-    return slope * x + shift
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class AffineEncoder:
+    slope: jax.Array
+    shift: jax.Array
+    log_scale: jax.Array
+    gaussian = True
+
+    def __call__(self, x: jax.Array) -> Posterior:
+        return Posterior(self.slope * x + self.shift, jnp.zeros_like(x) + self.log_scale)
 
 
-def with_scale(slope: jax.Array, shift: jax.Array, log_scale: jax.Array, x: jax.Array):
-    return slope * x + shift, jnp.zeros_like(x) + log_scale
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class AffineDecoder:
+    slope: jax.Array
+    shift: jax.Array
+    autoregressive = False
+
+    def __call__(self, z: jax.Array) -> jax.Array:
+        return self.slope * z + self.shift
 
 
 def model_of(a: float = A, b: float = B, s: float = S) -> Model:
-    """Functions with their parameters bound are pytrees that can be called, as a network is."""
-    encoder = (a, b, math.log(s))
     return Model(
-        jax.tree_util.Partial(with_scale, *map(jnp.float32, encoder)),
-        jax.tree_util.Partial(affine, jnp.float32(W), jnp.float32(C)),
+        AffineEncoder(*map(jnp.float32, (a, b, math.log(s)))),
+        AffineDecoder(jnp.float32(W), jnp.float32(C)),
         StandardNormal(1),
     )
 
@@ -326,8 +340,8 @@ def linear_gaussian() -> Any:
         )
         nothing = jnp.zeros((1, 3), jnp.float32)
         model = Model(
-            jax.tree_util.Partial(with_scale, slope, nothing, log_scale),
-            jax.tree_util.Partial(affine, gain, nothing),
+            AffineEncoder(slope, nothing, log_scale),
+            AffineDecoder(gain, nothing),
             StandardNormal(3),
         )
         with jax.enable_x64(True):

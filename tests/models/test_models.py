@@ -15,6 +15,7 @@ from ratedistortion.errors import SettingsError
 from ratedistortion.models.autoencoder import Functions, Model, Posterior, make_functions
 from ratedistortion.models.decoders import DECODERS
 from ratedistortion.models.encoders import ENCODERS
+from ratedistortion.models.families import FAMILIES
 from ratedistortion.models.likelihoods import LIKELIHOODS
 from ratedistortion.models.priors import PRIORS
 from ratedistortion.settings import Settings
@@ -22,19 +23,17 @@ from ratedistortion.settings import Settings
 # An image of six pixels, hidden layers as wide: few shapes, so that little is compiled.
 SHAPE, LATENTS, IMAGES = (2, 3, 1), 3, 4
 DIMENSIONS = 6
-# Shapes, dtypes and agreement to four digits do not need the fastest code.
-quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-ALL = list(itertools.product(ENCODERS, DECODERS, PRIORS, LIKELIHOODS))
-FAMILIES = [list(family) for family in (ENCODERS, DECODERS, PRIORS, LIKELIHOODS)]
-# A quarter of all, in which any three members meet.
-SOME = [
-    names
-    for names in ALL
-    if sum(family.index(name) for family, name in zip(FAMILIES, names, strict=True)) % 4 == 0
+# Computed are the pairs on which the code branches; all other pairs are traced.
+ENCODER_PRIORS = [
+    (encoder, prior)
+    for encoder, prior in itertools.product(ENCODERS, PRIORS)
+    if encoder in ("mlp", "iaf") or prior in ("standard", "vamp")
 ]
-# An encoder meets the prior in the rate, a decoder the likelihood in the distortion: every such
-# pair is computed, the others are traced.
-MODELS = [n for n in ALL if n[1::2] == ("mlp", "bernoulli") or n[0::2] == ("mlp", "standard")]
+DECODER_LIKELIHOODS = [
+    (decoder, likelihood)
+    for decoder, likelihood in itertools.product(DECODERS, LIKELIHOODS)
+    if decoder in ("mlp", "made", "pixelcnn") or likelihood in ("bernoulli", "categorical")
+]
 
 
 SMALL: dict[str, Any] = {
@@ -70,8 +69,8 @@ def pixels() -> jax.Array:
     return jax.random.bernoulli(key_of(1), 0.4, (IMAGES, DIMENSIONS)).astype(jnp.float32)
 
 
-def everything(functions: Functions, model, x, noise):
-    """The loss, and all that a model can do."""
+def rates(functions: Functions, model, x, noise):
+    """A loss with the rate, and all that an encoder and a prior can do."""
     posterior = functions.encode(model, x)
     z = functions.draw(model, posterior, noise)
     outputs = {
@@ -80,84 +79,155 @@ def everything(functions: Functions, model, x, noise):
         "z": z,
         "log_posterior": functions.log_posterior(model, posterior, z),
         "rate": functions.rate(model, posterior, noise, z),
+        "log_prior": functions.log_prior(model, z),
+    }
+    # With the codes, as a decoder would use them: a shift of all codes may leave the rate alone.
+    return jnp.mean(outputs["rate"] + jnp.sum(z, axis=-1)), outputs
+
+
+def distortions(functions: Functions, model, x, z):
+    """The mean distortion, and all that a decoder and a likelihood can do."""
+    outputs = {
         "log_likelihood": functions.log_likelihood(model, x, z),
         "decoded": functions.decode(model, z, key_of(5)),
-        "log_prior": functions.log_prior(model, z),
-        "samples": functions.sample_prior(model, key_of(2), 7),
     }
-    return jnp.mean(outputs["rate"] - outputs["log_likelihood"]), outputs
+    return -jnp.mean(outputs["log_likelihood"]), outputs
 
 
-def refused(names) -> bool:
-    """Whether the families do not go together, which must take one line to say."""
-    try:
-        jax.eval_shape(functions_of(*names).build, key_of(0))
-    except SettingsError as error:
-        assert "\n" not in str(error)
-        return True
-    return False
+def noise_of(images: int = IMAGES) -> jax.Array:
+    return jax.random.normal(key_of(3), (images, LATENTS), jnp.float32)
 
 
-@pytest.mark.parametrize("names", MODELS, ids="-".join)
-def test_the_contract_of_every_model(names):
-    if refused(names):
-        assert names[:3:2] == ("iaf", "vamp")
-        return
+def stack_of(tree, count: int):
+    """As many trees of random parameters, with the shapes of this tree's leaves."""
+    random = np.random.default_rng(4)
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(random.normal(0, 0.4, (count, *leaf.shape)), jnp.float32), tree
+    )
+
+
+def check_contract(quick_jit, names, half, shapes: dict[str, tuple]) -> dict[str, np.ndarray]:
+    """One half of a model: shapes, dtypes, finite numbers, gradients, and many models at once.
+
+    Returns:
+        What the half computes.
+    """
     functions = functions_of(*names)
-    x, noise = pixels(), jax.random.normal(key_of(3), (IMAGES, LATENTS), jnp.float32)
-    model = quick_jit(functions.build)(key_of(4))
-    gradient, outputs = quick_jit(
-        jax.grad(lambda m: everything(functions, m, x, noise), has_aux=True)
-    )(model)
+    shape = jax.eval_shape(functions.build, key_of(0))
+    parts = ("encoder", "prior") if half is rates else ("decoder",)
+    many = stack_of({part: getattr(shape, part) for part in parts}, 2)
+    own = jax.tree.map(lambda leaf: leaf[0], many)
 
-    assert {name: value.shape for name, value in outputs.items()} == {
+    def of(own):
+        return half(functions, Model(**dict.fromkeys(Model._fields) | own), pixels(), noise_of())
+
+    gradient, outputs = quick_jit(jax.grad(of, has_aux=True))(own)
+    assert {name: value.shape for name, value in outputs.items()} == shapes
+    for leaf in jax.tree.leaves((outputs, gradient)):
+        assert leaf.dtype == jnp.float32
+        assert np.isfinite(leaf).all()
+    assert jax.tree.structure(gradient) == jax.tree.structure(own)
+    # A parameter whose gradient is zero would not be learned.
+    assert all(np.any(leaf) for leaf in jax.tree.leaves(gradient))
+    if names.count("mlp") + names.count("standard") + names.count("bernoulli") >= 3:
+        _, together = quick_jit(jax.vmap(of))(many)
+        for name, value in outputs.items():
+            np.testing.assert_allclose(together[name][0], value, rtol=1e-4, atol=1e-4)
+    return jax.tree.map(np.asarray, outputs)
+
+
+MEMBERS = [
+    (family, name)
+    for family in ("encoder", "decoder", "prior")
+    for name in FAMILIES[family]
+    if name != "standard"  # it has no parameters
+]
+
+
+@pytest.mark.parametrize("family, name", MEMBERS)
+def test_members_built_together_are_each_built_from_its_own_key(family, name, quick_jit):
+    settings = settings_of(**{family: name})
+    more = (1,) if family == "decoder" else ()
+
+    def build(key):
+        return FAMILIES[family][name](key, settings, SHAPE, *more)
+
+    one = jax.tree.leaves(quick_jit(build)(key_of(4)))
+    many = jax.tree.leaves(quick_jit(jax.vmap(build))(jax.vmap(key_of)(jnp.array([4, 5]))))
+    for leaf, leaves in zip(one, many, strict=True):
+        assert leaf.dtype == jnp.float32
+        np.testing.assert_allclose(leaves[0], leaf, rtol=1e-6)
+    kernels = [leaves for leaves in many if np.ptp(leaves[0]) > 0]
+    assert kernels or name == "diagonal"
+    assert all(np.any(leaves[0] != leaves[1]) for leaves in kernels)
+
+
+@pytest.mark.parametrize("encoder, prior", ENCODER_PRIORS)
+def test_the_contract_of_every_encoder_with_every_prior(encoder, prior, quick_jit):
+    names = (encoder, "mlp", prior, "bernoulli")
+    if (encoder, prior) == ("iaf", "vamp"):
+        with pytest.raises(SettingsError, match="prior vamp needs an encoder") as error:
+            jax.eval_shape(functions_of(*names).build, key_of(0))
+        assert "\n" not in str(error.value)
+        return
+    shapes = {
         "mean": (IMAGES, LATENTS),
         "log_scale": (IMAGES, LATENTS),
         "z": (IMAGES, LATENTS),
         "log_posterior": (IMAGES,),
         "rate": (IMAGES,),
-        "log_likelihood": (IMAGES,),
-        "decoded": (IMAGES, DIMENSIONS),
         "log_prior": (IMAGES,),
-        "samples": (7, LATENTS),
     }
-    for leaf in jax.tree.leaves((model, outputs, gradient)):
-        assert leaf.dtype == jnp.float32
-        assert np.isfinite(leaf).all()
-    assert jax.tree.structure(gradient) == jax.tree.structure(model)
-    # Everything that is learnt has a say in the loss.
-    assert all(np.any(leaf) for leaf in jax.tree.leaves(gradient))
-    # A draw has the density that its noise gave it.
+    outputs = check_contract(quick_jit, names, rates, shapes)
+    # The density of a draw is the density of its noise, less the log scales.
+    noise = np.asarray(noise_of())
     log_q = -0.5 * (noise**2 + math.log(2 * math.pi)).sum(1) - outputs["log_scale"].sum(1)
     np.testing.assert_allclose(outputs["log_posterior"], log_q, atol=1e-4)
-    one_draw = names[2] not in ("standard", "diagonal") or not functions.gaussian(model)
-    if one_draw:
-        np.testing.assert_allclose(outputs["rate"], log_q - outputs["log_prior"], atol=1e-4)
+    if prior in ("standard", "diagonal") and encoder != "iaf":
+        assert (outputs["rate"] >= 0).all()
     else:
-        assert (np.asarray(outputs["rate"]) >= 0).all()
-
-    # Many at once are each of them alone: same key, same parameters, same outputs.
-    keys = jax.vmap(key_of)(jnp.array([4, 5]))
-    models = quick_jit(jax.vmap(functions.build))(keys)
-    for one, two in zip(jax.tree.leaves(model), jax.tree.leaves(models), strict=True):
-        np.testing.assert_allclose(two[0], one, rtol=1e-6)
-    kernels = [leaf for leaf in jax.tree.leaves(models) if np.ptp(leaf[0]) > 0]
-    assert kernels and all(np.any(leaf[0] != leaf[1]) for leaf in kernels)
-    _, many = quick_jit(jax.vmap(lambda m: everything(functions, m, x, noise)))(models)
-    for name, value in outputs.items():
-        np.testing.assert_allclose(many[name][0], value, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(outputs["rate"], log_q - outputs["log_prior"], atol=1e-4)
 
 
-@pytest.mark.parametrize("names", SOME, ids="-".join)
+@pytest.mark.parametrize("decoder, likelihood", DECODER_LIKELIHOODS)
+def test_the_contract_of_every_decoder_with_every_likelihood(decoder, likelihood, quick_jit):
+    names = ("mlp", decoder, "standard", likelihood)
+    shapes = {"log_likelihood": (IMAGES,), "decoded": (IMAGES, DIMENSIONS)}
+    check_contract(quick_jit, names, distortions, shapes)
+
+
+def models_in_which_all_pairs_meet() -> list[tuple[str, ...]]:
+    """Thirty models: every two members of two families are together in at least one."""
+    found = []
+    for (i, encoder), (j, decoder) in itertools.product(enumerate(ENCODERS), enumerate(DECODERS)):
+        prior, likelihood = list(PRIORS)[(i + 2 * j) % 5], list(LIKELIHOODS)[(i + j) % 4]
+        found.append((encoder, decoder, prior, likelihood))
+    return found
+
+
+def test_all_pairs_meet():
+    pairs = {
+        pair
+        for names in models_in_which_all_pairs_meet()
+        for pair in itertools.combinations(enumerate(names), 2)
+    }
+    families = [ENCODERS, DECODERS, PRIORS, LIKELIHOODS]
+    assert len(pairs) == sum(len(a) * len(b) for a, b in itertools.combinations(families, 2))
+
+
+@pytest.mark.parametrize("names", models_in_which_all_pairs_meet(), ids="-".join)
 def test_every_model_is_made_without_computing(names):
-    if refused(names):
-        return
+    if names[::2] == ("iaf", "vamp"):
+        return  # they are refused
     functions = functions_of(*names)
-    shapes = jax.eval_shape(functions.build, key_of(0))
-    assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(shapes))
-    x, noise = pixels(), jnp.zeros((IMAGES, LATENTS), jnp.float32)
-    loss, _ = jax.eval_shape(lambda model: everything(functions, model, x, noise), shapes)
-    assert loss.shape == ()
+    model = jax.eval_shape(functions.build, key_of(0))
+    assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(model))
+
+    def loss(model, x, noise):
+        rate, outputs = rates(functions, model, x, noise)
+        return rate + distortions(functions, model, x, outputs["z"])[0]
+
+    assert jax.eval_shape(loss, model, pixels(), noise_of()).shape == ()
 
 
 @pytest.mark.parametrize("family", [ENCODERS, DECODERS])
@@ -239,25 +309,23 @@ def test_the_scale_of_the_settings_reaches_the_likelihood():
     assert np.all(values[0] != values[1])
 
 
-def rate_of(prior: str, mean: jax.Array, log_scale: jax.Array, noise: jax.Array) -> np.ndarray:
+def rate_of(prior: str, mean, log_scale, noise) -> np.ndarray:
     """KL(q || p), or its one-draw estimate, under a prior with parameters that are random."""
-    functions, model = functions_of(prior=prior), random_model(prior)
-    posterior = Posterior(mean, log_scale)
-    return np.asarray(
-        functions.rate(model, posterior, noise, functions.draw(model, posterior, noise))
-    )
+    functions = functions_of(prior=prior)
+    posterior = Posterior(jnp.asarray(mean), jnp.asarray(log_scale))
+    noise = jnp.asarray(noise)
+    z = functions.draw(random_model(prior), posterior, noise)
+    return np.asarray(functions.rate(random_model(prior), posterior, noise, z))
 
 
+@functools.cache
 def random_model(prior: str) -> Model:
     """A model whose prior's parameters are not those of the start."""
     model = functions_of(prior=prior).build(key_of(0))
     leaves, structure = jax.tree.flatten(model.prior)
-    keys = jax.random.split(key_of(6), max(len(leaves), 1))
-    moved = [
-        leaf + 0.5 * jax.random.normal(key, leaf.shape, jnp.float32)
-        for leaf, key in zip(leaves, keys, strict=False)
-    ]
-    return model._replace(prior=jax.tree.unflatten(structure, moved))
+    random = np.random.default_rng(6)
+    moved = [leaf + 0.5 * random.normal(size=leaf.shape).astype(np.float32) for leaf in leaves]
+    return model._replace(prior=jax.tree.unflatten(structure, map(jnp.asarray, moved)))
 
 
 @pytest.mark.parametrize("mean, scale", [(0.0, 1.0), (1.5, 0.3), (-4.0, 2.0), (0.01, 0.999)])
@@ -290,33 +358,37 @@ def test_the_rate_is_that_of_monte_carlo_over_the_prior_s_own_density(prior):
     assert abs(terms.mean() - rate) < 4 * terms.std() / math.sqrt(count)
 
 
-@pytest.mark.parametrize("prior", PRIORS)
-def test_the_density_of_every_prior_integrates_to_one(prior):
-    """On a grid in two dimensions, in float64."""
-    functions = functions_of(prior=prior, latents=2)
-    model = functions.build(key_of(3))
-    axis = np.linspace(-12, 12, 401)
-    with jax.enable_x64(True):
-        grid = jnp.asarray(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2))
-        density = np.exp(np.asarray(functions.log_prior(model, grid)))
-    assert density.sum() * (axis[1] - axis[0]) ** 2 == pytest.approx(1, abs=1e-6)
+GRID = np.linspace(-12, 12, 401)
 
 
-@pytest.mark.parametrize("prior", PRIORS)
-def test_the_draws_of_every_prior_have_its_density(prior):
-    """Mean log density of draws against that of the density's own grid, and the moments."""
-    functions = functions_of(prior=prior, latents=2)
-    model = functions.build(key_of(3))
-    axis = np.linspace(-12, 12, 401)
+@pytest.fixture(scope="module", params=PRIORS)
+def on_a_grid(request, quick_jit):
+    """A prior in two dimensions, and its log density in float64 at the points of a grid."""
+    functions = functions_of(prior=request.param, latents=2)
+    model = quick_jit(functions.build)(key_of(3))
+    points = np.stack(np.meshgrid(GRID, GRID), -1).reshape(-1, 2)
     with jax.enable_x64(True):
-        grid = jnp.asarray(np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2))
-        log_density = np.asarray(functions.log_prior(model, grid))
+        log_density = np.asarray(quick_jit(functions.log_prior)(model, jnp.asarray(points)))
+    return functions, model, points, log_density
+
+
+def test_the_density_of_every_prior_integrates_to_one(on_a_grid):
+    *_, log_density = on_a_grid
+    assert np.exp(log_density).sum() * (GRID[1] - GRID[0]) ** 2 == pytest.approx(1, abs=1e-6)
+
+
+def test_the_draws_of_every_prior_have_its_density(on_a_grid, quick_jit):
+    """Their mean log density and their moments against sums over the grid; 4 standard errors."""
+    functions, model, points, log_density = on_a_grid
     weight = np.exp(log_density) / np.exp(log_density).sum()
-    draws = functions.sample_prior(model, key_of(9), 4000)
+    draws = quick_jit(functions.sample_prior, static_argnums=2)(model, key_of(9), 4000)
+    log_p = np.asarray(quick_jit(functions.log_prior)(model, draws))
+    draws = np.asarray(draws)
+    assert draws.shape == (4000, 2) and draws.dtype == np.float32
     for values, truths in (
-        (np.asarray(functions.log_prior(model, draws)), log_density),
-        *zip(np.asarray(draws).T, np.asarray(grid).T, strict=True),
-        *zip(np.asarray(draws).T ** 2, np.asarray(grid).T ** 2, strict=True),
+        (log_p, log_density),
+        *zip(draws.T, points.T, strict=True),
+        *zip(draws.T**2, points.T**2, strict=True),
     ):
         error = values.std() / math.sqrt(len(values))
         assert abs(values.mean() - weight @ truths) < 4 * error

@@ -36,8 +36,8 @@ def wide(tree):
     return jax.tree.map(lambda leaf: leaf.astype(jnp.float64), tree)
 
 
-@pytest.mark.parametrize("latents", [1, 2, 5])
-def test_maf_is_the_change_of_variables_of_its_own_draws(latents, monkeypatch):
+@pytest.mark.parametrize("latents", [1, 4])
+def test_maf_is_the_change_of_variables_of_its_own_draws(latents, monkeypatch, quick_jit):
     """log p(z) = log N(e) - log |det dz/de| where `sample` makes z of e; float64, N by SciPy."""
     functions, model = model_of(latents, prior="maf")
     with jax.enable_x64(True):
@@ -48,8 +48,9 @@ def test_maf_is_the_change_of_variables_of_its_own_draws(latents, monkeypatch):
             monkeypatch.setattr(jax.random, "normal", lambda *_: noise[None])
             return prior.sample(key_of(2), 1)[0]
 
-        z, jacobian = drawn(start), np.asarray(jax.jacfwd(drawn)(start))
-        measured = float(functions.log_prior(model, z[None])[0])
+        z, jacobian = quick_jit(lambda noise: (drawn(noise), jax.jacfwd(drawn)(noise)))(start)
+        measured = float(quick_jit(functions.log_prior)(model, z[None])[0])
+    jacobian = np.asarray(jacobian)
     _, log_volume = np.linalg.slogdet(jacobian)
     assert abs(log_volume) > 1e-3
     assert measured == pytest.approx(stats.norm.logpdf(start).sum() - log_volume, abs=1e-9)
@@ -92,36 +93,37 @@ def test_the_density_of_maf_is_finite_far_away(place):
     assert np.isfinite(value) and np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("latents", [1, 2, 5])
-def test_iaf_changes_no_volume_and_is_inverted(latents):
+@pytest.mark.parametrize("latents", [1, 4])
+def test_iaf_changes_no_volume_and_is_inverted(latents, quick_jit):
     functions, model = model_of(latents, encoder="iaf")
     x = jax.random.normal(key_of(1), (3, DIMENSIONS), jnp.float32)
     posterior = functions.encode(model, x)
     noise = jax.random.normal(key_of(2), (3, latents), jnp.float32)
-    z = functions.draw(model, posterior, noise)
+    flow, unflow = quick_jit(model.encoder.flow), quick_jit(model.encoder.unflow)
     context = posterior.context
     assert context is not None and not functions.gaussian(model)
     start = posterior.mean + jnp.exp(posterior.log_scale) * noise
-    np.testing.assert_allclose(
-        model.encoder.unflow(z, posterior.context), start, rtol=1e-5, atol=1e-5
-    )
+    z = flow(start, context)
+    np.testing.assert_array_equal(functions.draw(model, posterior, noise), z)
+    np.testing.assert_allclose(unflow(z, context), start, rtol=1e-5, atol=1e-5)
     with jax.enable_x64(True):
-        own, sure = wide(posterior), wide(noise)
-        exact = functions.draw(model, own, sure)
-        back = wide(model.encoder).unflow(exact, own.context)
-        log_q = functions.log_posterior(model, own, exact)
+        own, exact_noise = wide(posterior), wide(noise)
+        exact = functions.draw(model, own, exact_noise)
+        back = quick_jit(wide(model.encoder).unflow)(exact, own.context)
+        log_q = quick_jit(functions.log_posterior)(model, own, exact)
     mean, scale = np.asarray(own.mean), np.exp(np.asarray(own.log_scale))
-    np.testing.assert_allclose(back, mean + scale * np.asarray(sure), rtol=1e-12, atol=1e-12)
+    expected = mean + scale * np.asarray(exact_noise)
+    np.testing.assert_allclose(back, expected, rtol=1e-12, atol=1e-12)
     expected = stats.norm.logpdf(np.asarray(back), mean, scale).sum(1)
     np.testing.assert_allclose(log_q, expected, rtol=1e-9)
 
     def one(row):
         return model.encoder.flow(row[None], context[:1])[0]
 
-    jacobian = np.asarray(jax.jacfwd(one)(start[0]), float)
+    jacobian = np.asarray(quick_jit(jax.jacfwd(one))(start[0]), float)
     assert np.linalg.slogdet(jacobian)[1] == pytest.approx(0, abs=1e-5)
     if latents > 1:
-        other = model.encoder.flow(start, context[::-1])
+        other = flow(start, context[::-1])
         assert np.any(np.abs(other - z) > 1e-3)  # what the flow does depends on x
         assert np.abs(np.linalg.inv(jacobian) - np.eye(latents)[:, ::-1]).max() > 1e-2
 

@@ -1,0 +1,243 @@
+"""What a member of each family must offer: one Protocol each, and one more where members differ.
+
+A member is a pytree of arrays, such as an `nnx.Module`: JAX differentiates, maps and casts it. A
+member whose flag is True meets the second Protocol of its family. Flags are class attributes,
+which are no leaves of the pytree. Likelihoods have no parameters: see `likelihoods.Likelihood`.
+
+Reading this file loads no JAX.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+# The Protocols can be checked at run time for the sake of the tests, where beartype checks what
+# every `build` returns. The program itself reads the flags and never asks `isinstance`.
+
+
+class Posterior(NamedTuple):
+    """q(z|x) for every image: a diagonal Gaussian; if there is a context, a flow moves its draws.
+
+    Attributes:
+        mean: Of the Gaussian.
+        log_scale: Log of the Gaussian's standard deviation.
+        context: What the flow knows about x; None where the posterior is the Gaussian itself.
+    """
+
+    mean: Float[Array, "images latents"]
+    log_scale: Float[Array, "images latents"]
+    context: Float[Array, "images features"] | None = None
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """x -> q(z|x).
+
+    Attributes:
+        gaussian: Whether q(z|x) is a diagonal Gaussian. If not, the member is a `FlowingEncoder`.
+    """
+
+    gaussian: bool
+
+    def __call__(self, x: Float[Array, "images dimensions"], /) -> Posterior:
+        """The posterior of every image.
+
+        Args:
+            x: Flat images, as the data set gives them.
+
+        Returns:
+            Its log scale must have come through `layers.bounded_log_scale`, so that no data make
+            it infinite.
+        """
+        ...
+
+
+@runtime_checkable
+class FlowingEncoder(Encoder, Protocol):
+    """An encoder whose codes are draws of a Gaussian that a flow has moved: `gaussian` is False.
+
+    The flow changes no volume, so that log q(z|x) of a code is that of its draw.
+    """
+
+    def flow(
+        self, start: Float[Array, "images latents"], context: Float[Array, "images features"], /
+    ) -> Float[Array, "images latents"]:
+        """The codes that these draws of the Gaussian become.
+
+        Args:
+            start: Draws, one for each image.
+            context: From the posteriors of the same images.
+
+        Returns:
+            Codes z.
+        """
+        ...
+
+    def unflow(
+        self, z: Float[Array, "images latents"], context: Float[Array, "images features"], /
+    ) -> Float[Array, "images latents"]:
+        """The inverse of `flow`.
+
+        Args:
+            z: Codes, one for each image.
+            context: From the posteriors of the same images.
+
+        Returns:
+            The draws that `flow` takes to these codes.
+        """
+        ...
+
+
+@runtime_checkable
+class Decoder(Protocol):
+    """z -> the parameters of p(x|z), `outputs` real numbers for every dimension of x.
+
+    Attributes:
+        autoregressive: Whether the parameters of a dimension of x depend on other dimensions of x.
+            If so, the member is an `AutoregressiveDecoder`, which is called with x as well.
+    """
+
+    autoregressive: bool
+
+    def __call__(
+        self, z: Float[Array, "images latents"], /
+    ) -> Float[Array, "images dimensions*outputs"]:
+        """The parameters of every image.
+
+        Args:
+            z: Codes.
+
+        Returns:
+            The numbers of one dimension lie side by side, and the dimensions are in the order of
+            the flat image.
+        """
+        ...
+
+
+@runtime_checkable
+class AutoregressiveDecoder(Protocol):
+    """z and x -> the parameters of p(x_i | x_before_i, z): `autoregressive` is True.
+
+    Dimensions are in the order of the flat image: rows, then columns, then channels.
+    """
+
+    autoregressive: bool
+
+    def __call__(
+        self, z: Float[Array, "images latents"], x: Float[Array, "images dimensions"], /
+    ) -> Float[Array, "images dimensions*outputs"]:
+        """The parameters of all dimensions at once, for the likelihood of images.
+
+        Args:
+            z: Codes.
+            x: Flat images.
+
+        Returns:
+            The parameters of dimension i depend on z and on the dimensions before i only.
+        """
+        ...
+
+    def cache(self, z: Float[Array, "images latents"], /) -> Any:
+        """What the first call of `one` gets.
+
+        Args:
+            z: Codes.
+
+        Returns:
+            A pytree of arrays, of shapes that `one` keeps.
+        """
+        ...
+
+    def one(
+        self, i: Int[Array, ""], x: Float[Array, "images dimensions"], cache: Any, /
+    ) -> tuple[Float[Array, "images outputs"], Any]:
+        """The parameters of one dimension, for draws: it is called for i = 0, 1, 2 and so on.
+
+        Args:
+            i: The dimension.
+            x: Images that are known before dimension i; zeros from there on.
+            cache: What `cache`, or `one` for the dimension before, returned.
+
+        Returns:
+            The parameters of dimension i, and the cache for the next dimension.
+        """
+        ...
+
+
+@runtime_checkable
+class Prior(Protocol):
+    """p(z), the marginal m(z) of Alemi et al. (2018).
+
+    Attributes:
+        gaussian: Whether p(z) is a diagonal Gaussian. If so, the member is a `GaussianPrior`.
+        uses_encoder: False here. A prior that is made of the encoder is an `EncoderPrior`.
+    """
+
+    gaussian: bool
+    uses_encoder: bool
+
+    def log_density(self, z: Float[Array, "codes latents"], /) -> Float[Array, "codes"]:  # noqa: UP037 (the name of an axis)
+        """log p(z).
+
+        Args:
+            z: Codes, in float32 or float64.
+
+        Returns:
+            Nats, summed over the latents, in the precision of z.
+        """
+        ...
+
+    def sample(self, key: PRNGKeyArray, count: int, /) -> Float[Array, "count latents"]:
+        """Independent draws from p(z).
+
+        Args:
+            key: Of the draws.
+            count: How many.
+
+        Returns:
+            Codes, in float32.
+        """
+        ...
+
+
+@runtime_checkable
+class GaussianPrior(Prior, Protocol):
+    """A prior that is a diagonal Gaussian: its rate has a closed form. `gaussian` is True."""
+
+    def standardize(
+        self, mean: Float[Array, "images latents"], log_scale: Float[Array, "images latents"], /
+    ) -> tuple[Float[Array, "images latents"], Float[Array, "images latents"]]:
+        """Gaussians in the coordinates in which p(z) is a standard normal.
+
+        Args:
+            mean: Of diagonal Gaussians.
+            log_scale: Logs of their standard deviations.
+
+        Returns:
+            Mean and log scale of the same Gaussians in the other coordinates.
+        """
+        ...
+
+
+@runtime_checkable
+class EncoderPrior(Protocol):
+    """A prior that is made of the encoder's own posteriors: `uses_encoder` is True.
+
+    It needs an encoder with `gaussian`.
+    """
+
+    uses_encoder: bool
+
+    def given(self, encoder: Encoder, /) -> Prior:
+        """The prior that the encoder makes of these parameters.
+
+        Args:
+            encoder: The encoder of the same model.
+
+        Returns:
+            p(z), whose density has gradients by the encoder's parameters too.
+        """
+        ...
