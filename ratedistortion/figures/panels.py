@@ -36,10 +36,10 @@ def draw_panels(inputs: Inputs, height: float, quantity: str, panel: Panel) -> F
     handles: dict[str, Artist] = {}
     for axes, (label, (rows, suspects)) in zip(panels, tables.items(), strict=True):
         handles |= panel(axes, rows, suspects, scale, label)
-        axes.set_title(label if len(tables) > 1 else "", loc="left")
+        title = style.one_line(inputs.named(label)) if len(tables) > 1 else ""
+        axes.set_title(title, loc="left", parse_math=False)
         axes.set_ylabel(quantity)
         scale.axis(axes)
         axes.label_outer()
-    panels[0].set_title(inputs.note(), loc="right", color=style.GREY)
-    style.legend(figure, handles)
+    style.legend(figure, inputs.title(), handles)
     return figure

@@ -41,7 +41,7 @@ def draw(inputs: Inputs) -> Figure:
         if len(suspects := inputs.suspects[label]):
             edges = [colour] * len(suspects) if several else scale.colours(suspects["beta"])
             _suspects(axes, suspects, marker, edges)
-        name, shown = (label, marker) if several else ("lower convex hull", "")
+        name, shown = (inputs.named(label), marker) if several else ("lower convex hull", "")
         if several or len(hull):
             handles[name] = Line2D([], [], color=colour, linewidth=0.7, marker=shown, markersize=3)
     axes.margins(0.06)
@@ -55,9 +55,8 @@ def draw(inputs: Inputs) -> Figure:
     axes.set_xlabel(inputs.axis("rate R"))
     distortion = inputs.axis("distortion D")
     axes.set_ylabel("squared error per dimension" if inputs.squared else distortion)
-    axes.set_title(inputs.note(), loc="right", color=style.GREY)
     scale.colour_bar(figure, axes)
-    style.legend(figure, handles)
+    style.legend(figure, inputs.title(), handles)
     return figure
 
 

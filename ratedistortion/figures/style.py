@@ -1,7 +1,7 @@
 """How every figure looks: sizes, colours, ticks."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 WIDTH = 3.4  # of a figure, in inches: one column of a two-column page
 _LABEL_LENGTH = 48  # of a label in the legend, in characters
+_TITLE_LENGTH = 56  # of a line of a title, in characters
 
 # Okabe and Ito's colours, which people with every common colour blindness can tell apart.
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -37,6 +38,7 @@ _SETTINGS = {
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
     "legend.fontsize": 7,
+    "legend.title_fontsize": 7,
     "legend.frameon": False,
     "legend.handlelength": 1.4,
     "legend.columnspacing": 1.2,
@@ -76,20 +78,43 @@ def new_figure(height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(rows, 1, squeeze=False, sharex=True)[:, 0])
 
 
-def legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
-    """A legend above the panels, in as many columns as fit; the figure grows to hold it.
+def one_line(text: str, length: int = _TITLE_LENGTH) -> str:
+    """Text from outside, such as a path, for one line of a figure.
+
+    Args:
+        text: Any text.
+        length: How long it may be, in characters.
+
+    Returns:
+        The text, or its end, which tells paths apart; a question mark stands for each character
+        that cannot be printed.
+    """
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return text if len(text) <= length else f"…{text[1 - length :]}"
+
+
+def legend(figure: Figure, title: Sequence[str], handles: Mapping[str, Artist]) -> None:
+    """A title and a legend above the panels, in as many columns as fit; the figure grows for it.
 
     Args:
         figure: Of `new_figure`.
-        handles: Label -> what it explains. A long label keeps its end, which tells paths apart.
+        title: Lines that say what is drawn.
+        handles: Label -> what it explains; a long label is cut.
     """
-    labels = [
-        label if len(label) <= _LABEL_LENGTH else f"…{label[1 - _LABEL_LENGTH :]}"
-        for label in handles
-    ]
-    columns = min(max(60 // (max(map(len, labels)) + 6), 1), 3)
-    figure.set_figheight(figure.get_figheight() + 0.14 * math.ceil(len(labels) / columns))
-    figure.legend(handles.values(), labels, loc="outside upper left", ncols=columns)
+    labels = [one_line(label, _LABEL_LENGTH) for label in handles]
+    columns = min(max(60 // (max(map(len, labels), default=0) + 6), 1), 3)
+    lines = len(title) + math.ceil(len(labels) / columns)
+    figure.set_figheight(figure.get_figheight() + 0.14 * lines)
+    made = figure.legend(
+        handles.values(),
+        labels,
+        loc="outside upper left",
+        ncols=columns,
+        title="\n".join(map(one_line, title)),
+        alignment="left",
+    )
+    for text in (made.get_title(), *made.get_texts()):
+        text.set_parse_math(False)  # a dollar in the name of a file is a dollar
 
 
 def suspects(axes: Axes, x: Float[np.ndarray, " runs"], y: Any, marker: str, colour: str) -> Artist:

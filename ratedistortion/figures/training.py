@@ -52,8 +52,7 @@ def draw(inputs: Inputs) -> Figure:
             (handles[label],) = axes.plot(
                 *np.transpose(ends), look, markersize=4, markerfacecolor="white"
             )
-    if handles:
-        style.legend(figure, handles)
+    style.legend(figure, [inputs.source()], handles)
     if all(np.min(line.get_ydata(), initial=1) > 0 for line in axes.lines):
         axes.set_yscale("log")  # the limits of a logarithmic axis differ from those of a linear one
         style.logarithmic(axes, *axes.get_ylim())

@@ -28,6 +28,34 @@ def test_every_kind_is_one_column_wide_and_legible(frame, kind, units):
     check_layout(drawn)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_names_the_data_set_once(frame, kind):
+    assert words(draw(frame, kind)).count("binarized_mnist, 10,000 test images") == 1
+
+
+@pytest.mark.parametrize("kind", ["rate-distortion", "information"])
+def test_tables_of_different_data_sets_name_each(frame, kind):
+    digits = frame.assign(dataset="digits", examples=299)
+    drawn = draw({"a": frame, "b": digits}, kind)
+    assert {"test images", "a: binarized_mnist", "b: digits"} <= set(words(drawn))
+    check_layout(drawn)
+    shorter = draw({"a": frame, "b": frame.assign(examples=500)}, kind)
+    assert {"binarized_mnist, test images", "a", "b"} <= set(words(shorter))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_from_outside_are_text(frame, kind):
+    """A formula of matplotlib would raise an error, and a line break would leave its line."""
+    name = "$\\nothing$\n/a very long path/" + "folder/" * 20 + "data $1$.npz"
+    drawn = draw(frame.assign(dataset=name), kind)
+    assert said(drawn, "folder/data $1$.npz, 10,000 test images")
+    check_layout(drawn)
+    if kind not in ("gallery", "training"):
+        drawn = draw({"$\\nothing$\n": frame, "b": frame}, kind)
+        assert said(drawn, "$\\nothing$?")
+        check_layout(drawn)
+
+
 @pytest.mark.parametrize("kind", ["rate-distortion", "information", "bounds"])
 @pytest.mark.parametrize(
     "betas, seeds",

@@ -60,7 +60,7 @@ def test_suspect_runs_are_part_of_no_hull_mean_or_band(tmp_path, kind):
 
 def test_the_note_names_suspect_and_diverged_runs(tmp_path):
     drawn = draw(read(tmp_path, suspect=ONE, diverged={(10.0, 0), (10.0, 1)}))
-    assert said(drawn, "1 suspect run drawn hollow,\n2 diverged runs left out")
+    assert said(drawn, "1 suspect run drawn hollow, 2 diverged runs left out")
     check_layout(drawn)
 
 
