@@ -14,9 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 WIDTH = 3.4  # of a figure, in inches: one column of a two-column page
 _LABEL_LENGTH = 48  # of a label in the legend, in characters
+_LEGEND_WIDTH = 60  # of its columns together, in characters; 6 of each are its handle and a gap
 _TITLE_LENGTH = 56  # of a line of a title, in characters
 
 # Okabe and Ito's colours, which people with every common colour blindness can tell apart.
@@ -93,23 +95,34 @@ def one_line(text: str, length: int = _TITLE_LENGTH) -> str:
     return text if len(text) <= length else f"…{text[1 - length :]}"
 
 
-def legend(figure: Figure, title: Sequence[str], handles: Mapping[str, Artist]) -> None:
-    """A title and a legend above the panels, in as many columns as fit; the figure grows for it.
+def legend(figure: Figure, title: Sequence[str], *columns: Mapping[str, Artist]) -> None:
+    """A title and a legend above the panels; the figure grows for them.
 
     Args:
         figure: Of `new_figure`.
         title: Lines that say what is drawn.
-        handles: Label -> what it explains; a long label is cut.
+        columns: Each label -> what it explains; a long label is cut. Several columns stay as
+            they are if they fit side by side; their entries are spread over as many as fit if not.
     """
-    labels = [one_line(label, _LABEL_LENGTH) for label in handles]
-    columns = min(max(60 // (max(map(len, labels), default=0) + 6), 1), 3)
-    lines = len(title) + math.ceil(len(labels) / columns)
-    figure.set_figheight(figure.get_figheight() + 0.14 * lines)
+    named = [
+        [(one_line(label, _LABEL_LENGTH), column[label]) for label in column] for column in columns
+    ]
+    widths = [max((len(label) for label, _ in column), default=0) + 6 for column in named]
+    if len(named) > 1 and sum(widths) <= _LEGEND_WIDTH:
+        rows = max(map(len, named))
+        blank = ("", Line2D([], [], linestyle=""))
+        entries = [pair for column in named for pair in column + [blank] * (rows - len(column))]
+        count = len(named)
+    else:
+        entries = [pair for column in named for pair in column]
+        count = min(max(_LEGEND_WIDTH // max(widths), 1), 3)
+        rows = math.ceil(len(entries) / count)
+    figure.set_figheight(figure.get_figheight() + 0.14 * (len(title) + rows))
     made = figure.legend(
-        handles.values(),
-        labels,
+        [handle for _, handle in entries],
+        [label for label, _ in entries],
         loc="outside upper left",
-        ncols=columns,
+        ncols=count,
         title="\n".join(map(one_line, title)),
         alignment="left",
     )

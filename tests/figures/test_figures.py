@@ -5,10 +5,8 @@ import scipy.stats
 from drawing import check_layout, draw, said, words
 
 from ratedistortion.errors import RateDistortionError, SettingsError
-from ratedistortion.figures import FIGURES
-from ratedistortion.figures.style import WIDTH
+from ratedistortion.figures import FIGURES, style
 from ratedistortion.settings import Settings
-from ratedistortion.theory import known_curve
 
 KINDS = list(FIGURES)
 UNITS = {
@@ -22,7 +20,7 @@ UNITS = {
 @pytest.mark.parametrize("units", UNITS)
 def test_every_kind_is_one_column_wide_and_legible(frame, kind, units):
     drawn = draw(frame, kind, units)
-    assert drawn.get_figwidth() == WIDTH
+    assert drawn.get_figwidth() == style.WIDTH
     assert said(drawn, UNITS[units])
     assert not any(said(drawn, other) for name, other in UNITS.items() if name != units)
     check_layout(drawn)
@@ -67,30 +65,6 @@ def test_grids_of_every_size_stay_legible(tmp_path, kind, betas, seeds):
     check_layout(draw(frame, kind))
 
 
-def test_rate_distortion_shows_every_run_where_the_table_has_it(frame):
-    drawn = draw(frame)
-    points = drawn.axes[0].collections[-1].get_offsets()
-    np.testing.assert_allclose(
-        sorted(map(tuple, points)), sorted(zip(frame["rate"], frame["distortion"], strict=True))
-    )
-
-
-def test_bits_are_nats_over_ln_2_and_per_dimension_by_the_dimensions(frame):
-    nats, bits, per_dimension = (
-        draw(frame, units=units).axes[0].collections[-1].get_offsets() for units in UNITS
-    )
-    np.testing.assert_allclose(bits, nats / np.log(2))
-    np.testing.assert_allclose(per_dimension, bits / 784)
-
-
-def test_lines_of_equal_elbo_carry_their_value(frame):
-    axes = draw(frame).axes[0]
-    levels = [float(text.get_text()) for text in axes.texts]
-    assert levels == [100, 150, 200, 250, 300]
-    for text, level in zip(axes.texts, levels, strict=True):
-        assert sum(text.get_position()) == pytest.approx(level)
-
-
 def test_diverged_runs_are_left_out_and_counted(tmp_path):
     rows = mnist_like.rows(diverged={(10.0, 0), (10.0, 1), (0.01, 1)})
     for kind in ("rate-distortion", "information"):
@@ -103,36 +77,6 @@ def test_a_table_of_diverged_runs_alone_is_an_error(tmp_path):
     frame = mnist_like.read(tmp_path, mnist_like.rows((1.0,), 1, diverged={(1.0, 0)}))
     with pytest.raises(RateDistortionError, match="every run of the split test diverged"):
         draw(frame)
-
-
-def test_the_exact_curve_is_drawn_where_the_source_is_known(tmp_path, frame):
-    assert not said(draw(frame), "exact R(D)")
-    settings = Settings(dataset="gaussian:4,1,0.25", likelihood="gaussian", likelihood_scale=0.5)
-    distortion, rate = known_curve(settings.as_json())
-    rows = mnist_like.rows((1.0,), 2, rate=2.0, distortion=2.5, dimensions=3)
-    known = mnist_like.read(tmp_path, rows, **settings.as_json())
-    drawn = draw(known, units="bits-per-dim")
-    assert said(drawn, "exact R(D)")
-    (line,) = (line for line in drawn.axes[0].lines if line.get_linestyle() == "--")
-    scale = 3 * np.log(2)
-    np.testing.assert_allclose(line.get_xydata() * scale, np.stack([rate, distortion], 1))
-
-
-def test_several_runs_are_told_apart(frame):
-    drawn = draw({f"run {n}": frame for n in range(12)})
-    assert {f"run {n}" for n in range(12)} <= set(words(drawn))
-    (legend,) = drawn.legends
-    looks = {(line.get_color(), line.get_marker()) for line in legend.get_lines()}
-    assert len(looks) == 13
-    check_layout(drawn)
-
-
-def test_labels_that_are_too_long_keep_their_ends(frame):
-    long = "/a/very/long/path" * 5
-    drawn = draw({f"{long}/one": frame, f"{long}/two": frame})
-    assert said(drawn, "path/one") and said(drawn, "path/two")
-    check_layout(drawn)
-    assert said(draw({"a": frame, "b": frame}, "information"), "b")
 
 
 def test_information_marks_saturated_points_and_the_ceiling(frame):
@@ -261,16 +205,6 @@ def test_a_table_is_not_changed_by_drawing_it(frame):
     before = frame.copy()
     draw(frame, units="bits")
     assert frame.equals(before)
-
-
-def test_squared_errors_stand_in_for_the_distortion_of_gaussian_models(frame):
-    squares = np.linspace(0.5, 0.01, len(frame))
-    gaussian = frame.assign(distortion_mse=squares, distortion_mse_se=squares / 50)
-    drawn = draw(gaussian, units="bits", distortion="mse")
-    assert said(drawn, "squared error per dimension") and said(drawn, "rate R (bits per image)")
-    assert not said(drawn, "equal R + D")
-    offsets = drawn.axes[0].collections[-1].get_offsets()
-    assert 0 < offsets[:, 1].min() and offsets[:, 1].max() <= 0.5
 
 
 @pytest.mark.parametrize(
