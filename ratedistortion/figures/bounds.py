@@ -69,11 +69,11 @@ def _panel(
     if entropy is not None:
         less = np.maximum(entropy - distortion, 0.0)
         lower = np.fmax(lower, less)
-        name, look, colour = "H − D, lower bound", "^-", style.GREEN
+        name, look, colour = "lower bound H − D", "^-", style.GREEN
     else:
         less = rows["negative_elbo"].min() - distortion
         less = np.where(less > 0, less, np.nan)
-        name, look, colour = "H − D, at most", "--", "black"
+        name, look, colour = "H − D (H ≤ best −ELBO)", "--", "black"
     handles["I(X;Z) lies here"] = axes.fill_between(
         places,
         lower,
@@ -87,17 +87,19 @@ def _panel(
     for label, values, shape, size, each in (
         ("rate R", rate, "s-", 4.5, style.BLUE),
         ("upper bound", upper, "v-", 3.8, style.PURPLE),
-        ("I(n;z), lower bound", information, "o-", 3.0, style.ORANGE),
+        ("lower bound I(n;z)", information, "o-", 3.0, style.ORANGE),
         (name, less, look, 2.5, colour),
     ):
         (handles[label],) = axes.plot(
             places, values, shape, color=each, markersize=size, linewidth=0.8
         )
-    ceiling = (rows if len(rows) else suspects)["log_examples"].iloc[0]
-    handles["log N"] = axes.axhline(ceiling, color=style.GREY, linestyle=":", linewidth=0.8)
+    ceiling = float((rows if len(rows) else suspects)["log_examples"].iloc[0])
+    style.ceiling(axes, ceiling, style.GREY, ":")
     if len(suspects):
         place = scale.place(suspects["beta"])
-        handles["R, suspect"] = style.suspects(axes, place, suspects["rate"], "s", style.BLUE)
+        handles["R of suspect runs"] = style.suspects(
+            axes, place, suspects["rate"], "s", style.BLUE
+        )
     _information_axis(
         axes, np.concatenate([rate, upper, information, less, [ceiling], suspects["rate"]])
     )

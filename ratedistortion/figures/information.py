@@ -67,11 +67,11 @@ def _panel(
         alpha=0.3,
         linewidth=0,
     )
-    ceiling = (rows if len(rows) else suspects)["log_examples"].iloc[0]
-    handles["log N"] = axes.axhline(ceiling, color="black", linestyle="--", linewidth=0.7)
+    ceiling = float((rows if len(rows) else suspects)["log_examples"].iloc[0])
+    style.ceiling(axes, ceiling, "black", "--")
     saturated = rows[rows["saturated"].fillna(False).astype(bool)]
     if len(saturated):
-        (handles["I saturated"],) = axes.plot(
+        (handles["I near log N"],) = axes.plot(
             scale.place(saturated["beta"]),
             saturated["mutual_information"],
             "o",
@@ -89,7 +89,7 @@ def _panel(
         place = scale.place(suspects["beta"])
         plus = style.suspects(axes, place, suspects[column], marker, colour)
         handles.setdefault(label, Line2D([], [], linestyle="", color=colour, marker=marker))
-        handles["suspect"] = plus
+        handles["suspect run"] = plus
         low = np.fmin(low, np.min(suspects[column]))
         high = np.fmax(high, np.max(suspects[column]))
     style.symmetric_log(axes, float(np.fmin(low, 0.0)), float(np.fmax(high, ceiling)))

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import matplotlib.style
@@ -157,6 +157,29 @@ def suspects(axes: Axes, x: Float[np.ndarray, " runs"], y: Any, marker: str, col
     return plus
 
 
+def ceiling(axes: Axes, value: float, colour: str, line: Literal[":", "--"]) -> None:
+    """The line of log N, with its value at its right end.
+
+    Args:
+        axes: The panel.
+        value: log N, in the units of the axis.
+        colour: Of the line.
+        line: Of matplotlib.
+    """
+    axes.axhline(value, color=colour, linestyle=line, linewidth=0.7)
+    axes.annotate(
+        f"log N\n{value:#.3g}",
+        (1, value),
+        (2, 0),
+        xycoords=axes.get_yaxis_transform(),
+        textcoords="offset points",
+        va="center",
+        fontsize=7,
+        linespacing=1.1,
+        annotation_clip=False,
+    )
+
+
 def log_ticks(low: float, high: float) -> list[float]:
     """Three to six round numbers for a logarithmic axis; fewer where too few lie between.
 
@@ -204,7 +227,11 @@ def symmetric_log(axes: Axes, low: float, high: float) -> None:
     """
     linear = 10.0 ** math.floor(math.log10(high / 20))
     axes.set_yscale("symlog", linthresh=linear, linscale=0.5)
-    ticks = [tick for tick in (0.0, *(linear * 10.0 ** np.arange(4))) if tick <= 1.4 * high]
+    for digits in ((1, 2, 5), (1, 3)):
+        found = [d * linear * 10.0**e for e in range(3) for d in digits]
+        ticks = [0.0, *(tick for tick in found if tick <= 1.4 * high)]
+        if len(ticks) <= 7:
+            break
     axes.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_ylim(low - 0.15 * linear, 1.4 * high)

@@ -81,14 +81,35 @@ def test_a_table_of_diverged_runs_alone_is_an_error(tmp_path):
 
 def test_information_marks_saturated_points_and_the_ceiling(frame):
     drawn = draw(frame, "information")
-    assert {"rate R", "I(n;z)", "marginal KL", "bounds of I", "log N", "I saturated"} <= set(
-        words(drawn)
-    )
+    assert {"rate R", "I(n;z)", "marginal KL", "bounds of I", "I near log N"} <= set(words(drawn))
     axes = drawn.axes[0]
     (hollow,) = (line for line in axes.lines if line.get_markerfacecolor() == "white")
     assert len(hollow.get_xdata()) == int(frame["saturated"].sum())
     (ceiling,) = (line for line in axes.lines if line.get_linestyle() == "--")
     np.testing.assert_allclose(ceiling.get_ydata(), np.log(10_000))
+
+
+@pytest.mark.parametrize("kind", ["information", "bounds"])
+@pytest.mark.parametrize(
+    "units, value", [("nats", "9.21"), ("bits", "13.3"), ("bits-per-dim", "0.0169")]
+)
+def test_the_line_of_log_n_carries_its_value(frame, kind, units, value):
+    drawn = draw(frame, kind, units)
+    (text,) = (text for text in drawn.axes[0].texts if text.get_text().startswith("log N"))
+    assert text.get_text() == f"log N\n{value}"
+    assert text.xy[1] == pytest.approx(float(value), rel=0.01)
+
+
+@pytest.mark.parametrize("high", [0.02, 1.0, 1.9, 2.1, 52.0, 199.0, 3e4])
+def test_information_has_ticks_over_its_whole_range(frame, high):
+    """However large R is, four or more of its ticks lie below the largest, and one near it."""
+    scaled = frame.assign(
+        rate=frame["rate"] * high / frame["rate"].max(), log_examples=high / 10, marginal_kl=0.0
+    )
+    axes = draw(scaled, "information").axes[0]
+    ticks = axes.get_yticks()
+    assert ticks[0] == 0 and 4 <= len(ticks) <= 7
+    assert high / 3 <= ticks[-1] <= axes.get_ylim()[1]
 
 
 def drawn_line(drawn, label):
@@ -114,7 +135,7 @@ def test_bounds_of_a_known_source_hold_its_entropy_minus_the_distortion(tmp_path
     entropy = scipy.stats.multivariate_normal(cov=np.diag([4, 1, 0.25])).entropy()
     for units, factor in (("nats", 1), ("bits", 1 / np.log(2))):
         drawn = draw(frame, "bounds", units)
-        bound = drawn_line(drawn, "H − D, lower bound")
+        bound = drawn_line(drawn, "lower bound H − D")
         np.testing.assert_allclose(bound, [factor * (entropy - 1.25), 0])
         assert not said(drawn, "best −ELBO")
         (band,) = drawn.axes[0].collections
@@ -124,10 +145,10 @@ def test_bounds_of_a_known_source_hold_its_entropy_minus_the_distortion(tmp_path
 
 def test_bounds_of_real_data_do_not_call_h_minus_d_a_bound(frame):
     drawn = draw(frame, "bounds")
-    assert said(drawn, "H − D, at most") and not said(drawn, "H − D, lower bound")
+    assert said(drawn, "H − D (H ≤ best −ELBO)") and not said(drawn, "lower bound H − D")
     means = frame.groupby("beta")[["distortion", "negative_elbo", "mutual_information"]].mean()
     expected = frame["negative_elbo"].min() - means["distortion"]
-    line = drawn_line(drawn, "H − D, at most")
+    line = drawn_line(drawn, "H − D (H ≤ best −ELBO)")
     np.testing.assert_allclose(line, np.where(expected > 0, expected, np.nan))
     # The band does not know of it: it begins at I(n;z) although the dashed line is above.
     (band,) = drawn.axes[0].collections

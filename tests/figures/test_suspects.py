@@ -78,7 +78,7 @@ def test_suspect_runs_have_the_colour_of_their_table(tmp_path):
 def test_suspect_and_saturated_information_differ(tmp_path):
     """Both are hollow: a plus is in the suspect ones, and the legend has both."""
     drawn = draw(read(tmp_path, suspect={(0.01, 0)}), "information")
-    assert {"I saturated", "suspect"} <= set(words(drawn))
+    assert {"I near log N", "suspect run"} <= set(words(drawn))
     pluses = [line for line in drawn.axes[0].lines if line.get_marker() == "+"]
     assert [line.get_xydata().tolist() for line in pluses] == [[point] for point in hollow(drawn)]
 
