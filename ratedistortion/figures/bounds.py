@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ratedistortion.figures import style
+from ratedistortion.figures.beta_scale import BetaScale
 from ratedistortion.figures.inputs import Inputs
 from ratedistortion.figures.panels import draw_panels
 from ratedistortion.theory import known_entropy
@@ -34,7 +35,7 @@ def draw(inputs: Inputs) -> Figure:
         axes: Axes,
         rows: pandas.DataFrame,
         suspects: pandas.DataFrame,
-        scale: style.BetaScale,
+        scale: BetaScale,
         label: str,
     ) -> dict[str, Artist]:
         settings = rows.attrs.get("ratedistortion", {}).get("settings", {})
@@ -49,7 +50,7 @@ def _panel(
     axes: Axes,
     rows: pandas.DataFrame,
     suspects: pandas.DataFrame,
-    scale: style.BetaScale,
+    scale: BetaScale,
     entropy: float | None,
 ) -> dict[str, Artist]:
     """Lines through the means over seeds, and the band that they leave to I(X;Z)."""

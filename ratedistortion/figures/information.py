@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ratedistortion.figures import style
+from ratedistortion.figures.beta_scale import BetaScale
 from ratedistortion.figures.inputs import Inputs
 from ratedistortion.figures.panels import draw_panels
 
@@ -35,7 +36,7 @@ def draw(inputs: Inputs) -> Figure:
 
 
 def _panel(
-    axes: Axes, rows: pandas.DataFrame, suspects: pandas.DataFrame, scale: style.BetaScale, _: str
+    axes: Axes, rows: pandas.DataFrame, suspects: pandas.DataFrame, scale: BetaScale, _: str
 ) -> dict[str, Artist]:
     """Points for the runs, lines through the means over seeds, a band over all seeds' bounds."""
     handles: dict[str, Artist] = {}

@@ -8,11 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ratedistortion.figures import style
+from ratedistortion.figures.beta_scale import BetaScale
 from ratedistortion.figures.inputs import Inputs
 
-Panel = Callable[
-    [Axes, pandas.DataFrame, pandas.DataFrame, style.BetaScale, str], dict[str, Artist]
-]
+Panel = Callable[[Axes, pandas.DataFrame, pandas.DataFrame, BetaScale, str], dict[str, Artist]]
 """Draws the rows that are ok and the suspect rows of the table that a label names.
 
 It returns the entries of the legend: label -> handle."""
@@ -32,7 +31,7 @@ def draw_panels(inputs: Inputs, height: float, quantity: str, panel: Panel) -> F
     """
     tables = inputs.drawn()
     figure, panels = style.new_figure(0.6 + height * len(tables), len(tables))
-    scale = style.BetaScale(inputs.everything()["beta"])
+    scale = BetaScale(inputs.everything()["beta"])
     handles: dict[str, Artist] = {}
     for axes, (label, (rows, suspects)) in zip(panels, tables.items(), strict=True):
         handles |= panel(axes, rows, suspects, scale, label)

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ratedistortion.curve import lower_convex_hull
 from ratedistortion.figures import style
+from ratedistortion.figures.beta_scale import BetaScale
 from ratedistortion.figures.inputs import Inputs
 from ratedistortion.figures.looks import choose
 from ratedistortion.theory import known_curve
@@ -28,7 +29,7 @@ def draw(inputs: Inputs) -> Figure:
     """
     figure, (axes,) = style.new_figure(2.6)
     everything = inputs.everything()
-    scale = style.BetaScale(everything["beta"])
+    scale = BetaScale(everything["beta"])
     several = len(inputs.tables) > 1
     looks, columns = choose(inputs)
     for label, rows in inputs.tables.items():
@@ -56,9 +57,7 @@ def draw(inputs: Inputs) -> Figure:
     return figure
 
 
-def _runs(
-    axes: Axes, rows: pandas.DataFrame, scale: style.BetaScale, marker: str, edge: str
-) -> None:
+def _runs(axes: Axes, rows: pandas.DataFrame, scale: BetaScale, marker: str, edge: str) -> None:
     """One point a run with its standard errors; a line joins the seeds of one beta."""
     axes.errorbar(
         rows["rate"],

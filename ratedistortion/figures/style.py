@@ -1,7 +1,7 @@
 """How every figure looks: sizes, colours, ticks."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
@@ -11,8 +11,6 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -27,11 +25,6 @@ CATEGORIES = (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9")
 # One marker fewer than colours: so 30 tables are drawn before a pair of both repeats.
 MARKERS = "osD^v"
 GREY = "#808080"
-
-# The last tenth of viridis is left out, because its yellow is hard to see on white.
-BETA_COLOURS = LinearSegmentedColormap.from_list(
-    "beta", matplotlib.colormaps["viridis"](np.linspace(0, 0.9, 256))
-)
 
 _SETTINGS = {
     "font.size": 8,
@@ -235,76 +228,3 @@ def symmetric_log(axes: Axes, low: float, high: float) -> None:
     axes.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_ylim(low - 0.15 * linear, 1.4 * high)
-
-
-class BetaScale:
-    """Where each beta lies on a logarithmic axis or colour bar; 0 lies left of the others.
-
-    Args:
-        betas: Every beta of the figure, at least 0, in any order and as often as may be.
-    """
-
-    def __init__(self, betas: Iterable[float]) -> None:
-        values = sorted(set(betas))
-        positive = [beta for beta in values if beta > 0] or [1.0]
-        low, high = positive[0], positive[-1]
-        self._zero = low / max(3.0, (high / low) ** 0.15)
-        self.ticks = log_ticks(low, high)
-        self.labels = [f"{tick:g}" for tick in self.ticks]
-        if values and values[0] == 0:
-            self.ticks = [self._zero, *self.ticks]
-            self.labels = ["0", *self.labels]
-            low = self._zero
-        margin = 1.5 if low == high else 1.0
-        self.limits = low / margin, high * margin
-        self.norm = LogNorm(*self.limits)
-
-    def place(self, betas: Iterable[float]) -> Float[np.ndarray, " points"]:
-        """Positive numbers for a logarithmic axis.
-
-        Args:
-            betas: Of the figure.
-
-        Returns:
-            Each beta itself; for 0 a number to the left of the others.
-        """
-        values = np.array(list(betas), float)
-        return np.where(values > 0, values, self._zero)
-
-    def colours(self, betas: Iterable[float]) -> list[str]:
-        """Colours of betas, as the colour bar explains them.
-
-        Args:
-            betas: Of the figure.
-
-        Returns:
-            One colour for each, as `#rrggbb`.
-        """
-        return [to_hex(colour) for colour in BETA_COLOURS(self.norm(self.place(betas)))]
-
-    def colour_bar(self, figure: Figure, axes: Axes) -> None:
-        """Draws the colour bar at the right of a panel.
-
-        Args:
-            figure: The figure.
-            axes: Its panel.
-        """
-        bar = figure.colorbar(ScalarMappable(self.norm, BETA_COLOURS), ax=axes, pad=0.02, aspect=30)
-        bar.ax.set_title("β", loc="left", fontsize=8, pad=4)
-        bar.ax.minorticks_off()
-        bar.set_ticks(self.ticks, labels=self.labels)
-        bar.outline.set_visible(False)
-
-    def axis(self, axes: Axes) -> None:
-        """Makes the x axis of a panel one of beta.
-
-        Args:
-            axes: The panel.
-        """
-        low, high = self.limits
-        margin = (high / low) ** 0.04
-        axes.set_xscale("log")
-        axes.set_xlim(low / margin, high * margin)
-        axes.set_xticks(self.ticks, labels=self.labels)
-        axes.minorticks_off()
-        axes.set_xlabel("β")

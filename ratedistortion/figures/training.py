@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from ratedistortion.curve import asked_for
 from ratedistortion.errors import SettingsError
 from ratedistortion.figures import style
+from ratedistortion.figures.beta_scale import BetaScale
 from ratedistortion.figures.inputs import Inputs
 
 
@@ -27,7 +28,7 @@ def draw(inputs: Inputs) -> Figure:
     if not inputs.losses:
         raise SettingsError("training needs the losses of a run directory: got none.")
     figure, (axes,) = style.new_figure(2.4)
-    scale = style.BetaScale(run["beta"] for run in inputs.losses)
+    scale = BetaScale(run["beta"] for run in inputs.losses)
     table = next(iter(inputs.suspects.values()))
     suspects = set(zip(asked_for(table), table["seed"], strict=True))
     diverged, hollow = [], []
