@@ -79,7 +79,7 @@ def draw(inputs: Inputs) -> Figure:
     axes.text(left, -0.06 * scale, "prior samples", fontsize=7)
     axes.text(label, height / 2, "originals", **words)
     for n, row in enumerate(shown.to_dict("records"), 1):
-        text = f"β = {row['beta']:.3g}\nR {_figures(row['rate'])}  D {_figures(row['distortion'])}"
+        text = f"β = {row['beta']:.3g}\nR {_rounded(row['rate'])}  D {_rounded(row['distortion'])}"
         text += "\nsuspect" * (row["status"] == "suspect")
         axes.text(label, n * pitch + height / 2, text, **words)
     return figure
@@ -125,7 +125,7 @@ def _mosaic(
     return cells.transpose(0, 2, 1, 3, 4).reshape(rows * pitch, count * step, channels)
 
 
-def _figures(value: float) -> str:
+def _rounded(value: float) -> str:
     size = abs(value)
     if size >= 1e7:
         return f"{value:.0e}"

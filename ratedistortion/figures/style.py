@@ -223,7 +223,7 @@ def symmetric_log(axes: Axes, low: float, high: float) -> None:
     for digits in ((1, 2, 5), (1, 3)):
         found = [d * linear * 10.0**e for e in range(3) for d in digits]
         ticks = [0.0, *(tick for tick in found if tick <= 1.4 * high)]
-        if len(ticks) <= 7:
+        if len(ticks) <= 7:  # more would stand too close in a panel of two inches
             break
     axes.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
