@@ -30,20 +30,7 @@ def draw(inputs: Inputs) -> Figure:
     Returns:
         The figure, one panel a table.
     """
-
-    def panel(
-        axes: Axes,
-        rows: pandas.DataFrame,
-        suspects: pandas.DataFrame,
-        scale: BetaScale,
-        label: str,
-    ) -> dict[str, Artist]:
-        settings = rows.attrs.get("ratedistortion", {}).get("settings", {})
-        known = known_entropy(settings)
-        entropy = known and known[0] * inputs.factors[label]
-        return _panel(axes, rows, suspects, scale, entropy)
-
-    return draw_panels(inputs, 1.9, f"I(X;Z) ({inputs.units})", panel)
+    return draw_panels(inputs, 1.9, f"I(X;Z) ({inputs.units})", _panel)
 
 
 def _panel(
@@ -51,7 +38,7 @@ def _panel(
     rows: pandas.DataFrame,
     suspects: pandas.DataFrame,
     scale: BetaScale,
-    entropy: float | None,
+    factor: float,
 ) -> dict[str, Artist]:
     """Lines through the means over seeds, and the band that they leave to I(X;Z)."""
     handles: dict[str, Artist] = {}
@@ -67,8 +54,9 @@ def _panel(
     upper = np.fmin(rate, upper)
     # I(X;Z) is never below 0, so a lower bound below 0 is replaced by 0.
     lower = np.fmax(information, 0.0)
-    if entropy is not None:
-        less = np.maximum(entropy - distortion, 0.0)
+    known = known_entropy(rows.attrs.get("ratedistortion", {}).get("settings", {}))
+    if known is not None:
+        less = np.maximum(known[0] * factor - distortion, 0.0)
         lower = np.fmax(lower, less)
         name, look, colour = "lower bound H − D", "^-", style.GREEN
     else:

@@ -36,7 +36,7 @@ def draw(inputs: Inputs) -> Figure:
 
 
 def _panel(
-    axes: Axes, rows: pandas.DataFrame, suspects: pandas.DataFrame, scale: BetaScale, _: str
+    axes: Axes, rows: pandas.DataFrame, suspects: pandas.DataFrame, scale: BetaScale, _: float
 ) -> dict[str, Artist]:
     """Points for the runs, lines through the means over seeds, a band over all seeds' bounds."""
     handles: dict[str, Artist] = {}

@@ -11,8 +11,8 @@ from ratedistortion.figures import style
 from ratedistortion.figures.beta_scale import BetaScale
 from ratedistortion.figures.inputs import Inputs
 
-Panel = Callable[[Axes, pandas.DataFrame, pandas.DataFrame, BetaScale, str], dict[str, Artist]]
-"""Draws the rows that are ok and the suspect rows of the table that a label names.
+Panel = Callable[[Axes, pandas.DataFrame, pandas.DataFrame, BetaScale, float], dict[str, Artist]]
+"""Draws the rows of a table that are ok and its suspect rows; the number is `Inputs.factors`.
 
 It returns the entries of the legend: label -> handle."""
 
@@ -34,7 +34,7 @@ def draw_panels(inputs: Inputs, height: float, quantity: str, panel: Panel) -> F
     scale = BetaScale(inputs.everything()["beta"])
     handles: dict[str, Artist] = {}
     for axes, (label, (rows, suspects)) in zip(panels, tables.items(), strict=True):
-        handles |= panel(axes, rows, suspects, scale, label)
+        handles |= panel(axes, rows, suspects, scale, inputs.factors[label])
         title = style.one_line(inputs.named(label)) if len(tables) > 1 else ""
         axes.set_title(title, loc="left", parse_math=False)
         axes.set_ylabel(quantity)
