@@ -20,7 +20,8 @@ from ratedistortion.table.units import UNITS
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The figure: a name that ends in .png, .pdf or .svg.  [required without --summary]",
+    help="The figure: a name that ends in .png, .pdf or .svg.  [default: RUN/KIND.png, where RUN "
+    "is one run directory; no figure with --summary]",
 )
 @click.option(
     "--kind",
@@ -83,14 +84,19 @@ def main(
     RUN is a run directory of rd-sweep or a Parquet table. The same tables give the same bytes.
     """
     summary = summary or as_json
+    first, *others = runs
     if output is None and not summary:
-        raise click.UsageError("Missing option '-o' / '--output'.")
+        if others or first.is_file():
+            raise click.UsageError(
+                "several RUNs, or a table, need -o FILE: only one run directory has a place for "
+                "its figure."
+            )
+        output = first / f"{kind}.png"
     if not summary and not (target_rate is None and target_distortion is None):
         raise click.UsageError("--target-rate and --target-distortion need --summary.")
     if output is not None:
         check_suffix(output)
     images = losses = None
-    first, *others = runs
     tables = dict(zip(_labels(runs), map(read, runs), strict=True))
     if summary:
         # Imported here, because it imports NumPy and pandas and --help must be quick.

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ratedistortion.figures import style
+from ratedistortion.figures.beta_scale import BetaScale
 from ratedistortion.figures.inputs import Inputs
 from ratedistortion.figures.panels import draw_panels
 from ratedistortion.theory import known_entropy
@@ -29,28 +30,15 @@ def draw(inputs: Inputs) -> Figure:
     Returns:
         The figure, one panel a table.
     """
-
-    def panel(
-        axes: Axes,
-        rows: pandas.DataFrame,
-        suspects: pandas.DataFrame,
-        scale: style.BetaScale,
-        label: str,
-    ) -> dict[str, Artist]:
-        settings = rows.attrs.get("ratedistortion", {}).get("settings", {})
-        known = known_entropy(settings)
-        entropy = known and known[0] * inputs.factors[label]
-        return _panel(axes, rows, suspects, scale, entropy)
-
-    return draw_panels(inputs, 1.9, f"I(X;Z) ({inputs.units})", panel)
+    return draw_panels(inputs, 1.9, f"I(X;Z) ({inputs.units})", _panel)
 
 
 def _panel(
     axes: Axes,
     rows: pandas.DataFrame,
     suspects: pandas.DataFrame,
-    scale: style.BetaScale,
-    entropy: float | None,
+    scale: BetaScale,
+    factor: float,
 ) -> dict[str, Artist]:
     """Lines through the means over seeds, and the band that they leave to I(X;Z)."""
     handles: dict[str, Artist] = {}
@@ -66,14 +54,15 @@ def _panel(
     upper = np.fmin(rate, upper)
     # I(X;Z) is never below 0, so a lower bound below 0 is replaced by 0.
     lower = np.fmax(information, 0.0)
-    if entropy is not None:
-        less = np.maximum(entropy - distortion, 0.0)
+    known = known_entropy(rows.attrs.get("ratedistortion", {}).get("settings", {}))
+    if known is not None:
+        less = np.maximum(known[0] * factor - distortion, 0.0)
         lower = np.fmax(lower, less)
-        name, look, colour = "H − D, lower bound", "^-", style.GREEN
+        name, look, colour = "lower bound H − D", "^-", style.GREEN
     else:
         less = rows["negative_elbo"].min() - distortion
         less = np.where(less > 0, less, np.nan)
-        name, look, colour = "H − D, at most", "--", "black"
+        name, look, colour = "H − D (H ≤ best −ELBO)", "--", "black"
     handles["I(X;Z) lies here"] = axes.fill_between(
         places,
         lower,
@@ -87,17 +76,19 @@ def _panel(
     for label, values, shape, size, each in (
         ("rate R", rate, "s-", 4.5, style.BLUE),
         ("upper bound", upper, "v-", 3.8, style.PURPLE),
-        ("I(n;z), lower bound", information, "o-", 3.0, style.ORANGE),
+        ("lower bound I(n;z)", information, "o-", 3.0, style.ORANGE),
         (name, less, look, 2.5, colour),
     ):
         (handles[label],) = axes.plot(
             places, values, shape, color=each, markersize=size, linewidth=0.8
         )
-    ceiling = (rows if len(rows) else suspects)["log_examples"].iloc[0]
-    handles["log N"] = axes.axhline(ceiling, color=style.GREY, linestyle=":", linewidth=0.8)
+    ceiling = float((rows if len(rows) else suspects)["log_examples"].iloc[0])
+    style.ceiling(axes, ceiling, style.GREY, ":")
     if len(suspects):
         place = scale.place(suspects["beta"])
-        handles["R, suspect"] = style.suspects(axes, place, suspects["rate"], "s", style.BLUE)
+        handles["R of suspect runs"] = style.suspects(
+            axes, place, suspects["rate"], "s", style.BLUE
+        )
     _information_axis(
         axes, np.concatenate([rate, upper, information, less, [ceiling], suspects["rate"]])
     )

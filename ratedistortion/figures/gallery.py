@@ -57,7 +57,7 @@ def draw(inputs: Inputs) -> Figure:
         ],
         axis=1,
     )
-    heading = 0.2 * scale
+    heading = 0.5 * scale
     figure = Figure(figsize=(style.WIDTH, (len(canvas) + heading) / scale))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
@@ -72,12 +72,14 @@ def draw(inputs: Inputs) -> Figure:
     axes.set(xlim=(-_LABEL_WIDTH * scale, columns), ylim=(len(canvas), -heading))
     words = {"fontsize": 7, "va": "center", "linespacing": 1.1}
     label = -0.95 * _LABEL_WIDTH * scale
-    axes.text(0, -heading / 3, "reconstructions", fontsize=7)
-    axes.text(left, -heading / 3, "prior samples", fontsize=7)
-    axes.text(left, height / 2, f"R, D: {inputs.units}", color=style.GREY, **words)
+    title = style.one_line(inputs.source())
+    axes.text(label, -0.39 * scale, title, fontsize=7, parse_math=False)
+    axes.text(label, -0.26 * scale, f"R and D in {inputs.units}", fontsize=7)
+    axes.text(0, -0.06 * scale, "reconstructions", fontsize=7)
+    axes.text(left, -0.06 * scale, "prior samples", fontsize=7)
     axes.text(label, height / 2, "originals", **words)
     for n, row in enumerate(shown.to_dict("records"), 1):
-        text = f"β = {row['beta']:.3g}\nR {_figures(row['rate'])}  D {_figures(row['distortion'])}"
+        text = f"β = {row['beta']:.3g}\nR {_rounded(row['rate'])}  D {_rounded(row['distortion'])}"
         text += "\nsuspect" * (row["status"] == "suspect")
         axes.text(label, n * pitch + height / 2, text, **words)
     return figure
@@ -123,7 +125,7 @@ def _mosaic(
     return cells.transpose(0, 2, 1, 3, 4).reshape(rows * pitch, count * step, channels)
 
 
-def _figures(value: float) -> str:
+def _rounded(value: float) -> str:
     size = abs(value)
     if size >= 1e7:
         return f"{value:.0e}"

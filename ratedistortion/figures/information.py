@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ratedistortion.figures import style
+from ratedistortion.figures.beta_scale import BetaScale
 from ratedistortion.figures.inputs import Inputs
 from ratedistortion.figures.panels import draw_panels
 
@@ -35,7 +36,7 @@ def draw(inputs: Inputs) -> Figure:
 
 
 def _panel(
-    axes: Axes, rows: pandas.DataFrame, suspects: pandas.DataFrame, scale: style.BetaScale, _: str
+    axes: Axes, rows: pandas.DataFrame, suspects: pandas.DataFrame, scale: BetaScale, _: float
 ) -> dict[str, Artist]:
     """Points for the runs, lines through the means over seeds, a band over all seeds' bounds."""
     handles: dict[str, Artist] = {}
@@ -67,11 +68,11 @@ def _panel(
         alpha=0.3,
         linewidth=0,
     )
-    ceiling = (rows if len(rows) else suspects)["log_examples"].iloc[0]
-    handles["log N"] = axes.axhline(ceiling, color="black", linestyle="--", linewidth=0.7)
+    ceiling = float((rows if len(rows) else suspects)["log_examples"].iloc[0])
+    style.ceiling(axes, ceiling, "black", "--")
     saturated = rows[rows["saturated"].fillna(False).astype(bool)]
     if len(saturated):
-        (handles["I saturated"],) = axes.plot(
+        (handles["I near log N"],) = axes.plot(
             scale.place(saturated["beta"]),
             saturated["mutual_information"],
             "o",
@@ -89,7 +90,7 @@ def _panel(
         place = scale.place(suspects["beta"])
         plus = style.suspects(axes, place, suspects[column], marker, colour)
         handles.setdefault(label, Line2D([], [], linestyle="", color=colour, marker=marker))
-        handles["suspect"] = plus
+        handles["suspect run"] = plus
         low = np.fmin(low, np.min(suspects[column]))
         high = np.fmax(high, np.max(suspects[column]))
     style.symmetric_log(axes, float(np.fmin(low, 0.0)), float(np.fmax(high, ceiling)))

@@ -21,6 +21,11 @@ class Inputs(NamedTuple):
     """Label -> the suspect rows, sorted and converted too: they are shown, and part of no mean."""
     factors: dict[str, float]
     """Label -> one nat per image in `units`."""
+    datasets: dict[str, str]
+    """Label -> the name of the data set."""
+    examples: dict[str, int]
+    """Label -> N, the images of the split."""
+    split: str
     diverged: int
     """How many rows were left out because their run diverged."""
     units: str
@@ -43,10 +48,29 @@ class Inputs(NamedTuple):
         """
         return f"{quantity} ({self.units})"
 
-    def note(self) -> str:
-        """How many runs are suspect and how many diverged, a line each; "" for none."""
+    def source(self) -> str:
+        """The data set and the images of the split, as far as all tables have the same."""
+        names, counts = set(self.datasets.values()), set(self.examples.values())
+        name = f"{names.pop()}, " if len(names) == 1 else ""
+        count = f"{counts.pop():,} " if len(counts) == 1 else ""
+        return f"{name}{count}{self.split} images"
+
+    def named(self, label: str) -> str:
+        """A label, with its data set where the tables have different ones.
+
+        Args:
+            label: Of a table.
+
+        Returns:
+            The label, or `label: data set`.
+        """
+        several = len(set(self.datasets.values())) > 1
+        return f"{label}: {self.datasets[label]}" if several else label
+
+    def title(self) -> list[str]:
+        """Lines: what is drawn, and where there are some, the runs not drawn like the others."""
         suspect = sum(map(len, self.suspects.values()))
-        return ",\n".join(
+        note = ", ".join(
             f"{count} {word} run{'' if count == 1 else 's'} {fate}"
             for count, word, fate in (
                 (suspect, "suspect", "drawn hollow"),
@@ -54,6 +78,7 @@ class Inputs(NamedTuple):
             )
             if count
         )
+        return [self.source(), note] if note else [self.source()]
 
     def everything(self) -> pandas.DataFrame:
         """The rows of all tables that are drawn, suspect ones last."""
@@ -140,13 +165,15 @@ def gather(
         raise SettingsError("a figure needs at least one table: got none.")
     if split not in SPLITS:
         raise SettingsError(f"split must be one of {', '.join(SPLITS)}: got {split!r}.")
-    kept, suspects, factors, diverged = {}, {}, {}, 0
+    kept, suspects, factors, datasets, examples, diverged = {}, {}, {}, {}, {}, 0
     for label, table in tables.items():
         rows = table.loc[table["split"] == split]
         if rows.empty:
             has = ", ".join(sorted(set(table["split"]))) or "no rows at all"
             raise SettingsError(f"the table has no rows of the split {split}: it has {has}.")
         diverged += int((rows["status"] == "diverged").sum())
+        datasets[label] = ", ".join(sorted(set(rows["dataset"])))
+        examples[label] = int(rows["examples"].iloc[0])
         factors[label] = per_nat(units, int(rows["dimensions"].iloc[0]))
         columns = [name for name in NATS_COLUMNS if name in rows]
         for status, chosen in (("ok", kept), ("suspect", suspects)):
@@ -157,4 +184,15 @@ def gather(
     if not any(len(rows) for rows in (*kept.values(), *suspects.values())):
         raise RateDistortionError(f"every run of the split {split} diverged: nothing to draw.")
     words = "bits per dimension" if units == "bits-per-dim" else f"{units} per image"
-    return Inputs(kept, suspects, factors, diverged, words, images, losses)
+    return Inputs(
+        tables=kept,
+        suspects=suspects,
+        factors=factors,
+        datasets=datasets,
+        examples=examples,
+        split=split,
+        diverged=diverged,
+        units=words,
+        images=images,
+        losses=losses,
+    )

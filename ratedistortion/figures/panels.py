@@ -8,12 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ratedistortion.figures import style
+from ratedistortion.figures.beta_scale import BetaScale
 from ratedistortion.figures.inputs import Inputs
 
-Panel = Callable[
-    [Axes, pandas.DataFrame, pandas.DataFrame, style.BetaScale, str], dict[str, Artist]
-]
-"""Draws the rows that are ok and the suspect rows of the table that a label names.
+Panel = Callable[[Axes, pandas.DataFrame, pandas.DataFrame, BetaScale, float], dict[str, Artist]]
+"""Draws the rows of a table that are ok and its suspect rows; the number is `Inputs.factors`.
 
 It returns the entries of the legend: label -> handle."""
 
@@ -32,14 +31,14 @@ def draw_panels(inputs: Inputs, height: float, quantity: str, panel: Panel) -> F
     """
     tables = inputs.drawn()
     figure, panels = style.new_figure(0.6 + height * len(tables), len(tables))
-    scale = style.BetaScale(inputs.everything()["beta"])
+    scale = BetaScale(inputs.everything()["beta"])
     handles: dict[str, Artist] = {}
     for axes, (label, (rows, suspects)) in zip(panels, tables.items(), strict=True):
-        handles |= panel(axes, rows, suspects, scale, label)
-        axes.set_title(label if len(tables) > 1 else "", loc="left")
+        handles |= panel(axes, rows, suspects, scale, inputs.factors[label])
+        title = style.one_line(inputs.named(label)) if len(tables) > 1 else ""
+        axes.set_title(title, loc="left", parse_math=False)
         axes.set_ylabel(quantity)
         scale.axis(axes)
         axes.label_outer()
-    panels[0].set_title(inputs.note(), loc="right", color=style.GREY)
-    style.legend(figure, handles)
+    style.legend(figure, inputs.title(), handles)
     return figure

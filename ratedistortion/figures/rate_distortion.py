@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -11,7 +10,9 @@ from matplotlib.ticker import MaxNLocator
 
 from ratedistortion.curve import lower_convex_hull
 from ratedistortion.figures import style
+from ratedistortion.figures.beta_scale import BetaScale
 from ratedistortion.figures.inputs import Inputs
+from ratedistortion.figures.looks import choose
 from ratedistortion.theory import known_curve
 
 
@@ -28,42 +29,35 @@ def draw(inputs: Inputs) -> Figure:
     """
     figure, (axes,) = style.new_figure(2.6)
     everything = inputs.everything()
-    scale = style.BetaScale(everything["beta"])
+    scale = BetaScale(everything["beta"])
     several = len(inputs.tables) > 1
-    handles: dict[str, Artist] = {}
-    for n, (label, rows) in enumerate(inputs.tables.items()):
-        colour = style.CATEGORIES[n % len(style.CATEGORIES)] if several else "black"
-        marker = style.MARKERS[n % len(style.MARKERS)]
+    looks, columns = choose(inputs)
+    for label, rows in inputs.tables.items():
+        colour, line, marker = looks[label]
         _runs(axes, rows, scale, marker, colour if several else "white")
         rate, distortion = rows["rate"].to_numpy(), rows["distortion"].to_numpy()
         hull = lower_convex_hull(rate, distortion)
-        axes.plot(rate[hull], distortion[hull], color=colour, linewidth=0.7, zorder=2)
+        axes.plot(rate[hull], distortion[hull], linestyle=line, color=colour, lw=0.7, zorder=2)
         if len(suspects := inputs.suspects[label]):
             edges = [colour] * len(suspects) if several else scale.colours(suspects["beta"])
             _suspects(axes, suspects, marker, edges)
-        name, shown = (label, marker) if several else ("lower convex hull", "")
-        if several or len(hull):
-            handles[name] = Line2D([], [], color=colour, linewidth=0.7, marker=shown, markersize=3)
     axes.margins(0.06)
     axes.autoscale_view()
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
     axes.locator_params(nbins=7)
     if not inputs.squared:
         if exact := _exact(axes, inputs):
-            handles["exact R(D)"] = exact
-        handles["equal R + D (−ELBO)"] = _equal_elbo(axes, everything)
+            columns[-1]["exact R(D)"] = exact
+        columns[-1]["equal R + D (−ELBO)"] = _equal_elbo(axes, everything)
     axes.set_xlabel(inputs.axis("rate R"))
     distortion = inputs.axis("distortion D")
     axes.set_ylabel("squared error per dimension" if inputs.squared else distortion)
-    axes.set_title(inputs.note(), loc="right", color=style.GREY)
     scale.colour_bar(figure, axes)
-    style.legend(figure, handles)
+    style.legend(figure, inputs.title(), *columns)
     return figure
 
 
-def _runs(
-    axes: Axes, rows: pandas.DataFrame, scale: style.BetaScale, marker: str, edge: str
-) -> None:
+def _runs(axes: Axes, rows: pandas.DataFrame, scale: BetaScale, marker: str, edge: str) -> None:
     """One point a run with its standard errors; a line joins the seeds of one beta."""
     axes.errorbar(
         rows["rate"],

@@ -1,9 +1,9 @@
 """How every figure looks: sizes, colours, ticks."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import matplotlib.style
@@ -11,12 +11,13 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 WIDTH = 3.4  # of a figure, in inches: one column of a two-column page
 _LABEL_LENGTH = 48  # of a label in the legend, in characters
+_LEGEND_WIDTH = 60  # of its columns together, in characters; 6 of each are its handle and a gap
+_TITLE_LENGTH = 56  # of a line of a title, in characters
 
 # Okabe and Ito's colours, which people with every common colour blindness can tell apart.
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -25,11 +26,6 @@ CATEGORIES = (BLUE, ORANGE, GREEN, PURPLE, "#E69F00", "#56B4E9")
 MARKERS = "osD^v"
 GREY = "#808080"
 
-# The last tenth of viridis is left out, because its yellow is hard to see on white.
-BETA_COLOURS = LinearSegmentedColormap.from_list(
-    "beta", matplotlib.colormaps["viridis"](np.linspace(0, 0.9, 256))
-)
-
 _SETTINGS = {
     "font.size": 8,
     "axes.labelsize": 8,
@@ -37,6 +33,7 @@ _SETTINGS = {
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
     "legend.fontsize": 7,
+    "legend.title_fontsize": 7,
     "legend.frameon": False,
     "legend.handlelength": 1.4,
     "legend.columnspacing": 1.2,
@@ -76,20 +73,54 @@ def new_figure(height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(rows, 1, squeeze=False, sharex=True)[:, 0])
 
 
-def legend(figure: Figure, handles: Mapping[str, Artist]) -> None:
-    """A legend above the panels, in as many columns as fit; the figure grows to hold it.
+def one_line(text: str, length: int = _TITLE_LENGTH) -> str:
+    """Text from outside, such as a path, for one line of a figure.
+
+    Args:
+        text: Any text.
+        length: How long it may be, in characters.
+
+    Returns:
+        The text, or its end, which tells paths apart; a question mark stands for each character
+        that cannot be printed.
+    """
+    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return text if len(text) <= length else f"…{text[1 - length :]}"
+
+
+def legend(figure: Figure, title: Sequence[str], *columns: Mapping[str, Artist]) -> None:
+    """A title and a legend above the panels; the figure grows for them.
 
     Args:
         figure: Of `new_figure`.
-        handles: Label -> what it explains. A long label keeps its end, which tells paths apart.
+        title: Lines that say what is drawn.
+        columns: Each label -> what it explains; a long label is cut. Several columns stay as
+            they are if they fit side by side; their entries are spread over as many as fit if not.
     """
-    labels = [
-        label if len(label) <= _LABEL_LENGTH else f"…{label[1 - _LABEL_LENGTH :]}"
-        for label in handles
+    named = [
+        [(one_line(label, _LABEL_LENGTH), column[label]) for label in column] for column in columns
     ]
-    columns = min(max(60 // (max(map(len, labels)) + 6), 1), 3)
-    figure.set_figheight(figure.get_figheight() + 0.14 * math.ceil(len(labels) / columns))
-    figure.legend(handles.values(), labels, loc="outside upper left", ncols=columns)
+    widths = [max((len(label) for label, _ in column), default=0) + 6 for column in named]
+    if len(named) > 1 and sum(widths) <= _LEGEND_WIDTH:
+        rows = max(map(len, named))
+        blank = ("", Line2D([], [], linestyle=""))
+        entries = [pair for column in named for pair in column + [blank] * (rows - len(column))]
+        count = len(named)
+    else:
+        entries = [pair for column in named for pair in column]
+        count = min(max(_LEGEND_WIDTH // max(widths), 1), 3)
+        rows = math.ceil(len(entries) / count)
+    figure.set_figheight(figure.get_figheight() + 0.14 * (len(title) + rows))
+    made = figure.legend(
+        [handle for _, handle in entries],
+        [label for label, _ in entries],
+        loc="outside upper left",
+        ncols=count,
+        title="\n".join(map(one_line, title)),
+        alignment="left",
+    )
+    for text in (made.get_title(), *made.get_texts()):
+        text.set_parse_math(False)  # a dollar in the name of a file is a dollar
 
 
 def suspects(axes: Axes, x: Float[np.ndarray, " runs"], y: Any, marker: str, colour: str) -> Artist:
@@ -117,6 +148,29 @@ def suspects(axes: Axes, x: Float[np.ndarray, " runs"], y: Any, marker: str, col
     )
     (plus,) = axes.plot(x, y, "k+", markersize=5, markeredgewidth=0.5, zorder=4)
     return plus
+
+
+def ceiling(axes: Axes, value: float, colour: str, line: Literal[":", "--"]) -> None:
+    """The line of log N, with its value at its right end.
+
+    Args:
+        axes: The panel.
+        value: log N, in the units of the axis.
+        colour: Of the line.
+        line: Of matplotlib.
+    """
+    axes.axhline(value, color=colour, linestyle=line, linewidth=0.7)
+    axes.annotate(
+        f"log N\n{value:#.3g}",
+        (1, value),
+        (2, 0),
+        xycoords=axes.get_yaxis_transform(),
+        textcoords="offset points",
+        va="center",
+        fontsize=7,
+        linespacing=1.1,
+        annotation_clip=False,
+    )
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -166,80 +220,11 @@ def symmetric_log(axes: Axes, low: float, high: float) -> None:
     """
     linear = 10.0 ** math.floor(math.log10(high / 20))
     axes.set_yscale("symlog", linthresh=linear, linscale=0.5)
-    ticks = [tick for tick in (0.0, *(linear * 10.0 ** np.arange(4))) if tick <= 1.4 * high]
+    for digits in ((1, 2, 5), (1, 3)):
+        found = [d * linear * 10.0**e for e in range(3) for d in digits]
+        ticks = [0.0, *(tick for tick in found if tick <= 1.4 * high)]
+        if len(ticks) <= 7:  # more would stand too close in a panel of two inches
+            break
     axes.set_yticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_ylim(low - 0.15 * linear, 1.4 * high)
-
-
-class BetaScale:
-    """Where each beta lies on a logarithmic axis or colour bar; 0 lies left of the others.
-
-    Args:
-        betas: Every beta of the figure, at least 0, in any order and as often as may be.
-    """
-
-    def __init__(self, betas: Iterable[float]) -> None:
-        values = sorted(set(betas))
-        positive = [beta for beta in values if beta > 0] or [1.0]
-        low, high = positive[0], positive[-1]
-        self._zero = low / max(3.0, (high / low) ** 0.15)
-        self.ticks = log_ticks(low, high)
-        self.labels = [f"{tick:g}" for tick in self.ticks]
-        if values and values[0] == 0:
-            self.ticks = [self._zero, *self.ticks]
-            self.labels = ["0", *self.labels]
-            low = self._zero
-        margin = 1.5 if low == high else 1.0
-        self.limits = low / margin, high * margin
-        self.norm = LogNorm(*self.limits)
-
-    def place(self, betas: Iterable[float]) -> Float[np.ndarray, " points"]:
-        """Positive numbers for a logarithmic axis.
-
-        Args:
-            betas: Of the figure.
-
-        Returns:
-            Each beta itself; for 0 a number to the left of the others.
-        """
-        values = np.array(list(betas), float)
-        return np.where(values > 0, values, self._zero)
-
-    def colours(self, betas: Iterable[float]) -> list[str]:
-        """Colours of betas, as the colour bar explains them.
-
-        Args:
-            betas: Of the figure.
-
-        Returns:
-            One colour for each, as `#rrggbb`.
-        """
-        return [to_hex(colour) for colour in BETA_COLOURS(self.norm(self.place(betas)))]
-
-    def colour_bar(self, figure: Figure, axes: Axes) -> None:
-        """Draws the colour bar at the right of a panel.
-
-        Args:
-            figure: The figure.
-            axes: Its panel.
-        """
-        bar = figure.colorbar(ScalarMappable(self.norm, BETA_COLOURS), ax=axes, pad=0.02, aspect=30)
-        bar.ax.set_title("β", loc="left", fontsize=8, pad=4)
-        bar.ax.minorticks_off()
-        bar.set_ticks(self.ticks, labels=self.labels)
-        bar.outline.set_visible(False)
-
-    def axis(self, axes: Axes) -> None:
-        """Makes the x axis of a panel one of beta.
-
-        Args:
-            axes: The panel.
-        """
-        low, high = self.limits
-        margin = (high / low) ** 0.04
-        axes.set_xscale("log")
-        axes.set_xlim(low / margin, high * margin)
-        axes.set_xticks(self.ticks, labels=self.labels)
-        axes.minorticks_off()
-        axes.set_xlabel("β")

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from ratedistortion.errors import SettingsError
 from ratedistortion.figures import style
+from ratedistortion.figures.beta_scale import BetaScale
 from ratedistortion.figures.inputs import Inputs
 from ratedistortion.table.identity import asked_for
 
@@ -27,7 +28,7 @@ def draw(inputs: Inputs) -> Figure:
     if not inputs.losses:
         raise SettingsError("training needs the losses of a run directory: got none.")
     figure, (axes,) = style.new_figure(2.4)
-    scale = style.BetaScale(run["beta"] for run in inputs.losses)
+    scale = BetaScale(run["beta"] for run in inputs.losses)
     table = next(iter(inputs.suspects.values()))
     suspects = set(zip(asked_for(table), table["seed"], strict=True))
     diverged, hollow = [], []
@@ -52,8 +53,7 @@ def draw(inputs: Inputs) -> Figure:
             (handles[label],) = axes.plot(
                 *np.transpose(ends), look, markersize=4, markerfacecolor="white"
             )
-    if handles:
-        style.legend(figure, handles)
+    style.legend(figure, [inputs.source()], handles)
     if all(np.min(line.get_ydata(), initial=1) > 0 for line in axes.lines):
         axes.set_yscale("log")  # the limits of a logarithmic axis differ from those of a linear one
         style.logarithmic(axes, *axes.get_ylim())

@@ -24,11 +24,28 @@ def invoke(*arguments):
 
 
 @pytest.mark.parametrize("kind", FIGURES)
-def test_every_kind_is_drawn_from_a_run_directory(run_dir, tmp_path, kind):
-    output = tmp_path / "figure.png"
-    result = invoke(run_dir, "-o", output, "--kind", kind, "--units", "bits")
+def test_the_figure_of_one_run_directory_is_written_into_it(run_dir, kind):
+    output = run_dir / f"{kind}.png"
+    result = invoke(run_dir, "--kind", kind, "--units", "bits")
     assert (result.stdout, result.stderr, result.exit_code) == (f"{output}\n", "", 0)
     assert output.read_bytes().startswith(b"\x89PNG")
+
+
+def test_several_runs_or_a_table_need_a_name_for_their_figure(run_dir, tmp_path):
+    other = mnist_like.run_directory(tmp_path / "other")
+    text = (
+        "several RUNs, or a table, need -o FILE: only one run directory has a place for its figure."
+    )
+    for runs in ([run_dir, other], [run_dir / "rd.parquet"]):
+        check_error(invoke(*runs), 2, text)
+    missing = tmp_path / "missing"
+    check_error(invoke(missing), 2, f"{missing}: cannot be read: No such file or directory.")
+
+
+def test_a_summary_writes_no_figure_unless_asked_for(run_dir):
+    before = set(run_dir.iterdir())
+    assert invoke(run_dir, "--summary").exit_code == 0
+    assert set(run_dir.iterdir()) == before
 
 
 @pytest.mark.parametrize(
@@ -77,7 +94,6 @@ def test_kinds_that_need_a_run_directory_say_so(run_dir, tmp_path, kind):
 
 
 def test_wrong_usage_is_one_line(run_dir, tmp_path):
-    check_error(invoke(run_dir), 2, "Missing option '-o' / '--output'.")
     check_error(invoke("-o", "a.png"), 2, "Missing argument 'RUN...'.")
     check_error(
         invoke(run_dir, "-o", "a.jpg"), 2, "a.jpg: the suffix must be one of .png, .pdf, .svg."

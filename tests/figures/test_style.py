@@ -1,6 +1,7 @@
 import pytest
 
-from ratedistortion.figures.style import BetaScale, log_ticks
+from ratedistortion.figures.beta_scale import BetaScale
+from ratedistortion.figures.style import log_ticks
 
 
 def test_beta_scale_has_a_place_for_zero():

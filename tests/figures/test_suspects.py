@@ -60,7 +60,7 @@ def test_suspect_runs_are_part_of_no_hull_mean_or_band(tmp_path, kind):
 
 def test_the_note_names_suspect_and_diverged_runs(tmp_path):
     drawn = draw(read(tmp_path, suspect=ONE, diverged={(10.0, 0), (10.0, 1)}))
-    assert said(drawn, "1 suspect run drawn hollow,\n2 diverged runs left out")
+    assert said(drawn, "1 suspect run drawn hollow, 2 diverged runs left out")
     check_layout(drawn)
 
 
@@ -78,7 +78,7 @@ def test_suspect_runs_have_the_colour_of_their_table(tmp_path):
 def test_suspect_and_saturated_information_differ(tmp_path):
     """Both are hollow: a plus is in the suspect ones, and the legend has both."""
     drawn = draw(read(tmp_path, suspect={(0.01, 0)}), "information")
-    assert {"I saturated", "suspect"} <= set(words(drawn))
+    assert {"I near log N", "suspect run"} <= set(words(drawn))
     pluses = [line for line in drawn.axes[0].lines if line.get_marker() == "+"]
     assert [line.get_xydata().tolist() for line in pluses] == [[point] for point in hollow(drawn)]
 
