@@ -140,13 +140,8 @@ def _agreed(settings: Settings | None, manifest: "Manifest | None") -> Settings:
 
 def _check_families(settings: Settings) -> None:
     """Refuses a name that no family has, before anything is made."""
-    from ratedistortion.models import decoders, encoders, likelihoods, priors
+    from ratedistortion.models.families import FAMILIES
 
-    for name, family in (
-        ("encoder", encoders.ENCODERS),
-        ("decoder", decoders.DECODERS),
-        ("prior", priors.PRIORS),
-        ("likelihood", likelihoods.LIKELIHOODS),
-    ):
+    for name, family in FAMILIES.items():
         if (value := getattr(settings, name)) not in family:
             raise SettingsError(f"{name} must be one of {', '.join(family)}: got {value!r}.")

@@ -7,7 +7,7 @@ import pandas
 
 from ratedistortion.errors import RateDistortionError, SettingsError
 from ratedistortion.table.columns import NATS_COLUMNS
-from ratedistortion.table.units import per_nat
+from ratedistortion.table.units import per_nat, unit_words
 
 SPLITS = ("train", "test")
 
@@ -183,7 +183,6 @@ def gather(
             chosen[label] = some
     if not any(len(rows) for rows in (*kept.values(), *suspects.values())):
         raise RateDistortionError(f"every run of the split {split} diverged: nothing to draw.")
-    words = "bits per dimension" if units == "bits-per-dim" else f"{units} per image"
     return Inputs(
         tables=kept,
         suspects=suspects,
@@ -192,7 +191,7 @@ def gather(
         examples=examples,
         split=split,
         diverged=diverged,
-        units=words,
+        units=unit_words(units),
         images=images,
         losses=losses,
     )

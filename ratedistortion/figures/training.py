@@ -7,7 +7,7 @@ from ratedistortion.errors import SettingsError
 from ratedistortion.figures import style
 from ratedistortion.figures.beta_scale import BetaScale
 from ratedistortion.figures.inputs import Inputs
-from ratedistortion.table.identity import asked_for
+from ratedistortion.table.identity import asked_for, run_key
 
 
 def draw(inputs: Inputs) -> Figure:
@@ -42,10 +42,9 @@ def draw(inputs: Inputs) -> Figure:
         if not finite.any():
             continue
         end = steps[finite][-1], factor * loss[finite][-1]
-        target = run.get("target_rate")
         if not finite.all():
             diverged.append(end)
-        if (run["beta"] if target is None else target, run["seed"]) in suspects:
+        if run_key(run) in suspects:
             hollow.append(end)
     handles = {}
     for label, ends, look in (("suspect", hollow, "ko"), ("diverged", diverged, "kx")):

@@ -9,6 +9,7 @@ import numpy as np
 
 from ratedistortion.errors import RunDirectoryError, SettingsError
 from ratedistortion.run_directory.untrusted import damaged, parse_arrays, parse_object, read_file
+from ratedistortion.table.identity import run_key
 
 if TYPE_CHECKING:
     import pandas
@@ -98,7 +99,13 @@ def read_images(path: Path) -> dict[str, np.ndarray]:
 def read_losses(path: Path) -> list[dict[str, Any]]:
     """The loss curve of every run: `beta`, `target_rate`, `seed`, `steps`, `distortion`, `rate`.
 
-    A line that was being written when the power went is passed over.
+    A line that was cut short, as by a power failure, is skipped.
+
+    Args:
+        path: The run directory.
+
+    Returns:
+        One mapping a run, ordered by beta or target rate, then seed; R and D in nats per image.
 
     Raises:
         RunDirectoryError: If the log cannot be read.
@@ -112,9 +119,7 @@ def read_losses(path: Path) -> list[dict[str, Any]]:
                 continue
             curves = [np.asarray(event[name], float) for name in ("steps", "distortion", "rate")]
             if len({curve.shape for curve in curves}) == 1 and curves[0].ndim == 1:
-                target = event.get("target_rate")
-                point = event["beta"] if target is None else target
-                losses[float(point), int(event["seed"])] = event
+                losses[run_key(event)] = event
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
     return [losses[run] for run in sorted(losses)]
