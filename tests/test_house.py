@@ -13,10 +13,7 @@ import pytest
 import ratedistortion
 from ratedistortion.datasets import DATASETS
 from ratedistortion.figures import FIGURES
-from ratedistortion.models.decoders import DECODERS
-from ratedistortion.models.encoders import ENCODERS
-from ratedistortion.models.likelihoods import LIKELIHOODS
-from ratedistortion.models.priors import PRIORS
+from ratedistortion.models.families import FAMILIES as MODELS
 
 NAME = "ratedistortion"
 HOUSE = Path(ratedistortion.__file__).parent
@@ -202,14 +199,62 @@ def test_training_does_not_wait_for_the_libraries_of_tables():
     assert after("import ratedistortion.sweeping.sweep", "pandas", "pyarrow") == "[]"
 
 
-FAMILIES = {
-    "encoders": ENCODERS,
-    "decoders": DECODERS,
-    "priors": PRIORS,
-    "likelihoods": LIKELIHOODS,
-    "datasets": DATASETS,
-    "figures": FIGURES,
-}
+NO_JAX = ("table", "curve", "figures", "run_directory/reading.py")
+
+
+def modules_of(rooms: tuple[str, ...]) -> list[str]:
+    """The dotted names of all files in some folders, or of some files."""
+    found = [path for room in rooms for path in ([HOUSE / room] if "." in room else FILES)]
+    inside = [path for path in found if str(path.relative_to(HOUSE)).startswith(rooms)]
+    dotted = {".".join(path.relative_to(HOUSE.parent).with_suffix("").parts) for path in inside}
+    return sorted(name.removesuffix(".__init__") for name in dotted)
+
+
+def test_tables_curves_and_figures_need_no_jax():
+    names = modules_of(NO_JAX)
+    assert len(names) > 25
+    assert after("; ".join(f"import {name}" for name in names), "jax") == "[]"
+
+
+# A name of the standard library, or a way of open(), that opens a file for writing.
+WRITERS = ("write_text", "write_bytes", "touch")
+
+
+def opened_for_writing(source: str) -> list[int]:
+    """The lines that open a file for writing; io buffers are no files."""
+    lines = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        name = node.func.id if isinstance(node.func, ast.Name) else name
+        words = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
+        modes = [word for word in words if isinstance(word, str) and set(word) <= set("wax+bt")]
+        if name in WRITERS or (name == "open" and any(modes)):
+            lines.append(node.lineno)
+    return lines
+
+
+def test_one_file_opens_files_for_writing():
+    found = {
+        str(path.relative_to(HOUSE)): lines
+        for path in FILES
+        if (lines := opened_for_writing(path.read_text()))
+    }
+    assert list(found) == ["files.py"]
+
+
+PURE = ("engine", "training", "measuring", "models", "estimators", "theory")
+
+
+def test_what_computes_knows_no_paths():
+    for path in FILES:
+        if path.relative_to(HOUSE).parts[0] in PURE:
+            modules = names_imported(path.read_text())
+            assert not modules & {"pathlib", "tempfile", "shutil"}, path
+
+
+FAMILIES = MODELS | {"datasets": DATASETS, "figures": FIGURES}
 
 
 @pytest.mark.parametrize("family", FAMILIES)

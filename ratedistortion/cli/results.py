@@ -1,5 +1,6 @@
 """The table as the terminal shows it."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -53,9 +54,22 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
         [*(cell.rjust(w) for cell, w in zip(line[:-1], widths, strict=True)), line[-1]]
         for line in lines
     ]
-    return "\n".join(
-        [f"test split, {unit_words(units)}", *("  ".join(row).rstrip() for row in rows)]
-    )
+    shown = ["  ".join(row).rstrip() for row in rows]
+    return "\n".join([f"test split, {unit_words(units)}", *shown, *_explained(frame, units)])
+
+
+def _explained(frame: "pandas.DataFrame", units: str) -> list[str]:
+    """What the word saturated means, if it was printed."""
+    rows = frame.query("split == 'test'")
+    saturated = rows.loc[rows["saturated"].fillna(False).astype(bool) & (rows["status"] == "ok")]
+    if saturated.empty:
+        return []
+    row = saturated.iloc[0]
+    ceiling = number(math.log(row["examples"]) * per_nat(units, row["dimensions"]), 2)
+    return [
+        f"saturated: I(n;z) is near its ceiling log N = {ceiling}, so {row['examples']:,} images"
+        " cannot show how much more the code knows; R is an upper bound of it."
+    ]
 
 
 def _note(row: dict[str, Any]) -> str:

@@ -78,7 +78,7 @@ def test_runs_are_in_the_order_of_the_rows():
     [
         (12, 2, 1000, 12, 1),
         (4, 2, 1000, 4, 1),
-        (5, 2, 1000, 6, 1),  # one lane of padding, not two chunks of four
+        (5, 2, 1000, 6, 1),  # one place of padding, not two chunks of four
         (5, 2, 5, 4, 2),  # memory for five: no room for padding
         (1, 8, 1000, 1, 1),
         (3, 8, 1000, 3, 1),
@@ -98,6 +98,12 @@ def test_what_is_asked_for_wins():
     assert (made.devices, made.width, made.chunks) == (2, 4, 3)
     assert plan(sweep(12, runs_at_once=1), 2).devices == 1
     assert plan(sweep(12, runs_at_once=500), 2).width == 12
+
+
+def test_an_odd_number_of_runs_at_once_is_padded_rather_than_cut():
+    """All five at once, as asked: two devices of three places, one of which is padding."""
+    made = plan(sweep(5, runs_at_once=5), 2)
+    assert (made.width, made.chunks) == (6, 1)
 
 
 @pytest.mark.parametrize(

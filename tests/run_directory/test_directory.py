@@ -459,3 +459,21 @@ def test_a_log_that_is_missing(directory):
     with pytest.raises(RunDirectoryError) as caught:
         reading.read_losses(directory.path)
     check_one_line(caught.value, "log.jsonl")
+
+
+@pytest.mark.parametrize("written", range(4))
+def test_a_result_counts_only_when_all_of_it_is_stored(directory, monkeypatch, written):
+    """The disk is full after so many of the four files of a result."""
+    paths = []
+
+    def until_full(path: Path, data: bytes) -> None:
+        if len(paths) == written:
+            raise OSError(28, "No space left on device")
+        paths.append(path)
+        files.write_file(path, data)
+
+    monkeypatch.setattr("ratedistortion.run_directory.directory.write_file", until_full)
+    with pytest.raises(RateDistortionError, match="No space left"):
+        directory.write_result(0, {"rows": [1.25]}, PICTURES)
+    assert len(paths) == written
+    assert directory.read_result(0) is None
