@@ -1,10 +1,11 @@
 """Settings from Python, TOML and manifests: one meaning, one hash, one refusal."""
 
 import dataclasses
-import importlib.util
+import importlib
 import json
 import subprocess
 import sys
+from importlib.machinery import PathFinder
 from types import ModuleType
 
 import numpy as np
@@ -22,6 +23,7 @@ from ratedistortion.settings import (
     from_mapping,
     read_config,
 )
+from ratedistortion.settings.settings import FIELDS
 
 # Another value than the default for every field; epochs and steps exclude each other.
 OTHER = {
@@ -63,12 +65,14 @@ OTHER = {
 
 
 def untyped() -> ModuleType:
-    """The module as a user has it: here beartype would refuse wrong types before it does."""
-    spec = importlib.util.spec_from_file_location("untyped", ratedistortion.settings.__file__)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The settings as a user has them: in tests beartype refuses wrong types before they do."""
+    room = "ratedistortion.settings"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ratedistortion, "settings", ratedistortion.settings)  # restored at the end
+        patch.setattr(sys, "meta_path", [PathFinder])
+        for name in [name for name in sys.modules if name.startswith(room)]:
+            patch.delitem(sys.modules, name)
+        return importlib.import_module(room)
 
 
 PLAIN = untyped()
@@ -76,6 +80,11 @@ PLAIN = untyped()
 
 def test_every_field_has_another_value_here():
     assert list(OTHER) == [field.name for field in dataclasses.fields(Settings)]
+
+
+def test_every_default_passes_its_own_check():
+    for name, field in FIELDS.items():
+        assert field.check(name, field.default) == field.default
 
 
 def test_a_first_try_is_the_digits_binarised_and_long_enough():
@@ -120,6 +129,7 @@ def test_steps_stand_in_for_epochs():
             {"betas": tuple(map(float, range(100))), "seeds": 1001},
             "betas and seeds: a sweep has at most 100,000 runs: got 100 times 1,001.",
         ),
+        ({"target_rates": 4.0}, "target_rates must be numbers: 'float' object is not iterable; "),
         ({"learning_rate": 0.0}, "learning_rate must be finite and above 0: got 0.0."),
         ({"learning_rate": float("nan")}, "learning_rate must be finite and above 0: got nan."),
         ({"learning_rate": True}, "learning_rate must be finite and above 0: got True."),
@@ -196,6 +206,7 @@ def test_text_of_the_shell_and_values_of_toml(values, field, value):
         ({"x": 1}, "here: no setting is called 'x'."),
         ({"betas": "a"}, "betas: cannot read 'a' (item 1 of 1); "),
         ({"betas": 1.0}, "betas must be numbers: 'float' object is not iterable; "),
+        ({"target_rates": 0}, "target_rates must be numbers: 'int' object is not iterable; "),
         ({"hidden": "64;32"}, "hidden must be whole numbers such as 512,512: got '64;32'."),
         ({"epochs": {}}, "epochs must be a whole number of at least 1: got {}."),
         ({"runs_at_once": "many"}, "runs_at_once must be auto or a whole number: got 'many'."),
