@@ -40,6 +40,10 @@ class Settings:
     underscores; `rd-sweep --help` says what each does. Stored settings keep the order of the
     fields.
 
+    Three defaults depend on other fields. `dataset` is the digits. `binarize` is dynamic for the
+    digits, given or not, with the bernoulli likelihood, which needs values that are 0 or 1; else
+    none. `epochs` is 20, and 100 where no data set is given; with `steps` there is none.
+
     Raises:
         SettingsError: On construction, if a value cannot be used; the text names the field, what
             was expected and what was got.
@@ -50,7 +54,7 @@ class Settings:
         None, Text(), "Data", "NAME_OR_PATH",
         "digits (embedded), a TFDS name, an .npz or .npy file, a folder of idx files, "
         "gaussian:V1,V2,..., bernoulli:P,DIMENSIONS or patterns:K,DIMENSIONS,FLIP.",
-        shown="digits, with --binarize dynamic")
+        shown="digits")
     data_dir: str | None = setting(
         None, Text(), "Data", "DIR", "Where prepared TFDS sets are.",
         shown="$TFDS_DATA_DIR or ~/tensorflow_datasets")
@@ -58,7 +62,8 @@ class Settings:
         False, Flag(), "Data", "", "Let TFDS download and prepare a missing set.")
     binarize: str | None = setting(
         None, Choice(("none", "threshold", "static", "dynamic")), "Data", "",
-        "static draws every pixel once, dynamic afresh at every step.", shown="none")
+        "static draws every pixel once, dynamic afresh at every step.",
+        shown="none; for digits with the bernoulli likelihood, dynamic")
     max_examples: int | None = setting(
         None, Whole(), "Data", "COUNT", "Use the first COUNT images.")
     betas: tuple[float, ...] = setting(
@@ -128,16 +133,16 @@ class Settings:
     # fmt: on
 
     def __post_init__(self) -> None:
+        for name, field in FIELDS.items():
+            self._set(name, field.check(name, getattr(self, name)))
         # A first try without options must work and be worth looking at. The digits are grey and
         # few: they take many epochs, and pixels drawn afresh at every step prevent overfitting.
         alone = self.dataset is None
-        binary = alone and self.likelihood == "bernoulli"
         if alone:
             self._set("dataset", "digits")
         if self.binarize is None:
+            binary = self.dataset == "digits" and self.likelihood == "bernoulli"
             self._set("binarize", "dynamic" if binary else "none")
-        for name, field in FIELDS.items():
-            self._set(name, field.check(name, getattr(self, name)))
         if self.epochs is not None and self.steps is not None:
             raise SettingsError("epochs and steps exclude each other: give one of them.")
         if self.epochs is None and self.steps is None:

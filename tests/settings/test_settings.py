@@ -18,6 +18,7 @@ import ratedistortion.settings
 from ratedistortion.errors import SettingsError
 from ratedistortion.settings import (
     ENGINE_FIELDS,
+    LEVELLED,
     Settings,
     differences,
     from_mapping,
@@ -92,10 +93,20 @@ def test_a_first_try_is_the_digits_binarised_and_long_enough():
     assert (settings.dataset, settings.binarize) == ("digits", "dynamic")
     assert (settings.epochs, settings.steps) == (100, None)
     assert len(settings.betas) == 12 and settings.betas[0] == 0.01 and settings.betas[-1] == 10
-    assert Settings(likelihood="gaussian").binarize == "none"
     assert Settings(binarize="threshold").binarize == "threshold"
-    named = Settings(dataset="digits")
-    assert (named.binarize, named.epochs) == ("none", 20)
+    assert Settings(dataset="digits").epochs == 20
+
+
+@pytest.mark.parametrize("dataset", [None, "digits"])
+def test_digits_named_or_not_suit_the_likelihood(dataset):
+    assert Settings(dataset=dataset).binarize == "dynamic"
+    assert Settings(dataset=dataset, binarize="none").binarize == "none"
+    for likelihood in ("gaussian", *LEVELLED):
+        assert Settings(dataset=dataset, likelihood=likelihood).binarize == "none"
+
+
+def test_other_data_are_not_binarised_unless_asked():
+    assert Settings(dataset="mnist").binarize == "none"
 
 
 def test_steps_stand_in_for_epochs():
@@ -274,9 +285,9 @@ def test_the_hash_is_the_same_in_another_process():
 
 
 def test_the_hash_leaves_out_how_a_sweep_is_carried_out_and_nothing_else():
-    base = Settings(dataset="digits", steps=10)
+    base = Settings(dataset="kmnist", steps=10)
     for name, value in OTHER.items():
-        values = {"dataset": "digits", "steps": 10} | {name: value}
+        values = {"dataset": "kmnist", "steps": 10} | {name: value}
         if name == "epochs":
             del values["steps"]
         other = Settings(**values)
@@ -292,10 +303,10 @@ def test_defaults_given_or_left_out_have_one_hash():
 
 
 def test_differences_are_lines_a_reader_understands():
-    stored = Settings(dataset="digits", betas=(1.0, 2.0), steps=10, device="cpu")
+    stored = Settings(dataset="kmnist", betas=(1.0, 2.0), steps=10, device="cpu")
     asked = Settings(dataset="mnist", betas=(1.0,), epochs=3, device="gpu")
     assert differences(stored, asked) == [
-        'dataset: "digits" stored, "mnist" asked for',
+        'dataset: "kmnist" stored, "mnist" asked for',
         "betas: [1.0, 2.0] stored, [1.0] asked for",
         "epochs: null stored, 3 asked for",
         "steps: 10 stored, null asked for",
