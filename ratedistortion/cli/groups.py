@@ -32,5 +32,14 @@ class GroupedCommand(Command):
 
 
 def option(group: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
-    """A click option listed under `group`."""
+    """A click option listed under `group`.
+
+    Args:
+        group: The heading in the help.
+        names: As `click.option` takes them.
+        attributes: As `click.option` takes them.
+
+    Returns:
+        A decorator for the function of a command.
+    """
     return click.option(*names, cls=GroupedOption, group=group, **attributes)

@@ -1,30 +1,22 @@
 """What a sweep is asked to do: the same from Python, TOML and the shell."""
 
+from ratedistortion.settings.config import differences, from_mapping, read_config
+from ratedistortion.settings.fields import MAX_COUNT
+from ratedistortion.settings.fields import MAX_COUNT as MOST
 from ratedistortion.settings.settings import (
     BATCHING,
-    BINARIZE,
-    DEVICES,
     ENGINE_FIELDS,
     LEVELLED,
-    MOST,
-    PRECISIONS,
-    SELECT,
     Settings,
-    differences,
-    from_mapping,
-    read_config,
     values_sha256,
 )
 
 __all__ = [
     "BATCHING",
-    "BINARIZE",
-    "DEVICES",
     "ENGINE_FIELDS",
     "LEVELLED",
+    "MAX_COUNT",
     "MOST",
-    "PRECISIONS",
-    "SELECT",
     "Settings",
     "differences",
     "from_mapping",

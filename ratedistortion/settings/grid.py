@@ -7,9 +7,10 @@ from pathlib import Path
 from ratedistortion.errors import SettingsError
 
 _RANGE = re.compile(r"([^:]*):([^:]*):(log|lin)(\d+)")
-# More would take the machine down before anything could be refused.
-MOST_RUNS = 100_000
-_MOST = 3e38  # beyond, float32 is infinite
+# The largest number of runs in a sweep, and of points in a range: lists of more take so much memory
+# that the machine would stop before anything could be refused.
+MAX_RUNS = 100_000
+MAX_FLOAT = 3e38  # the largest number of any setting: above it, float32 is infinite
 _EXAMPLES = "write a list such as 0.1,1,4, a range such as 0.01:10:log16 or 0:4:lin5, or @FILE"
 
 
@@ -40,12 +41,13 @@ def parse_grid(text: str, name: str = "betas") -> tuple[float, ...]:
     return check_grid(values, name)
 
 
-def check_grid(values, name: str = "betas") -> tuple[float, ...]:
+def check_grid(values, name: str = "betas", may_be_empty: bool = False) -> tuple[float, ...]:
     """Refuses an empty grid and values that are negative, not finite or given twice.
 
     Args:
         values: Numbers, in any iterable.
         name: What to call the grid in an error.
+        may_be_empty: Whether no value at all is accepted too.
 
     Returns:
         The same values as a tuple of floats.
@@ -57,12 +59,12 @@ def check_grid(values, name: str = "betas") -> tuple[float, ...]:
         numbers = tuple(float(value) + 0.0 for value in values)  # -0 becomes 0
     except (TypeError, ValueError, OverflowError) as error:
         raise SettingsError(f"{name} must be numbers: {error}; {_EXAMPLES}.") from None
-    if not numbers:
+    if not numbers and not may_be_empty:
         raise SettingsError(f"{name} must have at least one value: got none; {_EXAMPLES}.")
     before: set[float] = set()
     for n, number in enumerate(numbers):
         place = f"(item {n + 1} of {len(numbers)})"
-        if not 0 <= number <= _MOST:  # nan is not either
+        if not 0 <= number <= MAX_FLOAT:  # refuses nan too
             raise SettingsError(f"{name} must be finite and at least 0: got {number:g} {place}.")
         if number in before:
             raise SettingsError(
@@ -88,9 +90,9 @@ def _parse(name: str, item: str, n: int, items: list[str]) -> list[float]:
         )
     if logarithmic and low <= 0:
         raise SettingsError(f"{name}: a log range must start above 0: got {item!r} {place}.")
-    if count > MOST_RUNS:
+    if count > MAX_RUNS:
         raise SettingsError(
-            f"{name}: a range has at most {MOST_RUNS:,} points: got {item!r} {place}."
+            f"{name}: a range has at most {MAX_RUNS:,} points: got {item!r} {place}."
         )
     fractions = [k / (count - 1) for k in range(count)]
     if logarithmic:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.settings.grid import MOST_RUNS, check_grid, parse_grid
+from ratedistortion.settings.grid import MAX_RUNS, check_grid, parse_grid
 
 EXAMPLES = "write a list such as 0.1,1,4, a range such as 0.01:10:log16 or 0:4:lin5, or @FILE"
 
@@ -121,8 +121,8 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
             " '1:inf:lin3' (item 1 of 1).",
         ),
         (
-            f"1:2:lin{MOST_RUNS + 1}",
-            f"betas: a range has at most 100,000 points: got '1:2:lin{MOST_RUNS + 1}'"
+            f"1:2:lin{MAX_RUNS + 1}",
+            f"betas: a range has at most 100,000 points: got '1:2:lin{MAX_RUNS + 1}'"
             " (item 1 of 1).",
         ),
     ],

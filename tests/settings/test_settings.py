@@ -1,10 +1,11 @@
 """Settings from Python, TOML and manifests: one meaning, one hash, one refusal."""
 
 import dataclasses
-import importlib.util
+import importlib
 import json
 import subprocess
 import sys
+from importlib.machinery import PathFinder
 from types import ModuleType
 
 import numpy as np
@@ -17,11 +18,13 @@ import ratedistortion.settings
 from ratedistortion.errors import SettingsError
 from ratedistortion.settings import (
     ENGINE_FIELDS,
+    LEVELLED,
     Settings,
     differences,
     from_mapping,
     read_config,
 )
+from ratedistortion.settings.settings import FIELDS
 
 # Another value than the default for every field; epochs and steps exclude each other.
 OTHER = {
@@ -63,12 +66,14 @@ OTHER = {
 
 
 def untyped() -> ModuleType:
-    """The module as a user has it: here beartype would refuse wrong types before it does."""
-    spec = importlib.util.spec_from_file_location("untyped", ratedistortion.settings.__file__)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The settings as a user has them: in tests beartype refuses wrong types before they do."""
+    room = "ratedistortion.settings"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ratedistortion, "settings", ratedistortion.settings)  # restored at the end
+        patch.setattr(sys, "meta_path", [PathFinder])
+        for name in [name for name in sys.modules if name.startswith(room)]:
+            patch.delitem(sys.modules, name)
+        return importlib.import_module(room)
 
 
 PLAIN = untyped()
@@ -78,15 +83,30 @@ def test_every_field_has_another_value_here():
     assert list(OTHER) == [field.name for field in dataclasses.fields(Settings)]
 
 
+def test_every_default_passes_its_own_check():
+    for name, field in FIELDS.items():
+        assert field.check(name, field.default) == field.default
+
+
 def test_a_first_try_is_the_digits_binarised_and_long_enough():
     settings = Settings()
     assert (settings.dataset, settings.binarize) == ("digits", "dynamic")
     assert (settings.epochs, settings.steps) == (100, None)
     assert len(settings.betas) == 12 and settings.betas[0] == 0.01 and settings.betas[-1] == 10
-    assert Settings(likelihood="gaussian").binarize == "none"
     assert Settings(binarize="threshold").binarize == "threshold"
-    named = Settings(dataset="digits")
-    assert (named.binarize, named.epochs) == ("none", 20)
+    assert Settings(dataset="digits").epochs == 20
+
+
+@pytest.mark.parametrize("dataset", [None, "digits"])
+def test_digits_named_or_not_suit_the_likelihood(dataset):
+    assert Settings(dataset=dataset).binarize == "dynamic"
+    assert Settings(dataset=dataset, binarize="none").binarize == "none"
+    for likelihood in ("gaussian", *LEVELLED):
+        assert Settings(dataset=dataset, likelihood=likelihood).binarize == "none"
+
+
+def test_other_data_are_not_binarised_unless_asked():
+    assert Settings(dataset="mnist").binarize == "none"
 
 
 def test_steps_stand_in_for_epochs():
@@ -120,6 +140,7 @@ def test_steps_stand_in_for_epochs():
             {"betas": tuple(map(float, range(100))), "seeds": 1001},
             "betas and seeds: a sweep has at most 100,000 runs: got 100 times 1,001.",
         ),
+        ({"target_rates": 4.0}, "target_rates must be numbers: 'float' object is not iterable; "),
         ({"learning_rate": 0.0}, "learning_rate must be finite and above 0: got 0.0."),
         ({"learning_rate": float("nan")}, "learning_rate must be finite and above 0: got nan."),
         ({"learning_rate": True}, "learning_rate must be finite and above 0: got True."),
@@ -196,6 +217,7 @@ def test_text_of_the_shell_and_values_of_toml(values, field, value):
         ({"x": 1}, "here: no setting is called 'x'."),
         ({"betas": "a"}, "betas: cannot read 'a' (item 1 of 1); "),
         ({"betas": 1.0}, "betas must be numbers: 'float' object is not iterable; "),
+        ({"target_rates": 0}, "target_rates must be numbers: 'int' object is not iterable; "),
         ({"hidden": "64;32"}, "hidden must be whole numbers such as 512,512: got '64;32'."),
         ({"epochs": {}}, "epochs must be a whole number of at least 1: got {}."),
         ({"runs_at_once": "many"}, "runs_at_once must be auto or a whole number: got 'many'."),
@@ -263,9 +285,9 @@ def test_the_hash_is_the_same_in_another_process():
 
 
 def test_the_hash_leaves_out_how_a_sweep_is_carried_out_and_nothing_else():
-    base = Settings(dataset="digits", steps=10)
+    base = Settings(dataset="kmnist", steps=10)
     for name, value in OTHER.items():
-        values = {"dataset": "digits", "steps": 10} | {name: value}
+        values = {"dataset": "kmnist", "steps": 10} | {name: value}
         if name == "epochs":
             del values["steps"]
         other = Settings(**values)
@@ -281,10 +303,10 @@ def test_defaults_given_or_left_out_have_one_hash():
 
 
 def test_differences_are_lines_a_reader_understands():
-    stored = Settings(dataset="digits", betas=(1.0, 2.0), steps=10, device="cpu")
+    stored = Settings(dataset="kmnist", betas=(1.0, 2.0), steps=10, device="cpu")
     asked = Settings(dataset="mnist", betas=(1.0,), epochs=3, device="gpu")
     assert differences(stored, asked) == [
-        'dataset: "digits" stored, "mnist" asked for',
+        'dataset: "kmnist" stored, "mnist" asked for',
         "betas: [1.0, 2.0] stored, [1.0] asked for",
         "epochs: null stored, 3 asked for",
         "steps: 10 stored, null asked for",

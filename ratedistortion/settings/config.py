@@ -1,0 +1,75 @@
+"""Settings from TOML, options and manifests, and how two settings differ."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from ratedistortion.errors import SettingsError
+from ratedistortion.settings.settings import ENGINE_FIELDS, FIELDS, Settings
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The table of a TOML file of settings.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Name -> value as the file has it, with underscores for hyphens in the names.
+
+    Raises:
+        SettingsError: If the file cannot be read or is not TOML.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"config: cannot read {path}: {error}.") from error
+    return {name.replace("-", "_"): value for name, value in values.items()}
+
+
+def from_mapping(values: dict[str, Any], source: str) -> Settings:
+    """Settings from a mapping of field names, such as a TOML table or a manifest.
+
+    Args:
+        values: Field name -> value; `betas` may be a string in the grammar of `--betas`, a list
+            such as `hidden` a string such as `512,512`, and `runs_at_once` `auto` or a number.
+        source: What to call the mapping in an error.
+
+    Returns:
+        The settings, with defaults where a field is missing.
+
+    Raises:
+        SettingsError: If a name is unknown or a value cannot be used.
+    """
+    for name in values:
+        if name not in FIELDS:
+            import difflib
+
+            close = difflib.get_close_matches(name, FIELDS, n=1)
+            hint = f"; did you mean {close[0]}?" if close else "."
+            raise SettingsError(f"{source}: no setting is called {name!r}{hint}")
+    checked = {}
+    for name, value in values.items():
+        if isinstance(value, str):
+            value = FIELDS[name].kind.read(name, value)
+        checked[name] = FIELDS[name].check(name, value)
+    return Settings(**checked)
+
+
+def differences(stored: Settings, asked: Settings) -> list[str]:
+    """What decides the numbers and differs between two settings.
+
+    Args:
+        stored: Settings of a run directory.
+        asked: Settings of a command that would continue it.
+
+    Returns:
+        One line for each such field, with both values; `ENGINE_FIELDS` may differ.
+    """
+    before, after = stored.as_json(), asked.as_json()
+    return [
+        f"{name}: {json.dumps(before[name])} stored, {json.dumps(after[name])} asked for"
+        for name in before
+        if before[name] != after[name] and name not in ENGINE_FIELDS
+    ]

@@ -1,0 +1,210 @@
+"""The kinds of settings: which values each accepts, and what a refusal says."""
+
+import dataclasses
+from typing import Any, ClassVar, NamedTuple
+
+from ratedistortion.errors import SettingsError
+from ratedistortion.settings.grid import MAX_FLOAT, check_grid, parse_grid
+
+# The least number above 0 of any setting: below it, float32 loses digits, and ends at 0.
+MIN_FLOAT = 1.2e-38
+# The largest count of anything, such as steps: 200 times as many still fit in 32 bits.
+MAX_COUNT = 10_000_000
+
+
+class Kind:
+    """What the values of a setting have in common.
+
+    Attributes:
+        shell_type: The type that a command turns the text of an option into.
+    """
+
+    shell_type: ClassVar[type] = str
+
+    def read(self, name: str, text: str) -> Any:
+        """The value that a text stands for, in a shell or in TOML; `check` has yet to see it.
+
+        Args:
+            name: What to call the setting in an error.
+            text: The text; most kinds leave it as it is.
+
+        Returns:
+            The value.
+
+        Raises:
+            SettingsError: If the text stands for no value of this kind.
+        """
+        return text
+
+    def check(self, name: str, value: Any) -> Any:
+        """The value in the one form that the settings keep.
+
+        Args:
+            name: What to call the setting in an error.
+            value: Anything that a caller may pass.
+
+        Returns:
+            The value: a number for a setting of numbers, a tuple for a list.
+
+        Raises:
+            SettingsError: If the value is not of this kind, or outside its limits.
+        """
+        raise NotImplementedError
+
+
+class Text(Kind):
+    """Any text."""
+
+    def check(self, name: str, value: Any) -> Any:
+        if not isinstance(value, str):
+            raise SettingsError(f"{name} must be text: got {value!r}.")
+        return value
+
+
+class Flag(Kind):
+    """True or false."""
+
+    shell_type = bool
+
+    def check(self, name: str, value: Any) -> Any:
+        if not isinstance(value, bool):
+            raise SettingsError(f"{name} must be true or false: got {value!r}.")
+        return value
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice(Kind):
+    """One of a few words."""
+
+    choices: tuple[str, ...]
+
+    def check(self, name: str, value: Any) -> Any:
+        if value not in self.choices:
+            raise SettingsError(f"{name} must be one of {', '.join(self.choices)}: got {value!r}.")
+        return value
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole(Kind):
+    """A whole number from `at_least` to `MAX_COUNT`."""
+
+    shell_type = int
+    at_least: int = 1
+
+    def check(self, name: str, value: Any) -> Any:
+        if not isinstance(value, int) or isinstance(value, bool) or value < self.at_least:
+            raise SettingsError(
+                f"{name} must be a whole number of at least {self.at_least}: got {value!r}."
+            )
+        if value > MAX_COUNT:
+            raise SettingsError(f"{name} must be at most {MAX_COUNT:,}: got {value:,}.")
+        return value
+
+
+class WholeOrAuto(Whole):
+    """A whole number, or the text `auto`, which is stored as None."""
+
+    shell_type = str
+
+    def read(self, name: str, text: str) -> int | None:
+        try:
+            return None if text == "auto" else int(text)
+        except ValueError:
+            raise SettingsError(f"{name} must be auto or a whole number: got {text!r}.") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Number(Kind):
+    """A finite number above 0, or at least 0, that float32 can hold."""
+
+    shell_type = float
+    or_zero: bool = False
+
+    def check(self, name: str, value: Any) -> Any:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not (MIN_FLOAT < value < MAX_FLOAT or self.or_zero and value == 0):
+            least = "at least" if self.or_zero else "above"
+            tiny = ", which is 0 in float32" if number and 0 < value < 1 else ""
+            raise SettingsError(f"{name} must be finite and {least} 0: got {value!r}{tiny}.")
+        return float(value)
+
+
+class Wholes(Kind):
+    """Whole numbers of at least 1, as text `512,512`."""
+
+    def read(self, name: str, text: str) -> tuple[int, ...]:
+        try:
+            return tuple(int(item) for item in text.split(",")) if text.strip() else ()
+        except ValueError:
+            raise SettingsError(
+                f"{name} must be whole numbers such as 512,512: got {text!r}."
+            ) from None
+
+    def check(self, name: str, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            raise SettingsError(f"{name} must be a list of whole numbers: got {value!r}.")
+        return tuple(Whole().check(name, item) for item in value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid(Kind):
+    """Numbers of at least 0 that differ, or text in the grammar of `parse_grid`."""
+
+    may_be_empty: bool = False
+
+    def check(self, name: str, value: Any) -> Any:
+        if isinstance(value, str):
+            return parse_grid(value, name)
+        return check_grid(value, name, self.may_be_empty)
+
+
+class Setting(NamedTuple):
+    """What the table of settings says of one field, apart from its name and type.
+
+    Attributes:
+        default: The value where none is given. None lets the setting be left out: what it then
+            means is decided where it is used.
+        kind: Which values it accepts.
+        group: The heading over the option in the help.
+        metavar: What stands for the value in the help; empty for flags and choices.
+        help: What it does, for the help.
+        shown: The default as the help shows it; empty where there is nothing to show.
+    """
+
+    default: Any
+    kind: Kind
+    group: str
+    metavar: str
+    help: str
+    shown: str
+
+    def check(self, name: str, value: Any) -> Any:
+        """As `Kind.check`, but None passes where it is the default."""
+        if value is None and self.default is None:
+            return None
+        return self.kind.check(name, value)
+
+
+def setting(
+    default: Any, kind: Kind, group: str, metavar: str, help: str, shown: str | None = None
+) -> Any:
+    """A field of the dataclass `Settings`.
+
+    Args:
+        default: The value where none is given.
+        kind: Which values it accepts.
+        group: The heading over the option in the help.
+        metavar: What stands for the value in the help.
+        help: What it does, for the help.
+        shown: The default as the help shows it; None shows `default` itself.
+
+    Returns:
+        A dataclass field with its `Setting` as `metadata["setting"]`.
+    """
+    if shown is None and (default is None or isinstance(default, bool)):
+        shown = ""
+    elif shown is None:
+        items = default if isinstance(default, tuple) else (default,)
+        shown = ",".join(f"{item:g}" if isinstance(item, float) else str(item) for item in items)
+    details = Setting(default, kind, group, metavar, help, shown)
+    return dataclasses.field(default=default, metadata={"setting": details})
