@@ -120,7 +120,7 @@ def test_a_stop_is_an_exception_and_the_next_call_continues(swept, tmp_path):
 
 def test_a_failure_leaves_nothing(tmp_path):
     for settings in (
-        Settings(dataset="digits"),
+        Settings(dataset="digits", binarize="none"),
         Settings(dataset=str(tmp_path / "none.npz")),
         Settings(encoder="cnn"),
         Settings(max_examples=200, latents=5_000_000),

@@ -198,7 +198,7 @@ def test_python_examples_about_the_table_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "digits").mkdir(parents=True)
-    shutil.copy(ROOT / "tests" / "tables" / "digits-0.1.0.parquet", "runs/digits/rd.parquet")
+    shutil.copy(ROOT / "tests" / "table" / "digits-0.1.0.parquet", "runs/digits/rd.parquet")
     names: dict[str, object] = {}
     guide = (ROOT / "ratedistortion" / "table" / "README.md").read_text(encoding="utf-8")
     examples = [text for kind, text in FENCE.findall(guide) if kind == "python"]

@@ -704,7 +704,11 @@ GREY = np.linspace(0, 1, 300 * 16, dtype=np.float32).reshape(300, 4, 4)
         ("mnits", [], ["no data set is called 'mnits'", "did you mean mnist"]),
         ("mnist", ["--data-dir", "{tmp}"], ["not prepared", "pip install", "download_and_prepare"]),
         ("{tmp}/none.npz", [], ["none.npz is not there"]),
-        ("digits", [], ["the bernoulli likelihood needs values that are 0 or 1", "--binarize"]),
+        (
+            "digits",
+            ["--binarize", "none"],
+            ["the bernoulli likelihood needs values that are 0 or 1", "--binarize"],
+        ),
         ("digits", ["--binarize", "static", "--max-examples", "20"], ["at least 100", "got 20"]),
         (GREY, [], ["bernoulli", "--binarize"]),
         (GREY * 2, ["--likelihood", "gaussian"], ["must lie in [0, 1]", "to 2"]),
