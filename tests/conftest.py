@@ -1,8 +1,11 @@
 """Strictness for every test: shapes and dtypes checked, warnings are errors, no network."""
 
+import atexit
 import os
+import shutil
 import signal
 import socket
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +13,16 @@ from jaxtyping import install_import_hook
 
 os.environ["JAX_NUM_CPU_DEVICES"] = "2"
 os.environ["JAX_PLATFORMS"] = "cpu"
+
+# Programs that one test compiles serve the others, in this and in other processes; the user's cache
+# is left alone. Workers of pytest-xdist inherit the folder.
+if "RATEDISTORTION_TEST_CACHE" not in os.environ:
+    folder = tempfile.mkdtemp(prefix="ratedistortion-tests-")
+    os.environ["RATEDISTORTION_TEST_CACHE"] = folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+os.environ["XDG_CACHE_HOME"] = os.environ["RATEDISTORTION_TEST_CACHE"]
+os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ["RATEDISTORTION_TEST_CACHE"] + "/compiled"
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 
 # A job in the background of a script inherits signals that are ignored; the tests send them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -22,12 +35,6 @@ import jax  # noqa: E402
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Programs compiled by one test serve the others, and the user's cache is left alone."""
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from ratedistortion.engine.engine import Engine
 from ratedistortion.engine.plan import Plan, Sweep
 from ratedistortion.settings import Settings
 
+STEPS, BETAS = 24, (0.1, 1.0, 4.0)
 CONVOLUTIONS = {"encoder": "conv", "decoder": "deconv", "channels": (2, 3)}
 
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 from jax import monitoring
-from tiny_engine import CONVOLUTIONS, engine_of, settings_of
+from tiny_engine import BETAS, CONVOLUTIONS, STEPS, engine_of, settings_of
 
 from ratedistortion.datasets import Dataset
 from ratedistortion.engine.engine import Block, Engine, Measured, leaves, trace_run
@@ -17,8 +17,6 @@ from ratedistortion.engine.outcomes import loss_curves, outcomes
 from ratedistortion.engine.plan import Plan, RunId
 from ratedistortion.engine.programs import Program
 from ratedistortion.errors import RunDirectoryError
-
-STEPS, BETAS = 24, (0.1, 1.0, 4.0)
 
 
 def trained(
