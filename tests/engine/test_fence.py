@@ -11,7 +11,7 @@ import pytest
 
 from ratedistortion import datasets
 from ratedistortion.engine.engine import Engine, Measured
-from ratedistortion.engine.plan import Plan, all_runs
+from ratedistortion.engine.plan import Plan
 from ratedistortion.measuring.information import terms_of_bounds
 from ratedistortion.models.autoencoder import Model, Posterior
 from ratedistortion.settings import Settings
@@ -66,7 +66,7 @@ def moved(prior):
 
 def measured(engine: Engine) -> list[tuple[Model, Measured]]:
     """Both runs on both splits, each with its parameters."""
-    runs = all_runs(engine.settings)
+    runs = engine.sweep.runs
     state = next(iter(engine.train(runs))).state
     state = state._replace(model=state.model._replace(prior=moved(state.model.prior)))
     models = [
@@ -97,14 +97,14 @@ def test_what_is_measured_of_gaussian_posteriors_is_numpy_s(
     def encode(model, x):
         return Posterior(x[:, :latents], x[:, latents:])
 
-    engine.functions = engine.functions._replace(encode=encode)
+    engine.autoencoder = engine.autoencoder._replace(encode=encode)
     for model, one in measured(engine):
-        images = engine.data.splits[one.split].astype(float)
+        images = engine.sweep.data.splits[one.split].astype(float)
         codes = one.codes._replace(scale=np.exp(images[:, latents:]))
 
         def log_prior(z, model=model):
             with jax.enable_x64(True):
-                return np.asarray(engine.functions.log_prior(model, jnp.asarray(z)))
+                return np.asarray(engine.autoencoder.log_prior(model, jnp.asarray(z)))
 
         gaussian = None
         if prior in ("standard", "diagonal"):
@@ -136,14 +136,14 @@ def test_the_rate_of_posteriors_that_are_flows_is_that_of_their_operations_one_b
 ):
     engine = engine_of(tmp_path, (300, 150), 8, "map", encoder="iaf", prior="mixture")
     for model, one in measured(engine):
-        x = jnp.asarray(engine.data.splits[one.split])
+        x = jnp.asarray(engine.sweep.data.splits[one.split])
         with jax.enable_x64(True):
             wide = jax.tree.map(
-                lambda leaf: leaf.astype(jnp.float64), engine.functions.encode(model, x)
+                lambda leaf: leaf.astype(jnp.float64), engine.autoencoder.encode(model, x)
             )
             noise = jnp.asarray(one.codes.noise, jnp.float64)
-            z = engine.functions.draw(model, wide, noise)
-            log_prior = np.asarray(engine.functions.log_prior(model, z))
+            z = engine.autoencoder.draw(model, wide, noise)
+            log_prior = np.asarray(engine.autoencoder.log_prior(model, z))
         log_scale = np.asarray(wide.log_scale)
         log_q = -np.sum(0.5 * np.asarray(noise) ** 2 + log_scale + np.log(2 * np.pi) / 2, axis=1)
         # The encoder's own products are float32, and compiled to other sums.
