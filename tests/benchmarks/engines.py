@@ -7,7 +7,7 @@ from typing import Any
 from cases import Case, noise
 
 from ratedistortion.engine.engine import Engine
-from ratedistortion.engine.plan import Plan
+from ratedistortion.engine.plan import Plan, Sweep
 
 
 def plan_of(case: Case, devices: list[Any]) -> Plan:
@@ -33,7 +33,7 @@ class EngineLoop:
 
     def __init__(self, case: Case, chosen: Plan, devices: list[Any], images: int = 10_000) -> None:
         self.case, self.plan = case, chosen
-        self.engine = Engine(case.settings(), noise(case, images), chosen, devices)
+        self.engine = Engine(Sweep(case.settings(), noise(case, images), chosen), devices)
 
     def __call__(self) -> float:
         blocks = self.engine.train(self.case.run_ids())
@@ -47,14 +47,14 @@ class EngineLoop:
     @property
     def compile_seconds(self) -> float:
         """Of start and steps together, once a call has been made."""
-        return self.engine.programs.seconds
+        return self.engine.compile_seconds
 
     def memory(self) -> dict[str, int]:
         """Bytes that XLA plans for the training program on one device, without the images."""
         blocks = self.engine.train(self.case.run_ids())
         next(blocks), next(blocks)
-        sizes = self.engine.programs["advance"].memory_analysis()
-        arguments = sizes.argument_size_in_bytes - self.engine.data.train.nbytes
+        sizes = self.engine.programs.advance.compiled().memory_analysis()
+        arguments = sizes.argument_size_in_bytes - self.engine.sweep.data.train.nbytes
         return {
             "temporary": sizes.temp_size_in_bytes,
             "arguments": arguments,

@@ -12,11 +12,12 @@ from typing import Any
 # The command, and on standard error the moment when its first steps were done; _STOP: no more.
 _PROGRAM = """
 import os, signal, sys, time
-from ratedistortion.cli.progress import Progress
+from ratedistortion.events import Trained
+from ratedistortion.progress import Progress
 from ratedistortion.cli.sweep import main
 shown, show = [], Progress.report
 def report(self, event):
-    if event["event"] == "block" and event["steps_done"] and not shown:
+    if isinstance(event, Trained) and event.steps and not shown:
         shown.append(print(_FIRST, time.monotonic(), file=sys.stderr))
         if _STOP:
             os.kill(os.getpid(), signal.SIGTERM)

@@ -11,7 +11,7 @@ import pytest
 
 from ratedistortion import datasets
 from ratedistortion.engine.engine import Engine, Measured
-from ratedistortion.engine.plan import Plan
+from ratedistortion.engine.plan import Plan, Sweep
 from ratedistortion.measuring.information import terms_of_bounds
 from ratedistortion.models.autoencoder import Model, Posterior
 from ratedistortion.settings import Settings
@@ -51,7 +51,7 @@ def engine_of(folder, sizes: tuple[int, int], latents: int, batching: str, **val
         **values,
     )
     plan = Plan(batching, 2, 2, 1)
-    return Engine(settings, datasets.load(settings), plan, jax.local_devices())
+    return Engine(Sweep(settings, datasets.load(settings), plan), jax.local_devices())
 
 
 def moved(prior):
