@@ -26,7 +26,12 @@ class Outcome(NamedTuple):
 
 
 def outcomes(runs: Sequence[RunId], state: TrainState) -> dict[RunId, Outcome]:
-    """How every run ended; the state may hold padding behind them."""
+    """How every run ended.
+
+    Args:
+        runs: The runs of a chunk.
+        state: Theirs, after the last step; it may hold padding behind them.
+    """
     steps, causes = (np.asarray(x).tolist() for x in (state.diverged_at, state.diverged_by))
     log_beta = (state if state.best is None else state.best).log_beta
     found = np.exp(np.asarray(log_beta, float)).tolist()
