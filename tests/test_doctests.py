@@ -9,7 +9,10 @@ import pytest
 import ratedistortion
 
 HOUSE = Path(ratedistortion.__file__).parent
-MODULES = ["api", *(f"estimators.{path.stem}" for path in sorted(HOUSE.glob("estimators/[!_]*.py")))]
+MODULES = [
+    "api",
+    *(f"estimators.{path.stem}" for path in sorted(HOUSE.glob("estimators/[!_]*.py"))),
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
