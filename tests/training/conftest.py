@@ -67,7 +67,10 @@ def train_linear() -> Callable[..., Ended]:
             jnp.zeros(count, jnp.int32),
             jnp.array(targets, jnp.float32),
         )
-        state, terms = jax.jit(jax.vmap(whole, (0, None)))(arguments, images)
+        # Compiling takes longer than running: leave out LLVM's optimisation.
+        options = {"xla_backend_optimization_level": 0}
+        trained = jax.jit(jax.vmap(whole, (0, None)), compiler_options=options)
+        state, terms = trained(arguments, images)
         return Ended(state, np.asarray(terms[:, 0]), np.asarray(terms[:, 1]))
 
     return train

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ratedistortion.engine.outcomes import Outcome, outcomes
+from ratedistortion.engine.plan import RunId
 from ratedistortion.errors import SettingsError
 from ratedistortion.models.autoencoder import make_functions
 from ratedistortion.settings import Settings
@@ -24,7 +26,10 @@ def memorising_run():
         dataset="made", latents=4, hidden=(64,), batch_size=12, steps=600, select="best"
     )
     run = make_run(settings, make_functions(settings, (12,)), DataShape(40, 12, 1.0, False))
-    return jax.jit(run.start), jax.jit(run.advance)
+    # Compiling takes longer than running: leave out LLVM's optimisation.
+    options = {"xla_backend_optimization_level": 0}
+    start = jax.jit(run.start, compiler_options=options)
+    return start, jax.jit(run.advance, compiler_options=options)
 
 
 def memorised(images: np.ndarray) -> TrainState:
@@ -47,6 +52,13 @@ def test_the_best_parameters_are_those_before_noise_is_memorised(best):
     assert np.isfinite(best.best.loss)
     kept, last = jax.tree.leaves(selected(best)), jax.tree.leaves(best.model)
     assert all(np.any(a != b) for a, b in zip(kept, last, strict=True))
+
+
+def test_what_became_of_a_run_names_the_step_that_was_kept(best):
+    several = jax.tree.map(lambda leaf: leaf[None], best)
+    run = RunId(beta=0.1, seed=0)
+    expected = Outcome(0.1, None, None, int(best.best.step))
+    assert outcomes([run], several) == {run: expected}
 
 
 def test_a_tenth_is_held_out_and_never_trained_on(best):
