@@ -20,14 +20,8 @@ from ratedistortion.measuring.measurement import Codes, Measurement, make_measur
 from ratedistortion.measuring.pictures import PICTURES, make_pictures
 from ratedistortion.models.autoencoder import Functions, make_functions
 from ratedistortion.settings import Settings
-from ratedistortion.training.run import (
-    DataShape,
-    Run,
-    SweptParameters,
-    TrainState,
-    make_run,
-    selected,
-)
+from ratedistortion.training.run import Run, make_run
+from ratedistortion.training.state import DataShape, SweptParameters, TrainState, selected
 
 # Long enough that the host's part costs nothing, short enough that a signal is soon heard.
 _BLOCK_SECONDS = 1.0

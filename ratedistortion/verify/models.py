@@ -17,7 +17,7 @@ from ratedistortion.measuring.information import terms_of_bounds
 from ratedistortion.measuring.measurement import Codes
 from ratedistortion.settings import Settings
 from ratedistortion.sweeping.rows import row
-from ratedistortion.training.run import TrainState, selected
+from ratedistortion.training.state import TrainState, selected
 from ratedistortion.verify import recompute
 from ratedistortion.verify.check import Check
 
