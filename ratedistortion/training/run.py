@@ -11,7 +11,8 @@ from jaxtyping import Array
 
 from ratedistortion.errors import SettingsError
 from ratedistortion.models.autoencoder import Functions
-from ratedistortion.settings import MOST, Settings
+from ratedistortion.settings import Settings
+from ratedistortion.settings.fields import MAX_COUNT
 from ratedistortion.training.held_out import count_held_out, make_selection
 from ratedistortion.training.keys import key_for
 from ratedistortion.training.minibatch import minibatch
@@ -124,8 +125,8 @@ def _count_steps(settings: Settings, all_examples: int, examples: int) -> int:
             f" are left for a batch of {settings.batch_size}; lower batch_size."
         )
     steps = settings.steps or (settings.epochs or 0) * (examples // settings.batch_size)
-    if steps > MOST:
-        raise SettingsError(f"epochs: a run has at most {MOST:,} steps: got {steps:,}.")
+    if steps > MAX_COUNT:
+        raise SettingsError(f"epochs: a run has at most {MAX_COUNT:,} steps: got {steps:,}.")
     if settings.warmup >= steps:
         raise SettingsError(
             f"warmup must be less than the {steps:,} steps of a run, as beta would not be what the"

@@ -15,7 +15,7 @@ from ratedistortion.engine.plan import Plan, Sweep
 from ratedistortion.measuring.information import terms_of_bounds
 from ratedistortion.models.autoencoder import Model, Posterior
 from ratedistortion.settings import Settings
-from ratedistortion.training.run import selected
+from ratedistortion.training.state import selected
 from ratedistortion.verify import recompute
 
 
