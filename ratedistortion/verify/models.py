@@ -81,8 +81,9 @@ def _of_model(values: Mapping[str, Any], gain: float) -> Iterator[tuple[str, Che
         label = f"{engine.settings.prior}, {engine.settings.likelihood}, {measured.split}"
         raw = ("leave_one_out", "mutual_information_lower", "mutual_information_upper")
         got = row(engine, measured, ended[measured.run])
-        got |= {name: getattr(measured.measurement, name)[0] for name in raw}
-        got |= {f"{name}_se": getattr(measured.measurement, name)[1] for name in raw}
+        numbers = measured.measurement.by_name()
+        for name in raw:  # the row has them held within their bounds
+            got[name], got[f"{name}_se"] = numbers[name]
         got |= {"alarms": (got["failed_checks"] or "").count(";") + (got["status"] != "ok")}
         got |= _drawn(measured.codes)
         got["error of the posteriors"] = _error_of_posteriors(engine, model, measured)
