@@ -76,15 +76,13 @@ def measured(engine: Engine) -> list[tuple[Model, Measured]]:
     return [(models[runs.index(m.run)], m) for m in engine.measure(runs, state)]
 
 
+# Where both splits have as many images, one compiled program measures both.
 CASES = [
     ((1000, 150), 32, "map", "standard"),
-    ((300, 150), 24, "vmap", "standard"),
-    ((150, 300), 64, "map", "standard"),
-    ((300, 1000), 8, "map", "standard"),
-    ((300, 150), 32, "vmap", "diagonal"),
-    ((300, 150), 32, "map", "mixture"),
-    ((300, 150), 8, "map", "vamp"),
-    ((300, 150), 24, "map", "maf"),
+    ((150, 150), 64, "map", "standard"),
+    ((300, 300), 24, "vmap", "diagonal"),
+    ((300, 300), 32, "map", "mixture"),
+    ((300, 300), 24, "map", "maf"),
 ]
 
 
@@ -115,8 +113,7 @@ def test_what_is_measured_of_gaussian_posteriors_is_numpy_s(
             )
             gaussian = mean, np.exp(log_scale)
         np.testing.assert_array_equal(one.codes.mean, images[:, :latents])
-        # The pseudo-inputs of vamp go through the encoder in float32.
-        tolerance = 1e-6 if prior == "vamp" else 1e-9
+        tolerance = 1e-9
         rates = recompute.rates(codes, log_prior, gaussian)
         np.testing.assert_allclose(one.codes.rate, rates, rtol=tolerance, atol=tolerance)
         truths = recompute.information(
@@ -134,7 +131,7 @@ def test_what_is_measured_of_gaussian_posteriors_is_numpy_s(
 def test_the_rate_of_posteriors_that_are_flows_is_that_of_their_operations_one_by_one(
     tmp_path,
 ):
-    engine = engine_of(tmp_path, (300, 150), 8, "map", encoder="iaf", prior="mixture")
+    engine = engine_of(tmp_path, (300, 300), 8, "map", encoder="iaf", prior="mixture")
     for model, one in measured(engine):
         x = jnp.asarray(engine.sweep.data.splits[one.split])
         with jax.enable_x64(True):
