@@ -11,7 +11,7 @@ from measured_like import HEALTHY, changed, of
 from ratedistortion import datasets
 from ratedistortion.engine.engine import Engine, Measured
 from ratedistortion.engine.outcomes import Outcome
-from ratedistortion.engine.plan import Plan, RunId
+from ratedistortion.engine.plan import Plan, RunId, Sweep
 from ratedistortion.measuring.measurement import Codes, Measurement
 from ratedistortion.settings import Settings
 from ratedistortion.sweeping.rows import facts, row
@@ -29,7 +29,8 @@ def engine_of(tmp_path, array=None, **values) -> Engine:
     settings = Settings(
         dataset=str(tmp_path / "images.npz"), likelihood="gaussian", betas=(0.5,), **values
     )
-    return Engine(settings, datasets.load(settings), Plan("map", 1, 1, 1), jax.local_devices())
+    sweep = Sweep(settings, datasets.load(settings), Plan("map", 1, 1, 1))
+    return Engine(sweep, jax.local_devices())
 
 
 def row_of(engine: Engine, m: Measurement, outcome=FINISHED, split="train"):
@@ -107,14 +108,15 @@ def test_numbers_that_are_infinite_after_the_last_step_are_divergence(tmp_path):
 )
 def test_the_least_distortion_is_the_likelihood_s(tmp_path, likelihood, scale, least):
     engine = engine_of(tmp_path, likelihood_scale=scale)
-    engine.settings = dataclasses.replace(engine.settings, likelihood=likelihood)
+    engine.sweep.settings = dataclasses.replace(engine.sweep.settings, likelihood=likelihood)
     known = facts(engine, Measured(RunId(0.5, 0), "test", HELD, NO_CODES))
     assert known.least_distortion == pytest.approx(least)
 
 
 def test_the_entropy_of_a_source_counts_for_images_that_are_new():
     settings = Settings(dataset="bernoulli:0.3,16", max_examples=200, betas=(1.0,))
-    engine = Engine(settings, datasets.load(settings), Plan("map", 1, 1, 1), jax.local_devices())
+    sweep = Sweep(settings, datasets.load(settings), Plan("map", 1, 1, 1))
+    engine = Engine(sweep, jax.local_devices())
     for split, entropy in (("train", None), ("test", 16 * 0.610864)):
         known = facts(engine, Measured(RunId(1.0, 0), split, HELD, NO_CODES))
         assert (known.entropy and known.entropy[0]) == (
