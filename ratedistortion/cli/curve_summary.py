@@ -124,9 +124,7 @@ def _found(analysis: curve.Analysis, judged: bool) -> dict[str, Any]:
 
 
 def _known(table: Table) -> dict[str, Any]:
-    settings = _metadata(table).get("settings", {})
-    entropy = known_entropy(settings)
-    rate = semantic_rate(settings)
+    entropy, rate = known_entropy(table.settings()), semantic_rate(table.settings())
     return {
         "entropy": entropy and table.factor * entropy[0],
         "entropy_se": entropy and table.factor * entropy[1],
@@ -160,15 +158,10 @@ def _comparison(tables: list[Table], analyses: list[curve.Analysis]) -> dict[str
 
 def _source(table: Table) -> list[Any]:
     """What defines D: two tables can be compared only if all of these are the same."""
-    metadata = _metadata(table)
-    settings = metadata.get("settings", {})
-    names = ("likelihood", "dimensions", "examples")
-    stored = [settings.get(name) for name in ("likelihood_scale", "binarize")]
-    return [metadata.get("data_sha256"), *(table.rows[name].iloc[0] for name in names), *stored]
-
-
-def _metadata(table: Table) -> dict[str, Any]:
-    return table.rows.attrs.get("ratedistortion", {})
+    data = table.rows.attrs.get("ratedistortion", {}).get("data_sha256")
+    stored = [table.settings().get(name) for name in ("likelihood_scale", "binarize")]
+    first = table.rows.iloc[0]
+    return [data, first["likelihood"], first["dimensions"], first["examples"], *stored]
 
 
 def _table(run: Mapping[str, Any], digits: int) -> list[str]:

@@ -45,7 +45,7 @@ def _panel(axes: Axes, table: Table, scale: BetaScale) -> dict[str, Artist]:
     upper = np.fmin(rate, means["population_information_upper"])
     # I(X;Z) is never below 0, so a lower bound below 0 is replaced by 0.
     lower = np.fmax(information, 0)
-    known = known_entropy(rows.attrs.get("ratedistortion", {}).get("settings", {}))
+    known = known_entropy(table.settings())
     if known is not None:
         less = np.fmax(known[0] * table.factor - distortion, 0)
         lower = np.fmax(lower, less)
@@ -56,11 +56,8 @@ def _panel(axes: Axes, table: Table, scale: BetaScale) -> dict[str, Artist]:
         name, look, colour = "H − D (H ≤ best −ELBO)", "--", "black"
     # Two bounds that are estimated may cross by their errors: then the band has no height.
     top = np.fmax(lower, upper)
-    handles: dict[str, Artist] = {
-        "I(X;Z) lies here": axes.fill_between(
-            places, lower, top, color=style.ORANGE, alpha=0.25, linewidth=0
-        )
-    }
+    band = axes.fill_between(places, lower, top, color=style.ORANGE, alpha=0.25, linewidth=0)
+    handles: dict[str, Artist] = {"I(X;Z) lies here": band}
     # R is drawn first and has the largest marker, so that it shows behind an equal value.
     for label, values, shape, size, each in (
         ("rate R", rate, "s-", 4.5, style.BLUE),
@@ -68,9 +65,7 @@ def _panel(axes: Axes, table: Table, scale: BetaScale) -> dict[str, Artist]:
         ("lower bound I(n;z)", information, "o-", 3.0, style.ORANGE),
         (name, less, look, 2.5, colour),
     ):
-        (handles[label],) = axes.plot(
-            places, values, shape, color=each, markersize=size, linewidth=0.8
-        )
+        (handles[label],) = axes.plot(places, values, shape, color=each, markersize=size, lw=0.8)
     ceiling = table.ceiling()
     style.ceiling(axes, ceiling, style.GREY, ":")
     if len(suspects):

@@ -55,27 +55,16 @@ def _panel(axes: Axes, table: Table, scale: BetaScale) -> dict[str, Artist]:
             markeredgewidth=0.6,
             elinewidth=0.7,
         )
-    handles["bounds of I"] = axes.fill_between(
-        places,
-        betas["mutual_information_lower"].min(),
-        betas["mutual_information_upper"].max(),
-        color=style.ORANGE,
-        alpha=0.3,
-        linewidth=0,
-    )
+    low, high = betas["mutual_information_lower"].min(), betas["mutual_information_upper"].max()
+    band = axes.fill_between(places, low, high, color=style.ORANGE, alpha=0.3, linewidth=0)
+    handles["bounds of I"] = band
     ceiling = table.ceiling()
     style.ceiling(axes, ceiling, "black", "--")
     saturated = rows[rows["saturated"].fillna(False).astype(bool)]
     if len(saturated):
+        x, y = scale.place(saturated["beta"]), saturated["mutual_information"]
         (handles["I near log N"],) = axes.plot(
-            scale.place(saturated["beta"]),
-            saturated["mutual_information"],
-            "o",
-            color=style.ORANGE,
-            markerfacecolor="white",
-            markersize=3,
-            markeredgewidth=0.6,
-            zorder=3,
+            x, y, "o", color=style.ORANGE, mfc="white", markersize=3, markeredgewidth=0.6, zorder=3
         )
     for column, label, colour, marker, _ in _SERIES if len(suspects) else ():
         if not len(suspects[column].dropna()):

@@ -32,6 +32,10 @@ class Table(NamedTuple):
         """The rows that are drawn, suspect ones last."""
         return pandas.concat([self.rows, self.suspects])
 
+    def settings(self) -> dict[str, Any]:
+        """What the sweep was asked to do; empty if the table does not say it."""
+        return self.rows.attrs.get("ratedistortion", {}).get("settings", {})
+
     def ceiling(self) -> float:
         """log N, the most that I(n;z) can be, in the units of the axes."""
         return float(self.drawn()["log_examples"].iloc[0])

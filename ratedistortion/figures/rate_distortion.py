@@ -78,7 +78,7 @@ def _exact(axes: Axes, inputs: Inputs) -> Line2D | None:
     """The frontier of each source that is known, once."""
     drawn, line = [], None
     for table in inputs.tables.values():
-        settings = table.rows.attrs.get("ratedistortion", {}).get("settings", {})
+        settings = table.settings()
         source = [settings.get(name) for name in ("dataset", "likelihood", "likelihood_scale")]
         curve = known_curve(settings)
         if curve is not None and source not in drawn:
@@ -104,18 +104,8 @@ def _equal_elbo(axes: Axes, rows: pandas.DataFrame) -> Line2D:
         best = np.argmax(distance)
         if distance[best] < 0.05:
             continue
-        axes.text(
-            line[best, 0],
-            line[best, 1],
-            f"{level:g}",
-            color=style.GREY,
-            fontsize=7,
-            ha="center",
-            va="center",
-            rotation=-45,
-            rotation_mode="anchor",
-            transform_rotates_text=True,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-            zorder=1.5,
-        )
+        label = axes.text(line[best, 0], line[best, 1], f"{level:g}", color=style.GREY, fontsize=7)
+        label.set(ha="center", va="center", zorder=1.5)
+        label.set(rotation=-45, rotation_mode="anchor", transform_rotates_text=True)
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
     return Line2D([], [], color=style.GREY, linewidth=0.4)

@@ -48,9 +48,7 @@ def draw(inputs: Inputs) -> Figure:
     handles = {}
     for label, ends, look in (("suspect", hollow, "ko"), ("diverged", diverged, "kx")):
         if ends:
-            (handles[label],) = axes.plot(
-                *np.transpose(ends), look, markersize=4, markerfacecolor="white"
-            )
+            (handles[label],) = axes.plot(*np.transpose(ends), look, markersize=4, mfc="white")
     style.legend(figure, [inputs.source()], handles)
     if all(np.min(line.get_ydata(), initial=1) > 0 for line in axes.lines):
         axes.set_yscale("log")  # the limits of a logarithmic axis differ from those of a linear one
