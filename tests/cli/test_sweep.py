@@ -144,7 +144,7 @@ def test_json_is_one_object_with_its_keys_in_order(undisturbed):
 
 def test_progress_is_plain_lines_on_stderr_only(undisturbed):
     stderr = undisturbed[1].stderr
-    assert "4 runs of 3000 steps, beta 0.05 to 8, in 2 chunk(s)" in stderr
+    assert "4 runs of 3000 steps, beta 0.05 to 8, in 2 chunks, " in stderr
     assert "chunk 2 of 2 done" in stderr
     assert "\x1b" not in stderr and "\r" not in stderr
     assert "Warning" not in stderr and "Traceback" not in stderr
