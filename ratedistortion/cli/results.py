@@ -50,17 +50,18 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
         targets = [number(row["target_rate"] * factor, digits) for _ in asked]
         lines.append([*targets, f"{row['beta']:g}", f"{row['seed']}", *cells, _note(row)])
     title = f"test split, {unit_words(units)}"
-    return "\n".join([title, *aligned(lines, words=1), *_explained(rows, units)])
+    return "\n".join([title, *aligned(lines, words=1), *_explained(rows, units, digits)])
 
 
-def _explained(rows: list[dict[str, Any]], units: str) -> list[str]:
+def _explained(rows: list[dict[str, Any]], units: str, digits: int) -> list[str]:
     """What the word saturated means, if it was printed."""
     for row in rows:
         if row["saturated"] is True and row["status"] == "ok":
-            ceiling = number(math.log(row["examples"]) * per_nat(units, row["dimensions"]), 2)
+            ceiling = math.log(row["examples"]) * per_nat(units, row["dimensions"])
             return [
-                f"saturated: I(n;z) is near its ceiling log N = {ceiling}, so {row['examples']:,}"
-                " images cannot show how much more the code knows; R is an upper bound of it."
+                f"saturated: I(n;z) is near its ceiling log N = {number(ceiling, digits)}, so"
+                f" {row['examples']:,} images cannot show how much more the code knows; R is an"
+                " upper bound of it."
             ]
     return []
 
