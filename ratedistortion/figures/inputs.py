@@ -13,7 +13,10 @@ SPLITS = ("train", "test")
 
 
 class Table(NamedTuple):
-    """One split of a table, in the units of the axes, sorted by beta and seed."""
+    """One split of a table, sorted by beta and seed.
+
+    All but the target rate is in the units of the axes.
+    """
 
     rows: pandas.DataFrame
     """The rows whose status is ok."""
@@ -194,7 +197,8 @@ def _table(table: pandas.DataFrame, units: str, split: str) -> Table:
         has = ", ".join(sorted(set(table["split"]))) or "no rows at all"
         raise SettingsError(f"the table has no rows of the split {split}: it has {has}.")
     factor = per_nat(units, int(rows["dimensions"].iloc[0]))
-    columns = [name for name in NATS_COLUMNS if name in rows]
+    # The target rate stays in nats: it tells which images and losses belong to a row.
+    columns = [name for name in NATS_COLUMNS if name in rows and name != "target_rate"]
     rows[columns] = rows[columns].astype(float) * factor
     ok, suspects, diverged = (
         rows.loc[rows["status"] == status] for status in ("ok", "suspect", "diverged")
