@@ -21,25 +21,20 @@ class Progress:
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._bar: Any = None
-        terminal = sys.stderr is not None and sys.stderr.isatty()
-        self._animated = terminal and not os.environ.get("NO_COLOR") and not quiet
         self._plan: events.Planned | None = None
         self._shown = time.monotonic()
         self._steps_before: dict[int, int] = {}
 
     def __enter__(self) -> "Progress":
-        if self._animated:
+        terminal = sys.stderr is not None and sys.stderr.isatty()
+        if terminal and not os.environ.get("NO_COLOR") and not self._quiet:
             from rich.console import Console
             from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bars
 
-            self._bar = Bars(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.percentage:>3.0f}%"),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-            )
+            text, share = TextColumn("{task.description}"), TextColumn("{task.percentage:>3.0f}%")
+            columns = text, BarColumn(), share, TimeRemainingColumn()
+            self._bar = Bars(*columns, console=Console(stderr=True))
             self._bar.start()
             self._task = self._bar.add_task("starting", total=None)
         return self

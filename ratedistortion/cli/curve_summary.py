@@ -5,16 +5,24 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas
 
 from ratedistortion import curve
-from ratedistortion.cli.numbers import number, with_error
+from ratedistortion.cli.numbers import aligned, number, with_error
 from ratedistortion.errors import RateDistortionError, SettingsError
-from ratedistortion.figures.inputs import gather
+from ratedistortion.figures.inputs import Table, gather
 from ratedistortion.table.units import unit_words
 from ratedistortion.theory import known_entropy, semantic_rate
 
+# The names that JSON has for a point of a curve, a suspect run, and a comparison, in their order.
+_POINT = (
+    *("beta", "seeds", "rate", "rate_se", "distortion", "distortion_se", "on_hull"),
+    *("slope", "slope_se", "slope_over_minus_beta", "bend", "regret", "regret_se"),
+    *("verdict", "regime"),
+)
 _SUSPECT = ("beta", "seed", "failed_checks")
+_COMPARISON = ("bd_rate_percent", "bd_distortion", "rates", "distortions")
 
 
 def summarise(
@@ -42,40 +50,30 @@ def summarise(
         SettingsError: If a table has no rows of the split, or a target lies outside a curve.
         RateDistortionError: If no run of a table is ok.
     """
-    inputs = gather(tables, units, split, None, None)
+    inputs = gather(tables, units, split)
     analyses, runs = [], []
-    for label, rows in inputs.tables.items():
-        statuses = Counter(tables[label].loc[tables[label]["split"] == split, "status"])
-        if rows.empty:
-            raise RateDistortionError(
-                f"{label}: every run of the split {split} {_nothing_left(statuses)}."
-            )
-        analysis = curve.analyse(rows)
-        settings = tables[label].attrs.get("ratedistortion", {}).get("settings", {})
+    for label, table in inputs.tables.items():
+        if table.rows.empty:
+            left = _nothing_left(table)
+            raise RateDistortionError(f"{label}: every run of the split {split} {left}.")
+        analysis = curve.analyse(table.rows)
         try:
             places = _places(analysis.points, target_rate, target_distortion)
         except SettingsError as error:
             raise SettingsError(f"{label}: {error}" if len(tables) > 1 else str(error)) from error
-        suspects = inputs.suspects[label]
-        known = _known(settings, inputs.factors[label])
+        objection = curve.objection(table.rows)
         head = {
             "run": label,
-            "dataset": str(rows["dataset"].iloc[0]),
-            "images": int(rows["examples"].iloc[0]),
-            "diverged": statuses["diverged"],
-            "suspects": suspects.reindex(columns=list(_SUSPECT)).to_dict("records"),
-            "no_verdict": curve.objection(rows),
+            "dataset": table.dataset,
+            "images": table.examples,
+            "diverged": table.diverged,
+            "suspects": table.suspects.reindex(columns=list(_SUSPECT)).to_dict("records"),
+            "no_verdict": objection,
         }
-        runs.append(head | _found(analysis, head["no_verdict"] is None) | known | places)
+        runs.append(head | _found(analysis, objection is None) | _known(table) | places)
         analyses.append(analysis)
-    return _plain(
-        {
-            "units": inputs.units,
-            "split": split,
-            "runs": runs,
-            "comparison": _comparison(list(inputs.tables.values()), analyses),
-        }
-    )
+    comparison = _comparison(list(inputs.tables.values()), analyses)
+    return _plain({"units": inputs.units, "split": split, "runs": runs, "comparison": comparison})
 
 
 def as_text(summary: Mapping[str, Any]) -> str:
@@ -98,56 +96,39 @@ def as_text(summary: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _nothing_left(statuses: Counter[str]) -> str:
+def _nothing_left(table: Table) -> str:
     """What became of the rows of a split if none of them is ok."""
-    if not statuses["suspect"]:
+    if table.suspects.empty:
         return "diverged"
-    if statuses["diverged"]:
+    if table.diverged:
         return "diverged or is suspect (see the column failed_checks)"
     return "is suspect: its numbers contradict each other (see the column failed_checks)"
 
 
 def _found(analysis: curve.Analysis, judged: bool) -> dict[str, Any]:
     points, slopes, regimes = analysis.points, analysis.slopes, analysis.regimes
-    corners = set(analysis.hull.tolist())
-    rows = [
-        {
-            "beta": points.beta[n],
-            "seeds": points.seeds[n],
-            "rate": points.rate[n],
-            "rate_se": points.rate_se[n],
-            "distortion": points.distortion[n],
-            "distortion_se": points.distortion_se[n],
-            "on_hull": n in corners,
-            "slope": slopes.slope[n],
-            "slope_se": slopes.slope_se[n],
-            "slope_over_minus_beta": slopes.ratio[n],
-            "bend": slopes.bend[n],
-            "regret": slopes.regret[n],
-            "regret_se": slopes.regret_se[n],
-            "verdict": slopes.verdict[n] if judged else None,
-            "regime": regimes.regime[n] if regimes else None,
-        }
-        for n in range(len(points.beta))
-    ]
+    columns = points._asdict() | slopes._asdict()
+    columns["on_hull"] = np.isin(np.arange(len(points.beta)), analysis.hull)
+    columns["slope_over_minus_beta"] = slopes.ratio
+    columns["verdict"] = slopes.verdict if judged else None
+    columns["regime"] = regimes.regime if regimes else None
     counts = Counter(slopes.verdict)
     return {
-        "points": rows,
+        "points": pandas.DataFrame(columns, columns=list(_POINT)).to_dict("records"),
         "verdicts": {name: counts[name] for name in curve.VERDICTS} if judged else None,
         "best": analysis.best._asdict(),
         "knee_beta": regimes and regimes.knee,
-        "semantic_betas": regimes and list(regimes.semantic),
-        "both_fast_betas": regimes and regimes.both_fast and list(regimes.both_fast),
+        "semantic_betas": regimes and regimes.semantic,
+        "both_fast_betas": regimes and regimes.both_fast,
     }
 
 
-def _known(settings: dict[str, Any], factor: float) -> dict[str, Any]:
-    entropy = known_entropy(settings)
-    rate = semantic_rate(settings)
+def _known(table: Table) -> dict[str, Any]:
+    entropy, rate = known_entropy(table.settings()), semantic_rate(table.settings())
     return {
-        "entropy": entropy and factor * entropy[0],
-        "entropy_se": entropy and factor * entropy[1],
-        "semantic_rate": rate and factor * rate,
+        "entropy": entropy and table.factor * entropy[0],
+        "entropy_se": entropy and table.factor * entropy[1],
+        "semantic_rate": rate and table.factor * rate,
     }
 
 
@@ -162,35 +143,25 @@ def _places(
     }
 
 
-def _comparison(
-    tables: list[pandas.DataFrame], analyses: list[curve.Analysis]
-) -> dict[str, Any] | None:
+def _comparison(tables: list[Table], analyses: list[curve.Analysis]) -> dict[str, Any] | None:
     """The comparison of two tables; `undefined` says why there is none."""
     if len(tables) != 2:
         return None
-    sources = [_source(table) for table in tables]
-    if sources[0] != sources[1]:
+    if _source(tables[0]) != _source(tables[1]):
         return {"undefined": "they have different data, likelihoods or scales: D is not the same."}
     try:
-        found = curve.compare(analyses[0].points, analyses[1].points)
+        found = curve.compare(*(analysis.points for analysis in analyses))
     except SettingsError as error:
         return {"undefined": str(error)}
-    return {
-        "undefined": None,
-        "bd_rate_percent": found.rate_percent,
-        "bd_distortion": found.distortion,
-        "rates": list(found.rates),
-        "distortions": list(found.distortions),
-    }
+    return {"undefined": None, **dict(zip(_COMPARISON, found, strict=True))}
 
 
-def _source(table: pandas.DataFrame) -> list[Any]:
+def _source(table: Table) -> list[Any]:
     """What defines D: two tables can be compared only if all of these are the same."""
-    metadata = table.attrs.get("ratedistortion", {})
-    settings = metadata.get("settings", {})
-    names = ("likelihood", "dimensions", "examples")
-    stored = [settings.get(name) for name in ("likelihood_scale", "binarize")]
-    return [metadata.get("data_sha256"), *(table[name].iloc[0] for name in names), *stored]
+    data = table.rows.attrs.get("ratedistortion", {}).get("data_sha256")
+    stored = [table.settings().get(name) for name in ("likelihood_scale", "binarize")]
+    first = table.rows.iloc[0]
+    return [data, first["likelihood"], first["dimensions"], first["examples"], *stored]
 
 
 def _table(run: Mapping[str, Any], digits: int) -> list[str]:
@@ -209,16 +180,7 @@ def _table(run: Mapping[str, Any], digits: int) -> list[str]:
         ]
         for point in run["points"]
     ]
-    lines = [header, *rows]
-    widths = [max(len(line[n]) for line in lines) for n in range(len(header))]
-    words = len(header) - 2  # the last two columns hold words, which are aligned to the left
-    return [
-        "  ".join(
-            cell.rjust(width) if n < words else cell.ljust(width)
-            for n, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
+    return aligned([header, *rows], words=2)
 
 
 def _findings(run: Mapping[str, Any], digits: int) -> list[str]:
@@ -291,10 +253,9 @@ def _compared(comparison: Mapping[str, Any], summary: Mapping[str, Any], digits:
 
 
 def _plain(value: Any) -> Any:
-    """The same with NumPy's numbers as Python's, and NaN as None."""
+    """The same with None for NaN, which JSON does not have."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
-    value = getattr(value, "item", lambda: value)()
     return None if isinstance(value, float) and not math.isfinite(value) else value

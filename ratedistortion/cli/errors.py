@@ -26,9 +26,9 @@ class Command(click.Command):
             # of `Context.exit`.
             code = super().main(*args, standalone_mode=False, **extra)
         except RateDistortionError as error:
-            _fail(_one_line(str(error)), error.exit_code)
+            _fail(str(error), error.exit_code)
         except click.ClickException as error:
-            _fail(_one_line(error.format_message()), error.exit_code)
+            _fail(error.format_message(), error.exit_code)
         except (click.Abort, KeyboardInterrupt):
             _fail("interrupted.", 130)
         except BrokenPipeError:
@@ -36,16 +36,12 @@ class Command(click.Command):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         except Exception as error:
-            _fail(_one_line(f"{type(error).__name__}: {error}"), 1)
+            _fail(f"{type(error).__name__}: {error}", 1)
         sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(text: str, code: int) -> None:
     if os.environ.get("RATEDISTORTION_DEBUG"):
         traceback.print_exc()
-    click.echo(f"Error: {text}", err=True)
+    click.echo(f"Error: {' '.join(text.split())}", err=True)
     sys.exit(code)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -1,6 +1,7 @@
-"""Numbers as the terminal shows them."""
+"""Numbers, and tables of them, as the terminal shows them."""
 
 import math
+from collections.abc import Sequence
 
 # From this size on a number is shown with an exponent: decimals say nothing there, and the number
 # would be wider than its column.
@@ -35,3 +36,19 @@ def with_error(value: float | None, error: float | None, digits: int) -> str:
     """
     shown, spread = number(value, digits), number(error, digits)
     return shown if "-" in (shown, spread) else f"{shown} ±{spread}"
+
+
+def aligned(rows: Sequence[Sequence[str]], words: int) -> list[str]:
+    """Lines in which the columns of a table lie below each other.
+
+    Args:
+        rows: Cells of equal numbers, the header first.
+        words: How many of the last columns are aligned to the left, because they hold words.
+
+    Returns:
+        One line a row, without blanks at its end.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = [">"] * (len(widths) - words) + ["<"] * words
+    line = "  ".join(f"{{:{side}{width}}}" for side, width in zip(sides, widths, strict=True))
+    return [line.format(*row).rstrip() for row in rows]

@@ -1,14 +1,30 @@
-"""The options of `rd-sweep` that are settings, from the table of settings."""
+"""The options of `rd-sweep` that are settings, from the table of settings, and help in groups."""
 
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from ratedistortion.cli.groups import option
+from ratedistortion.cli.errors import Command
 from ratedistortion.models.families import FAMILIES
 from ratedistortion.settings.fields import Choice, Flag
 from ratedistortion.settings.settings import FIELDS
+
+
+class GroupedCommand(Command):
+    """A command whose help has one list for each group of settings, and one for other options."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record and isinstance(parameter, click.Option):
+                field = FIELDS.get(parameter.name or "")
+                groups.setdefault(field.group if field else "Other", []).append(record)
+        groups["Other"] = groups.pop("Other")  # last
+        for group, records in groups.items():
+            with formatter.section(group):
+                formatter.write_dl(records)
 
 
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -22,8 +38,7 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """
     for name, field in reversed(FIELDS.items()):
         choices = field.kind.choices if isinstance(field.kind, Choice) else FAMILIES.get(name)
-        command = option(
-            field.group,
+        command = click.option(
             "--" + name.replace("_", "-"),
             type=click.Choice(list(choices)) if choices else field.kind.shell_type,
             # Not False: Click would then take a value such as -1 for another option.

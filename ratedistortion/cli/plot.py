@@ -13,7 +13,9 @@ from ratedistortion.figures import DISTORTIONS, FIGURES, check_suffix, figure, s
 from ratedistortion.table.units import UNITS
 
 
-@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=Command, context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -24,27 +26,19 @@ from ratedistortion.table.units import UNITS
     "is one run directory; no figure with --summary]",
 )
 @click.option(
-    "--kind",
-    type=click.Choice(list(FIGURES)),
-    default="rate-distortion",
-    show_default=True,
-    help="What to draw.",
+    "--kind", type=click.Choice(list(FIGURES)), default="rate-distortion", help="What to draw."
 )
-@click.option(
-    "--units", type=click.Choice(UNITS), default="nats", show_default=True, help="Units of R and D."
-)
+@click.option("--units", type=click.Choice(UNITS), default="nats", help="Units of R and D.")
 @click.option(
     "--distortion",
     type=click.Choice(DISTORTIONS),
     default="nll",
-    show_default=True,
     help="mse: the squared error of Gaussian models instead of D.",
 )
 @click.option(
     "--split",
     type=click.Choice(["train", "test"]),
     default="test",
-    show_default=True,
     help="The images that the numbers are measured on.",
 )
 @click.option(

@@ -1,5 +1,6 @@
 """Settings of the whole process, which JAX reads when it starts: made by the commands alone."""
 
+import contextlib
 import os
 
 from ratedistortion.files import cache_folder
@@ -20,11 +21,9 @@ def set_up_process(deterministic: bool) -> None:
     """
     if _CACHE not in os.environ:
         folder = cache_folder() / "compiled"
-        try:
+        # A home that cannot be written costs time, and the sweep goes on.
+        with contextlib.suppress(OSError):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError:
-            pass  # A home that cannot be written costs time, and the sweep goes on.
-        else:
             os.environ[_CACHE] = str(folder)
             os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", _KEPT_SECONDS)
     flag = "--xla_gpu_deterministic_ops"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ratedistortion.cli.numbers import number, with_error
+from ratedistortion.cli.numbers import aligned, number, with_error
 from ratedistortion.table.units import per_nat, unit_words
 
 if TYPE_CHECKING:
@@ -35,11 +35,11 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
         units: Of the printed numbers.
     """
     digits = 4 if units == "bits-per-dim" else 2
+    rows = frame.loc[frame["split"] == "test"].to_dict("records")
     symbols = [f"{symbol:>{9 + digits}}" for symbol in _SHOWN.values()]
     asked = ["target"] if set(frame["target_rate"].dropna()) else []
-    header = [*asked, "beta", "seed", *symbols, ""]
-    lines = [header]
-    for row in frame.query("split == 'test'").to_dict("records"):
+    lines = [[*asked, "beta", "seed", *symbols, ""]]
+    for row in rows:
         factor = per_nat(units, row["dimensions"])
         cells = [
             "-"
@@ -49,28 +49,21 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
         ]
         targets = [number(row["target_rate"] * factor, digits) for _ in asked]
         lines.append([*targets, f"{row['beta']:g}", f"{row['seed']}", *cells, _note(row)])
-    widths = [max(len(line[n]) for line in lines) for n in range(len(header) - 1)]
-    rows = [
-        [*(cell.rjust(w) for cell, w in zip(line[:-1], widths, strict=True)), line[-1]]
-        for line in lines
-    ]
-    shown = ["  ".join(row).rstrip() for row in rows]
-    return "\n".join([f"test split, {unit_words(units)}", *shown, *_explained(frame, units)])
+    title = f"test split, {unit_words(units)}"
+    return "\n".join([title, *aligned(lines, words=1), *_explained(rows, units, digits)])
 
 
-def _explained(frame: "pandas.DataFrame", units: str) -> list[str]:
+def _explained(rows: list[dict[str, Any]], units: str, digits: int) -> list[str]:
     """What the word saturated means, if it was printed."""
-    rows = frame.query("split == 'test'")
-    saturated = rows.loc[rows["saturated"].fillna(False).astype(bool) & (rows["status"] == "ok")]
-    if saturated.empty:
-        return []
-    row = saturated.iloc[0]
-    images, factor = int(row["examples"]), per_nat(units, int(row["dimensions"]))
-    ceiling = number(factor * math.log(images), 4 if units == "bits-per-dim" else 2)
-    return [
-        f"saturated: I(n;z) is near its ceiling log N = {ceiling}, so {images:,} images"
-        " cannot show how much more the code knows; R is an upper bound of it."
-    ]
+    for row in rows:
+        if row["saturated"] is True and row["status"] == "ok":
+            ceiling = math.log(row["examples"]) * per_nat(units, row["dimensions"])
+            return [
+                f"saturated: I(n;z) is near its ceiling log N = {number(ceiling, digits)}, so"
+                f" {row['examples']:,} images cannot show how much more the code knows; R is an"
+                " upper bound of it."
+            ]
+    return []
 
 
 def _note(row: dict[str, Any]) -> str:

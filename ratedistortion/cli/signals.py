@@ -15,9 +15,8 @@ def listen() -> Iterator[Callable[[], str | None]]:
         A function that returns the name of the signal that came, None while none has.
     """
     caught: list[str] = []
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
     # What was ignored stays so: SIGHUP under nohup, SIGINT of a script's background job.
-    before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
+    before = {n: old for n in _SIGNALS if (old := signal.getsignal(n)) != signal.SIG_IGN}
 
     def restore() -> None:
         for number, handler in before.items():

@@ -7,12 +7,14 @@ from typing import Any
 import click
 
 from ratedistortion import __version__, api
-from ratedistortion.cli.groups import GroupedCommand, option
-from ratedistortion.cli.options import settings_options
+from ratedistortion.cli.options import GroupedCommand, settings_options
 from ratedistortion.cli.process import set_up_process
+from ratedistortion.cli.results import checks, results, suspects
+from ratedistortion.cli.signals import listen
 from ratedistortion.errors import SettingsError
 from ratedistortion.progress import Progress
 from ratedistortion.settings import Settings, from_mapping, read_config
+from ratedistortion.settings.settings import FIELDS
 from ratedistortion.table.units import UNITS
 
 _EPILOG = """\b
@@ -34,7 +36,6 @@ def _verify(context: click.Context, _: click.Parameter, asked: bool) -> None:
     """Like --version: does its own work and exits, whatever else is given."""
     if not asked:
         return
-    from ratedistortion.cli.results import checks
     from ratedistortion.verify import environment, verify
 
     set_up_process(deterministic=False)
@@ -52,15 +53,13 @@ def _verify(context: click.Context, _: click.Parameter, asked: bool) -> None:
 )
 @click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False))
 @settings_options
-@option(
-    "Other",
+@click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.toml",
     help="Settings by the names of the options, which override them.",
 )
-@option(
-    "Other",
+@click.option(
     "--verify",
     is_flag=True,
     is_eager=True,
@@ -68,16 +67,15 @@ def _verify(context: click.Context, _: click.Parameter, asked: bool) -> None:
     callback=_verify,
     help="Check this machine against known truths, in about a minute; needs no RUN_DIR.",
 )
-@option("Other", "--dry-run", is_flag=True, help="Print the plan and compute nothing.")
-@option(
-    "Other",
+@click.option("--dry-run", is_flag=True, help="Print the plan and compute nothing.")
+@click.option(
     "--units",
     type=click.Choice(list(UNITS)),
     default="nats",
     help="Of the printed table; the stored one is in nats.  [default: nats]",
 )
-@option("Other", "--json", "as_json", is_flag=True, help="Print one JSON object, not a table.")
-@option("Other", "--quiet", is_flag=True, help="No progress on standard error.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, not a table.")
+@click.option("--quiet", is_flag=True, help="No progress on standard error.")
 @click.version_option(__version__, prog_name="rd-sweep")
 @click.pass_context
 def main(
@@ -97,30 +95,25 @@ def main(
     command on the same RUN_DIR continues it; RUN_DIR alone continues it with its own settings.
     """
     settings = _settings(context, config, run_dir)
-    set_up_process(_deterministic(settings, run_dir))
+    stored = settings.as_json() if settings else _stored(run_dir)
+    set_up_process(deterministic=stored.get("deterministic") is True)
     if dry_run:
         with Progress(quiet) as progress:
             plan = api.dry_run(settings, run_dir, progress.report)
         lines = [f"{name:>16}  {value}" for name, value in plan.items()]
         click.echo(json.dumps(plan) if as_json else "\n".join(lines))
         return
-    from ratedistortion.cli.signals import listen
-
     with listen() as stop_signal:
         frame = api.sweep(settings, run_dir, stop_signal=stop_signal, progress=not quiet)
     summary = frame.attrs["summary"]
     if as_json:
         click.echo(json.dumps(summary))
     else:
-        from ratedistortion.cli.results import results
-
         click.echo(results(frame, units))
         click.echo(f"table: {summary['table']}")
     if summary["diverged"]:
         click.echo(f"{summary['diverged']} of {summary['runs']} runs diverged.", err=True)
     if summary["suspect"]:
-        from ratedistortion.cli.results import suspects
-
         click.echo(suspects(frame), err=True)
     # A number that misleads is worse than one that is missing.
     context.exit(8 if summary["suspect"] else 3 if summary["diverged"] else 0)
@@ -132,12 +125,11 @@ def _settings(context: click.Context, config: Path | None, run_dir: Path) -> Set
     Options without a file are laid over the settings of a directory that exists, so that what was
     not typed is not compared with them.
     """
-    own = {"run_dir", "config", "dry_run", "units", "as_json", "quiet"}
+    default = click.core.ParameterSource.DEFAULT
     given = {
         name: value
         for name, value in context.params.items()
-        if name not in own
-        and context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+        if name in FIELDS and context.get_parameter_source(name) is not default
     }
     values = read_config(config) if config else {}
     if given and not config:
@@ -149,15 +141,8 @@ def _settings(context: click.Context, config: Path | None, run_dir: Path) -> Set
     grids = {"betas", "target_rates"}
     if grids <= given.keys() or (config and grids <= values.keys()):
         raise SettingsError("betas and target_rates exclude each other: give one of them.")
-    values = {**values, **given}
+    values |= given
     return from_mapping(values, str(config) if config else "options") if values else None
-
-
-def _deterministic(settings: Settings | None, run_dir: Path) -> bool:
-    """Whether the sweep, new or stored, is to give the same bits in every run."""
-    if settings is not None:
-        return settings.deterministic
-    return _stored(run_dir).get("deterministic") is True
 
 
 def _stored(run_dir: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Everything that one sweep's curve says, at once."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -56,10 +56,7 @@ def analyse(rows: "pandas.DataFrame") -> Analysis:
     if good.empty:
         raise ValueError("no run is ok: there is no curve.")
     points = points_of(good)
-    first = good.loc[good["negative_elbo"].idxmin()]
-    best = Best(
-        *(float(first["beta"]), int(first["seed"])),
-        *(float(first[name]) for name in ("negative_elbo", "negative_elbo_se")),
-    )
+    best: Any = good.loc[[good["negative_elbo"].idxmin()], list(Best._fields)]
+    best = Best(**best.to_dict("records")[0])
     hull = lower_convex_hull(points.rate, points.distortion)
     return Analysis(points, slopes(points), regimes(points), hull, best)

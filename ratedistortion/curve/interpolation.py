@@ -78,6 +78,7 @@ def _at(points: Points, target: float, name: str) -> Place:
     from scipy.interpolate import PchipInterpolator
 
     kept = frontier(points)
+    kept = kept[np.argsort(getattr(points, name)[kept])]
     x = getattr(points, name)[kept]
     if len(kept) < 2:
         raise SettingsError(f"a target {name} needs two points that differ: got {len(kept)}.")
@@ -86,8 +87,6 @@ def _at(points: Points, target: float, name: str) -> Place:
             f"the target {name} must lie within the sweep, {x.min():.4g} to {x.max():.4g}: "
             f"got {target:g}; sweep other betas to go beyond."
         )
-    order = np.argsort(x)
-    kept, x = kept[order], x[order]
     other = "distortion" if name == "rate" else "rate"
     found = {name: float(target)}
     found[other] = float(PchipInterpolator(x, getattr(points, other)[kept])(target))

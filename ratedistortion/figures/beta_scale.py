@@ -31,11 +31,10 @@ class BetaScale:
         low, high = positive[0], positive[-1]
         self._zero = low / max(3.0, (high / low) ** 0.15)
         self.ticks = log_ticks(low, high)
-        self.labels = [f"{tick:g}" for tick in self.ticks]
-        if values and values[0] == 0:
-            self.ticks = [self._zero, *self.ticks]
-            self.labels = ["0", *self.labels]
+        if 0 in values:
             low = self._zero
+            self.ticks = [low, *self.ticks]
+        self.labels = ["0" if tick == self._zero else f"{tick:g}" for tick in self.ticks]
         margin = 1.5 if low == high else 1.0
         self.limits = low / margin, high * margin
         self.norm = LogNorm(*self.limits)

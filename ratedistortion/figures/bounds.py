@@ -1,15 +1,15 @@
 """H - D <= I(X;Z) <= R against beta: what is certain of the information in the code."""
 
+from typing import Any
+
 import numpy as np
-import pandas
-from jaxtyping import Float
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ratedistortion.figures import style
 from ratedistortion.figures.beta_scale import BetaScale
-from ratedistortion.figures.inputs import Inputs
+from ratedistortion.figures.inputs import Inputs, Table
 from ratedistortion.figures.panels import draw_panels
 from ratedistortion.theory import known_entropy
 
@@ -30,48 +30,34 @@ def draw(inputs: Inputs) -> Figure:
     Returns:
         The figure, one panel a table.
     """
-    return draw_panels(inputs, 1.9, f"I(X;Z) ({inputs.units})", _panel)
+    return draw_panels(inputs, 1.9, inputs.axis("I(X;Z)"), _panel)
 
 
-def _panel(
-    axes: Axes,
-    rows: pandas.DataFrame,
-    suspects: pandas.DataFrame,
-    scale: BetaScale,
-    factor: float,
-) -> dict[str, Artist]:
+def _panel(axes: Axes, table: Table, scale: BetaScale) -> dict[str, Artist]:
     """Lines through the means over seeds, and the band that they leave to I(X;Z)."""
-    handles: dict[str, Artist] = {}
-    betas = np.unique(rows["beta"].to_numpy())
-    places = scale.place(betas)
+    rows, suspects = table.rows, table.suspects
+    means: Any = rows.groupby("beta").mean(numeric_only=True)
+    places = scale.place(means.index)
+    rate, distortion = means["rate"], means["distortion"]
     # Posteriors that are not Gaussian have bounds of I(n;z) instead of an estimate.
-    exact = bool(rows["mutual_information"].notna().any())
-    information_name = "mutual_information" if exact else "mutual_information_lower"
-    rate, distortion, information, upper = (
-        np.array([rows.loc[rows["beta"] == beta, name].mean() for beta in betas])
-        for name in ("rate", "distortion", information_name, "population_information_upper")
-    )
-    upper = np.fmin(rate, upper)
+    exact = means["mutual_information"].notna().any()
+    information = means["mutual_information" if exact else "mutual_information_lower"]
+    upper = np.fmin(rate, means["population_information_upper"])
     # I(X;Z) is never below 0, so a lower bound below 0 is replaced by 0.
-    lower = np.fmax(information, 0.0)
-    known = known_entropy(rows.attrs.get("ratedistortion", {}).get("settings", {}))
+    lower = np.fmax(information, 0)
+    known = known_entropy(table.settings())
     if known is not None:
-        less = np.maximum(known[0] * factor - distortion, 0.0)
+        less = np.fmax(known[0] * table.factor - distortion, 0)
         lower = np.fmax(lower, less)
         name, look, colour = "lower bound H − D", "^-", style.GREEN
     else:
         less = rows["negative_elbo"].min() - distortion
-        less = np.where(less > 0, less, np.nan)
+        less = less.where(less > 0)
         name, look, colour = "H − D (H ≤ best −ELBO)", "--", "black"
-    handles["I(X;Z) lies here"] = axes.fill_between(
-        places,
-        lower,
-        # Two bounds that are estimated may cross by their errors: then the band has no height.
-        np.fmax(lower, upper),
-        color=style.ORANGE,
-        alpha=0.25,
-        linewidth=0,
-    )
+    # Two bounds that are estimated may cross by their errors: then the band has no height.
+    top = np.fmax(lower, upper)
+    band = axes.fill_between(places, lower, top, color=style.ORANGE, alpha=0.25, linewidth=0)
+    handles: dict[str, Artist] = {"I(X;Z) lies here": band}
     # R is drawn first and has the largest marker, so that it shows behind an equal value.
     for label, values, shape, size, each in (
         ("rate R", rate, "s-", 4.5, style.BLUE),
@@ -79,26 +65,17 @@ def _panel(
         ("lower bound I(n;z)", information, "o-", 3.0, style.ORANGE),
         (name, less, look, 2.5, colour),
     ):
-        (handles[label],) = axes.plot(
-            places, values, shape, color=each, markersize=size, linewidth=0.8
-        )
-    ceiling = float((rows if len(rows) else suspects)["log_examples"].iloc[0])
+        (handles[label],) = axes.plot(places, values, shape, color=each, markersize=size, lw=0.8)
+    ceiling = table.ceiling()
     style.ceiling(axes, ceiling, style.GREY, ":")
     if len(suspects):
-        place = scale.place(suspects["beta"])
         handles["R of suspect runs"] = style.suspects(
-            axes, place, suspects["rate"], "s", style.BLUE
+            axes, scale.place(suspects["beta"]), suspects["rate"], "s", style.BLUE
         )
-    _information_axis(
-        axes, np.concatenate([rate, upper, information, less, [ceiling], suspects["rate"]])
-    )
-    return handles
-
-
-def _information_axis(axes: Axes, shown: Float[np.ndarray, " values"]) -> None:
-    """A logarithmic y axis, unless values near 0 or below it need one that is linear there."""
+    shown = np.concatenate([rate, upper, information, less, [ceiling], suspects["rate"]])
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     if low > high / 1000:
         style.logarithmic(axes, low / 1.4, 1.4 * high)
-    else:
+    else:  # values near 0 or below it need an axis that is linear there
         style.symmetric_log(axes, min(low, 0.0), high)
+    return handles

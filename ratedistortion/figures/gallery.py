@@ -30,45 +30,33 @@ def draw(inputs: Inputs) -> Figure:
     Raises:
         SettingsError: If there are several tables, or no images that fit the table.
     """
-    inputs.only_table("gallery")
+    table = inputs.only_table("gallery")
     if inputs.images is None:
         raise SettingsError("gallery needs the images of a run directory: got none.")
     images = {name: np.asarray(values) for name, values in inputs.images.items()}
     _check(images["originals"])
-    shown, runs = _choose(inputs.everything(), images)
-    blocks = [
-        np.concatenate([images["originals"][None], images["reconstructions"][runs]]),
-        np.concatenate([np.ones_like(images["samples"][:1]), images["samples"][runs]]),
-    ]
+    shown = _choose(table.drawn(), images)
+    runs, count = shown["run"].to_numpy(), min(_SHOWN_IMAGES, len(images["originals"]))
+    white = np.ones_like(images["samples"][:1])
+    left = np.concatenate([images["originals"][None], images["reconstructions"][runs]])[:, :count]
+    right = np.concatenate([white, images["samples"][runs]])[:, :count]
     # All lengths from here on are in pixels of the images, unless their comment says inches.
-    height, width = blocks[0].shape[2:4]
-    count = min(_SHOWN_IMAGES, len(images["originals"]))
+    height, width = left.shape[2:4]
     gap = max(1, width // 14)
     columns = 2 * count * (width + gap) + 2 * gap
     scale = columns / (style.WIDTH - _LABEL_WIDTH)  # pixels an inch
     lines = 3 if "suspect" in set(shown["status"]) else 2
     pitch = max(height + gap, round(lines * _LINE_HEIGHT * scale))
-    left = columns // 2 + gap
-    canvas = np.concatenate(
-        [
-            _mosaic(blocks[0][:, :count], pitch, width + gap),
-            np.ones((pitch * len(blocks[0]), 2 * gap, blocks[0].shape[-1])),
-            _mosaic(blocks[1][:, :count], pitch, width + gap),
-        ],
-        axis=1,
-    )
+    left, right = (_mosaic(block, pitch, width + gap) for block in (left, right))
+    between = np.ones((len(left), 2 * gap, left.shape[-1]))
+    canvas = np.concatenate([left, between, right], axis=1)
+    canvas = canvas if canvas.shape[-1] == 3 else canvas[..., 0]
     heading = 0.5 * scale
     figure = Figure(figsize=(style.WIDTH, (len(canvas) + heading) / scale))
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    axes.imshow(
-        canvas if canvas.shape[-1] == 3 else canvas[..., 0],
-        cmap="gray",
-        vmin=0,
-        vmax=1,
-        interpolation="none",
-        extent=(0, columns, len(canvas), 0),
-    )
+    extent = (0, columns, len(canvas), 0)
+    axes.imshow(canvas, "gray", vmin=0, vmax=1, interpolation="none", extent=extent)
     axes.set(xlim=(-_LABEL_WIDTH * scale, columns), ylim=(len(canvas), -heading))
     words = {"fontsize": 7, "va": "center", "linespacing": 1.1}
     label = -0.95 * _LABEL_WIDTH * scale
@@ -76,7 +64,7 @@ def draw(inputs: Inputs) -> Figure:
     axes.text(label, -0.39 * scale, title, fontsize=7, parse_math=False)
     axes.text(label, -0.26 * scale, f"R and D in {inputs.units}", fontsize=7)
     axes.text(0, -0.06 * scale, "reconstructions", fontsize=7)
-    axes.text(left, -0.06 * scale, "prior samples", fontsize=7)
+    axes.text(columns // 2 + gap, -0.06 * scale, "prior samples", fontsize=7)
     axes.text(label, height / 2, "originals", **words)
     for n, row in enumerate(shown.to_dict("records"), 1):
         text = f"β = {row['beta']:.3g}\nR {_rounded(row['rate'])}  D {_rounded(row['distortion'])}"
@@ -94,25 +82,20 @@ def _check(originals: np.ndarray) -> None:
         )
 
 
-def _choose(
-    rows: pandas.DataFrame, images: dict[str, np.ndarray]
-) -> tuple[pandas.DataFrame, list[int]]:
-    """A few betas spread over the grid: their rows of the table, and the places of their images."""
+def _choose(rows: pandas.DataFrame, images: dict[str, np.ndarray]) -> pandas.DataFrame:
+    """The rows of a few betas over the whole grid; the column `run` says where its images are."""
+    names = [name for name in ("beta", "seed", "target_rate") if name in images]
+    runs = pandas.DataFrame({name: images[name] for name in names})
     # Runs with different target rates can end at the same beta: the target tells them apart.
-    target = images.get("target_rate", np.full(len(images["beta"]), np.nan))
-    point = np.where(np.isnan(target), images["beta"], target)
-    run_of = {run: n for n, run in enumerate(zip(point, images["seed"], strict=True))}
-    rows = rows.assign(point=asked_for(rows))
-    pairs = zip(rows["point"], rows["seed"], strict=True)
+    runs = pandas.DataFrame({"point": asked_for(runs), "seed": runs["seed"], "run": runs.index})
+    known = rows.assign(point=asked_for(rows)).merge(runs, on=["point", "seed"])
     # The first row of a beta is kept. Suspect rows are last, so they stand only for a beta that
     # has no other.
-    known = rows.loc[[pair in run_of for pair in pairs]].drop_duplicates("point")
-    known = known.sort_values("beta", kind="stable")
+    known = known.drop_duplicates("point").sort_values("beta", kind="stable")
     if known.empty:
         raise SettingsError("gallery: the images belong to none of the table's runs.")
     places = np.linspace(0, len(known) - 1, min(_SHOWN_BETAS, len(known))).round().astype(int)
-    shown = known.iloc[places]
-    return shown, [run_of[pair] for pair in zip(shown["point"], shown["seed"], strict=True)]
+    return known.iloc[places]
 
 
 def _mosaic(

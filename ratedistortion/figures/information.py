@@ -1,8 +1,7 @@
 """Rate, index-code information and marginal KL against beta."""
 
-from collections.abc import Callable
+from typing import Any
 
-import numpy as np
 import pandas
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -11,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from ratedistortion.figures import style
 from ratedistortion.figures.beta_scale import BetaScale
-from ratedistortion.figures.inputs import Inputs
+from ratedistortion.figures.inputs import Inputs, Table
 from ratedistortion.figures.panels import draw_panels
 
 # Column, label, colour, marker, size of the marker in points. R is drawn first and has the largest
@@ -35,21 +34,17 @@ def draw(inputs: Inputs) -> Figure:
     return draw_panels(inputs, 1.8, inputs.units, _panel)
 
 
-def _panel(
-    axes: Axes, rows: pandas.DataFrame, suspects: pandas.DataFrame, scale: BetaScale, _: float
-) -> dict[str, Artist]:
+def _panel(axes: Axes, table: Table, scale: BetaScale) -> dict[str, Artist]:
     """Points for the runs, lines through the means over seeds, a band over all seeds' bounds."""
+    rows, suspects = table.rows, table.suspects
     handles: dict[str, Artist] = {}
-    betas = np.unique(rows["beta"].to_numpy())
-    places = scale.place(betas)
-
-    def over_seeds(column: str, reduce: Callable) -> list[float]:
-        return [float(reduce(rows.loc[rows["beta"] == beta, column])) for beta in betas]
-
+    betas: Any = rows.groupby("beta")
+    means = betas.mean(numeric_only=True)
+    places = scale.place(means.index)
     for column, label, colour, marker, size in _SERIES:
         if not len(rows[column].dropna()):  # posteriors of which only bounds of I(n;z) are known
             continue
-        axes.plot(places, over_seeds(column, np.mean), color=colour, linewidth=0.8)
+        axes.plot(places, means[column], color=colour, linewidth=0.8)
         handles[label], *_others = axes.errorbar(
             scale.place(rows["beta"]),
             rows[column],
@@ -60,38 +55,28 @@ def _panel(
             markeredgewidth=0.6,
             elinewidth=0.7,
         )
-    handles["bounds of I"] = axes.fill_between(
-        places,
-        over_seeds("mutual_information_lower", np.min),
-        over_seeds("mutual_information_upper", np.max),
-        color=style.ORANGE,
-        alpha=0.3,
-        linewidth=0,
-    )
-    ceiling = float((rows if len(rows) else suspects)["log_examples"].iloc[0])
+    low, high = betas["mutual_information_lower"].min(), betas["mutual_information_upper"].max()
+    band = axes.fill_between(places, low, high, color=style.ORANGE, alpha=0.3, linewidth=0)
+    handles["bounds of I"] = band
+    ceiling = table.ceiling()
     style.ceiling(axes, ceiling, "black", "--")
     saturated = rows[rows["saturated"].fillna(False).astype(bool)]
     if len(saturated):
+        x, y = scale.place(saturated["beta"]), saturated["mutual_information"]
         (handles["I near log N"],) = axes.plot(
-            scale.place(saturated["beta"]),
-            saturated["mutual_information"],
-            "o",
-            color=style.ORANGE,
-            markerfacecolor="white",
-            markersize=3,
-            markeredgewidth=0.6,
-            zorder=3,
+            x, y, "o", color=style.ORANGE, mfc="white", markersize=3, markeredgewidth=0.6, zorder=3
         )
-    low = np.min(rows["marginal_kl"] - rows["marginal_kl_se"].fillna(0))
-    high = np.max(rows["rate"])
-    for column, label, colour, marker, _size in _SERIES if len(suspects) else ():
+    for column, label, colour, marker, _ in _SERIES if len(suspects) else ():
         if not len(suspects[column].dropna()):
             continue
         place = scale.place(suspects["beta"])
         plus = style.suspects(axes, place, suspects[column], marker, colour)
         handles.setdefault(label, Line2D([], [], linestyle="", color=colour, marker=marker))
         handles["suspect run"] = plus
-        low = np.fmin(low, np.min(suspects[column]))
-        high = np.fmax(high, np.max(suspects[column]))
-    style.symmetric_log(axes, float(np.fmin(low, 0.0)), float(np.fmax(high, ceiling)))
+    least = rows["marginal_kl"] - rows["marginal_kl_se"].fillna(0)
+    others = [suspects[column] for column, *_ in _SERIES]
+    low: Any = pandas.concat([least, *others]).min()
+    high: Any = pandas.concat([rows["rate"], *others]).max()
+    # Without numbers both are NaN, which Python's min and max leave out where it comes second.
+    style.symmetric_log(axes, min(0.0, low), max(ceiling, high))
     return handles

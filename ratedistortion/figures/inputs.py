@@ -12,22 +12,44 @@ from ratedistortion.table.units import per_nat, unit_words
 SPLITS = ("train", "test")
 
 
+class Table(NamedTuple):
+    """One split of a table, sorted by beta and seed.
+
+    All but the target rate is in the units of the axes.
+    """
+
+    rows: pandas.DataFrame
+    """The rows whose status is ok."""
+    suspects: pandas.DataFrame
+    """The suspect rows: they are shown, and part of no mean."""
+    diverged: int
+    """How many rows were left out because their run diverged."""
+    dataset: str
+    """The name of the data set."""
+    examples: int
+    """N, the images of the split."""
+    factor: float
+    """One nat per image in the units of the axes."""
+
+    def drawn(self) -> pandas.DataFrame:
+        """The rows that are drawn, suspect ones last."""
+        return pandas.concat([self.rows, self.suspects])
+
+    def settings(self) -> dict[str, Any]:
+        """What the sweep was asked to do; empty if the table does not say it."""
+        return self.rows.attrs.get("ratedistortion", {}).get("settings", {})
+
+    def ceiling(self) -> float:
+        """log N, the most that I(n;z) can be, in the units of the axes."""
+        return float(self.drawn()["log_examples"].iloc[0])
+
+
 class Inputs(NamedTuple):
     """Everything that one figure needs."""
 
-    tables: dict[str, pandas.DataFrame]
-    """Label -> the rows whose status is ok, sorted by beta and seed, in `units`."""
-    suspects: dict[str, pandas.DataFrame]
-    """Label -> the suspect rows, sorted and converted too: they are shown, and part of no mean."""
-    factors: dict[str, float]
-    """Label -> one nat per image in `units`."""
-    datasets: dict[str, str]
-    """Label -> the name of the data set."""
-    examples: dict[str, int]
-    """Label -> N, the images of the split."""
+    tables: dict[str, Table]
+    """Label -> table."""
     split: str
-    diverged: int
-    """How many rows were left out because their run diverged."""
     units: str
     """Words for an axis, such as `nats per image`."""
     images: Mapping[str, Any] | None
@@ -50,10 +72,15 @@ class Inputs(NamedTuple):
 
     def source(self) -> str:
         """The data set and the images of the split, as far as all tables have the same."""
-        names, counts = set(self.datasets.values()), set(self.examples.values())
+        names = {table.dataset for table in self.tables.values()}
+        counts = {table.examples for table in self.tables.values()}
         name = f"{names.pop()}, " if len(names) == 1 else ""
         count = f"{counts.pop():,} " if len(counts) == 1 else ""
         return f"{name}{count}{self.split} images"
+
+    def several_datasets(self) -> bool:
+        """Whether the tables have different data sets."""
+        return len({table.dataset for table in self.tables.values()}) > 1
 
     def named(self, label: str) -> str:
         """A label, with its data set where the tables have different ones.
@@ -64,46 +91,38 @@ class Inputs(NamedTuple):
         Returns:
             The label, or `label: data set`.
         """
-        several = len(set(self.datasets.values())) > 1
-        return f"{label}: {self.datasets[label]}" if several else label
+        return f"{label}: {self.tables[label].dataset}" if self.several_datasets() else label
 
     def title(self) -> list[str]:
         """Lines: what is drawn, and where there are some, the runs not drawn like the others."""
-        suspect = sum(map(len, self.suspects.values()))
-        note = ", ".join(
+        suspect = sum(len(table.suspects) for table in self.tables.values())
+        diverged = sum(table.diverged for table in self.tables.values())
+        notes = [
             f"{count} {word} run{'' if count == 1 else 's'} {fate}"
             for count, word, fate in (
                 (suspect, "suspect", "drawn hollow"),
-                (self.diverged, "diverged", "left out"),
+                (diverged, "diverged", "left out"),
             )
             if count
-        )
-        return [self.source(), note] if note else [self.source()]
+        ]
+        return [self.source(), ", ".join(notes)] if notes else [self.source()]
 
     def everything(self) -> pandas.DataFrame:
-        """The rows of all tables that are drawn, suspect ones last."""
-        return pandas.concat([*self.tables.values(), *self.suspects.values()])
+        """The rows of all tables that are drawn."""
+        return pandas.concat([table.drawn() for table in self.tables.values()])
 
-    def drawn(self) -> dict[str, tuple[pandas.DataFrame, pandas.DataFrame]]:
-        """Label -> its rows that are ok and its suspect ones, where there are any."""
-        pairs = {label: (rows, self.suspects[label]) for label, rows in self.tables.items()}
-        return {label: pair for label, pair in pairs.items() if any(map(len, pair))}
-
-    def only_table(self, kind: str) -> tuple[pandas.DataFrame, float]:
+    def only_table(self, kind: str) -> Table:
         """The single table of a kind that draws one run directory.
 
         Args:
             kind: Its name, for the error.
-
-        Returns:
-            The rows that are ok, and one nat per image in `units`.
 
         Raises:
             SettingsError: If there are several tables.
         """
         if len(self.tables) > 1:
             raise SettingsError(f"{kind} draws one run: got {len(self.tables)}.")
-        return next(iter(self.tables.values())), next(iter(self.factors.values()))
+        return next(iter(self.tables.values()))
 
 
 def squared_errors(inputs: Inputs) -> Inputs:
@@ -129,19 +148,19 @@ def squared_errors(inputs: Inputs) -> Inputs:
             distortion=rows["distortion_mse"], distortion_se=rows["distortion_mse_se"]
         )
 
-    tables, suspects = (
-        {label: squared(rows) for label, rows in given.items()}
-        for given in (inputs.tables, inputs.suspects)
-    )
-    return inputs._replace(tables=tables, suspects=suspects, squared=True)
+    tables = {
+        label: table._replace(rows=squared(table.rows), suspects=squared(table.suspects))
+        for label, table in inputs.tables.items()
+    }
+    return inputs._replace(tables=tables, squared=True)
 
 
 def gather(
     tables: pandas.DataFrame | Mapping[str, pandas.DataFrame],
     units: str,
     split: str,
-    images: Mapping[str, Any] | None,
-    losses: Sequence[Mapping[str, Any]] | None,
+    images: Mapping[str, Any] | None = None,
+    losses: Sequence[Mapping[str, Any]] | None = None,
 ) -> Inputs:
     """Checks what `figure` was given, chooses the rows and converts them.
 
@@ -165,33 +184,24 @@ def gather(
         raise SettingsError("a figure needs at least one table: got none.")
     if split not in SPLITS:
         raise SettingsError(f"split must be one of {', '.join(SPLITS)}: got {split!r}.")
-    kept, suspects, factors, datasets, examples, diverged = {}, {}, {}, {}, {}, 0
-    for label, table in tables.items():
-        rows = table.loc[table["split"] == split]
-        if rows.empty:
-            has = ", ".join(sorted(set(table["split"]))) or "no rows at all"
-            raise SettingsError(f"the table has no rows of the split {split}: it has {has}.")
-        diverged += int((rows["status"] == "diverged").sum())
-        datasets[label] = ", ".join(sorted(set(rows["dataset"])))
-        examples[label] = int(rows["examples"].iloc[0])
-        factors[label] = per_nat(units, int(rows["dimensions"].iloc[0]))
-        columns = [name for name in NATS_COLUMNS if name in rows]
-        for status, chosen in (("ok", kept), ("suspect", suspects)):
-            some = rows.loc[rows["status"] == status]
-            some = some.sort_values(["beta", "seed"], ignore_index=True)
-            some[columns] = some[columns].astype(float) * factors[label]
-            chosen[label] = some
-    if not any(len(rows) for rows in (*kept.values(), *suspects.values())):
+    found = {label: _table(table, units, split) for label, table in tables.items()}
+    inputs = Inputs(found, split, unit_words(units), images, losses)
+    if inputs.everything().empty:
         raise RateDistortionError(f"every run of the split {split} diverged: nothing to draw.")
-    return Inputs(
-        tables=kept,
-        suspects=suspects,
-        factors=factors,
-        datasets=datasets,
-        examples=examples,
-        split=split,
-        diverged=diverged,
-        units=unit_words(units),
-        images=images,
-        losses=losses,
+    return inputs
+
+
+def _table(table: pandas.DataFrame, units: str, split: str) -> Table:
+    rows = table.loc[table["split"] == split].sort_values(["beta", "seed"], ignore_index=True)
+    if rows.empty:
+        has = ", ".join(sorted(set(table["split"]))) or "no rows at all"
+        raise SettingsError(f"the table has no rows of the split {split}: it has {has}.")
+    factor = per_nat(units, int(rows["dimensions"].iloc[0]))
+    # The target rate stays in nats: it tells which images and losses belong to a row.
+    columns = [name for name in NATS_COLUMNS if name in rows and name != "target_rate"]
+    rows[columns] = rows[columns].astype(float) * factor
+    ok, suspects, diverged = (
+        rows.loc[rows["status"] == status] for status in ("ok", "suspect", "diverged")
     )
+    dataset = ", ".join(sorted(set(rows["dataset"])))
+    return Table(ok, suspects, len(diverged), dataset, int(rows["examples"].iloc[0]), factor)

@@ -60,16 +60,14 @@ def figure(
         return FIGURES[kind](given)
 
 
-def _late(module: str) -> "Callable[[Inputs], Figure]":
+def _late(kind: str) -> "Callable[[Inputs], Figure]":
     """A kind whose file is imported, and with it matplotlib, only when it draws."""
-    return lambda given: importlib.import_module(f"ratedistortion.figures.{module}").draw(given)
+    module = f"ratedistortion.figures.{kind.replace('-', '_')}"
+    return lambda given: importlib.import_module(module).draw(given)
 
 
 DISTORTIONS = ("nll", "mse")
 FIGURES = {
-    "rate-distortion": _late("rate_distortion"),
-    "information": _late("information"),
-    "bounds": _late("bounds"),
-    "gallery": _late("gallery"),
-    "training": _late("training"),
+    kind: _late(kind)
+    for kind in ("rate-distortion", "information", "bounds", "gallery", "training")
 }

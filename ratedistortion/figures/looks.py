@@ -1,23 +1,21 @@
 """How the curves of several tables are told apart in one figure."""
 
-import operator
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import pandas
 from matplotlib.lines import Line2D
 
 from ratedistortion.figures.inputs import Inputs
 from ratedistortion.figures.style import CATEGORIES, MARKERS
 
-Line = Literal["", "-", "--", ":", "-."]
-_LINES: tuple[Line, ...] = ("-", "--", ":", "-.")
+# What the encoders, the decoders and the priors of a figure look like, in this order.
+_VALUES = (MARKERS, CATEGORIES, ("-", "--", ":", "-."))
 
 
 class Look(NamedTuple):
     """How one curve is drawn, in the words of matplotlib."""
 
     colour: str
-    line: Line
+    line: str
     marker: str
 
 
@@ -31,8 +29,8 @@ def choose(inputs: Inputs) -> tuple[dict[str, Look], list[dict[str, Line2D]]]:
         Label of a table -> its look; and the columns of the legend, each label -> handle.
     """
     if len(inputs.tables) == 1:
-        (rows,) = inputs.tables.values()
-        hull = {"lower convex hull": _handle(Look("black", "-", ""))} if len(rows) else {}
+        (table,) = inputs.tables.values()
+        hull = {"lower convex hull": _handle("black", "-", "")} if len(table.rows) else {}
         return dict.fromkeys(inputs.tables, Look("black", "-", MARKERS[0])), [hull]
     families = _families(inputs)
     if families is not None:
@@ -41,7 +39,7 @@ def choose(inputs: Inputs) -> tuple[dict[str, Look], list[dict[str, Line2D]]]:
         label: Look(CATEGORIES[n % len(CATEGORIES)], "-", MARKERS[n % len(MARKERS)])
         for n, label in enumerate(inputs.tables)
     }
-    return looks, [{inputs.named(label): _handle(look) for label, look in looks.items()}]
+    return looks, [{inputs.named(label): _handle(*look) for label, look in looks.items()}]
 
 
 def _families(inputs: Inputs) -> dict[str, tuple[str, str, str]] | None:
@@ -51,9 +49,9 @@ def _families(inputs: Inputs) -> dict[str, tuple[str, str, str]] | None:
     entries than there are tables.
     """
     found = {}
-    for label, rows in inputs.tables.items():
-        table = pandas.concat([rows, inputs.suspects[label]])
-        families = set(zip(table["encoder"], table["decoder"], table["prior"], strict=True))
+    for label, table in inputs.tables.items():
+        rows = table.drawn()
+        families = set(zip(rows["encoder"], rows["decoder"], rows["prior"], strict=True))
         if len(families) != 1:
             return None
         found[label] = families.pop()
@@ -62,8 +60,8 @@ def _families(inputs: Inputs) -> dict[str, tuple[str, str, str]] | None:
     good = (
         len(varying) >= 2
         and sum(varying) <= len(found) == len(set(found.values()))
-        and len(set(inputs.datasets.values())) == 1
-        and all(map(operator.le, counts, map(len, (MARKERS, CATEGORIES, _LINES))))
+        and not inputs.several_datasets()
+        and all(count <= len(values) for count, values in zip(counts, _VALUES, strict=True))
     )
     return found if good else None
 
@@ -72,31 +70,21 @@ def _by_family(
     families: dict[str, tuple[str, str, str]],
 ) -> tuple[dict[str, Look], list[dict[str, Line2D]]]:
     """The encoder is the marker, the decoder the colour, and the prior the line."""
-    encoders, decoders, priors = (
-        list(dict.fromkeys(column)) for column in zip(*families.values(), strict=True)
+    markers, colours, lines = (
+        dict(zip(dict.fromkeys(names), values, strict=False))
+        for names, values in zip(zip(*families.values(), strict=True), _VALUES, strict=True)
     )
     looks = {
-        label: Look(
-            CATEGORIES[decoders.index(decoder)],
-            _LINES[priors.index(prior)],
-            MARKERS[encoders.index(encoder)],
-        )
+        label: Look(colours[decoder], lines[prior], markers[encoder])
         for label, (encoder, decoder, prior) in families.items()
     }
     columns = [
-        {
-            f"{name} encoder": _handle(Look("black", "", MARKERS[n]))
-            for n, name in enumerate(encoders)
-        },
-        {
-            f"{name} decoder": _handle(Look(CATEGORIES[n], "-", ""))
-            for n, name in enumerate(decoders)
-        },
-        {f"{name} prior": _handle(Look("black", _LINES[n], "")) for n, name in enumerate(priors)},
+        {f"{name} encoder": _handle("black", "", marker) for name, marker in markers.items()},
+        {f"{name} decoder": _handle(colour, "-", "") for name, colour in colours.items()},
+        {f"{name} prior": _handle("black", line, "") for name, line in lines.items()},
     ]
     return looks, [column for column in columns if len(column) > 1]
 
 
-def _handle(look: Look) -> Line2D:
-    colour, line, marker = look
+def _handle(colour: str, line: Any, marker: str) -> Line2D:
     return Line2D([], [], color=colour, linestyle=line, linewidth=0.7, marker=marker, markersize=3)

@@ -2,19 +2,16 @@
 
 from collections.abc import Callable
 
-import pandas
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ratedistortion.figures import style
 from ratedistortion.figures.beta_scale import BetaScale
-from ratedistortion.figures.inputs import Inputs
+from ratedistortion.figures.inputs import Inputs, Table
 
-Panel = Callable[[Axes, pandas.DataFrame, pandas.DataFrame, BetaScale, float], dict[str, Artist]]
-"""Draws the rows of a table that are ok and its suspect rows; the number is `Inputs.factors`.
-
-It returns the entries of the legend: label -> handle."""
+Panel = Callable[[Axes, Table, BetaScale], dict[str, Artist]]
+"""Draws a table, and returns the entries of the legend: label -> handle."""
 
 
 def draw_panels(inputs: Inputs, height: float, quantity: str, panel: Panel) -> Figure:
@@ -29,12 +26,12 @@ def draw_panels(inputs: Inputs, height: float, quantity: str, panel: Panel) -> F
     Returns:
         The figure, with a legend above the panels.
     """
-    tables = inputs.drawn()
+    tables = {label: table for label, table in inputs.tables.items() if len(table.drawn())}
     figure, panels = style.new_figure(0.6 + height * len(tables), len(tables))
     scale = BetaScale(inputs.everything()["beta"])
     handles: dict[str, Artist] = {}
-    for axes, (label, (rows, suspects)) in zip(panels, tables.items(), strict=True):
-        handles |= panel(axes, rows, suspects, scale, inputs.factors[label])
+    for axes, (label, table) in zip(panels, tables.items(), strict=True):
+        handles |= panel(axes, table, scale)
         title = style.one_line(inputs.named(label)) if len(tables) > 1 else ""
         axes.set_title(title, loc="left", parse_math=False)
         axes.set_ylabel(quantity)

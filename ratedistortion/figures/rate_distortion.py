@@ -32,15 +32,19 @@ def draw(inputs: Inputs) -> Figure:
     scale = BetaScale(everything["beta"])
     several = len(inputs.tables) > 1
     looks, columns = choose(inputs)
-    for label, rows in inputs.tables.items():
+    for label, table in inputs.tables.items():
         colour, line, marker = looks[label]
-        _runs(axes, rows, scale, marker, colour if several else "white")
-        rate, distortion = rows["rate"].to_numpy(), rows["distortion"].to_numpy()
+        _runs(axes, table.rows, scale, marker, colour if several else "white")
+        rate, distortion = table.rows[["rate", "distortion"]].to_numpy().T
         hull = lower_convex_hull(rate, distortion)
         axes.plot(rate[hull], distortion[hull], linestyle=line, color=colour, lw=0.7, zorder=2)
-        if len(suspects := inputs.suspects[label]):
-            edges = [colour] * len(suspects) if several else scale.colours(suspects["beta"])
-            _suspects(axes, suspects, marker, edges)
+        if len(suspects := table.suspects):
+            x, y = suspects["rate"], suspects["distortion"]
+            edge = [colour] * len(x) if several else scale.colours(suspects["beta"])
+            # Hollow points are drawn last, so that the others hide none of them.
+            axes.scatter(
+                x, y, 20, "white", marker=marker, linewidths=1.1, edgecolors=edge, zorder=5
+            )
     axes.margins(0.06)
     axes.autoscale_view()
     axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
@@ -59,64 +63,28 @@ def draw(inputs: Inputs) -> Figure:
 
 def _runs(axes: Axes, rows: pandas.DataFrame, scale: BetaScale, marker: str, edge: str) -> None:
     """One point a run with its standard errors; a line joins the seeds of one beta."""
-    axes.errorbar(
-        rows["rate"],
-        rows["distortion"],
-        xerr=rows["rate_se"].fillna(0),
-        yerr=rows["distortion_se"].fillna(0),
-        fmt="none",
-        ecolor="0.3",
-        elinewidth=0.6,
-        zorder=3,
-    )
-    groups = [group for _, group in rows.sort_values("rate").groupby("beta")]
-    axes.add_collection(
-        LineCollection(
-            [group[["rate", "distortion"]].to_numpy() for group in groups],
-            colors=scale.colours(group["beta"].iloc[0] for group in groups),
-            linewidths=0.8,
-            zorder=3,
-        )
-    )
-    axes.scatter(
-        rows["rate"],
-        rows["distortion"],
-        c=scale.colours(rows["beta"]),
-        marker=marker,
-        s=14,
-        linewidths=0.5,
-        edgecolors=edge,
-        zorder=4,
-    )
-
-
-def _suspects(axes: Axes, rows: pandas.DataFrame, marker: str, edges: list[str]) -> None:
-    """Hollow points without error bars, drawn last, so that the others hide none of them."""
-    axes.scatter(
-        rows["rate"],
-        rows["distortion"],
-        c="white",
-        marker=marker,
-        s=20,
-        linewidths=1.1,
-        edgecolors=edges,
-        zorder=5,
-    )
+    x, y = rows["rate"], rows["distortion"]
+    errors = rows["distortion_se"].fillna(0), rows["rate_se"].fillna(0)
+    axes.errorbar(x, y, *errors, fmt="none", ecolor="0.3", elinewidth=0.6, zorder=3)
+    seeds = [group for _, group in rows.sort_values("rate").groupby("beta")]
+    lines = [group[["rate", "distortion"]].to_numpy() for group in seeds]
+    colours = scale.colours(group["beta"].iloc[0] for group in seeds)
+    axes.add_collection(LineCollection(lines, colors=colours, linewidths=0.8, zorder=3))
+    colours = scale.colours(rows["beta"])
+    axes.scatter(x, y, 14, colours, marker=marker, linewidths=0.5, edgecolors=edge, zorder=4)
 
 
 def _exact(axes: Axes, inputs: Inputs) -> Line2D | None:
     """The frontier of each source that is known, once."""
-    drawn = []
-    line = None
-    for label, rows in inputs.tables.items():
-        settings = rows.attrs.get("ratedistortion", {}).get("settings", {})
-        curve = known_curve(settings)
+    drawn, line = [], None
+    for table in inputs.tables.values():
+        settings = table.settings()
         source = [settings.get(name) for name in ("dataset", "likelihood", "likelihood_scale")]
-        if curve is None or source in drawn:
-            continue
-        distortion, rate = (inputs.factors[label] * values for values in curve)
-        (line,) = axes.plot(rate, distortion, "k--", linewidth=0.8, zorder=2.5)
-        drawn.append(source)
+        curve = known_curve(settings)
+        if curve is not None and source not in drawn:
+            distortion, rate = (table.factor * values for values in curve)
+            (line,) = axes.plot(rate, distortion, "k--", linewidth=0.8, zorder=2.5)
+            drawn.append(source)
     return line
 
 
@@ -136,18 +104,8 @@ def _equal_elbo(axes: Axes, rows: pandas.DataFrame) -> Line2D:
         best = np.argmax(distance)
         if distance[best] < 0.05:
             continue
-        axes.text(
-            line[best, 0],
-            line[best, 1],
-            f"{level:g}",
-            color=style.GREY,
-            fontsize=7,
-            ha="center",
-            va="center",
-            rotation=-45,
-            rotation_mode="anchor",
-            transform_rotates_text=True,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-            zorder=1.5,
-        )
+        label = axes.text(line[best, 0], line[best, 1], f"{level:g}", color=style.GREY, fontsize=7)
+        label.set(ha="center", va="center", zorder=1.5)
+        label.set(rotation=-45, rotation_mode="anchor", transform_rotates_text=True)
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
     return Line2D([], [], color=style.GREY, linewidth=0.4)

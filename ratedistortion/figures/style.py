@@ -101,15 +101,12 @@ def legend(figure: Figure, title: Sequence[str], *columns: Mapping[str, Artist])
         [(one_line(label, _LABEL_LENGTH), column[label]) for label in column] for column in columns
     ]
     widths = [max((len(label) for label, _ in column), default=0) + 6 for column in named]
-    if len(named) > 1 and sum(widths) <= _LEGEND_WIDTH:
-        rows = max(map(len, named))
-        blank = ("", Line2D([], [], linestyle=""))
-        entries = [pair for column in named for pair in column + [blank] * (rows - len(column))]
-        count = len(named)
-    else:
-        entries = [pair for column in named for pair in column]
-        count = min(max(_LEGEND_WIDTH // max(widths), 1), 3)
-        rows = math.ceil(len(entries) / count)
+    side_by_side = len(named) > 1 and sum(widths) <= _LEGEND_WIDTH
+    rows = max(map(len, named)) if side_by_side else 0
+    blank = ("", Line2D([], [], linestyle=""))
+    entries = [pair for column in named for pair in column + [blank] * (rows - len(column))]
+    count = len(named) if side_by_side else min(max(_LEGEND_WIDTH // max(widths), 1), 3)
+    rows = math.ceil(len(entries) / count)
     figure.set_figheight(figure.get_figheight() + 0.14 * (len(title) + rows))
     made = figure.legend(
         [handle for _, handle in entries],
@@ -136,16 +133,7 @@ def suspects(axes: Axes, x: Float[np.ndarray, " runs"], y: Any, marker: str, col
     Returns:
         The pluses, for the legend.
     """
-    axes.plot(
-        x,
-        y,
-        marker,
-        color=colour,
-        markerfacecolor="white",
-        markersize=5,
-        markeredgewidth=0.8,
-        zorder=4,
-    )
+    axes.plot(x, y, marker, color=colour, mfc="white", markersize=5, markeredgewidth=0.8, zorder=4)
     (plus,) = axes.plot(x, y, "k+", markersize=5, markeredgewidth=0.5, zorder=4)
     return plus
 
@@ -160,17 +148,9 @@ def ceiling(axes: Axes, value: float, colour: str, line: Literal[":", "--"]) -> 
         line: Of matplotlib.
     """
     axes.axhline(value, color=colour, linestyle=line, linewidth=0.7)
-    axes.annotate(
-        f"log N\n{value:#.3g}",
-        (1, value),
-        (2, 0),
-        xycoords=axes.get_yaxis_transform(),
-        textcoords="offset points",
-        va="center",
-        fontsize=7,
-        linespacing=1.1,
-        annotation_clip=False,
-    )
+    right = axes.get_yaxis_transform()
+    text = axes.annotate(f"log N\n{value:#.3g}", (1, value), (2, 0), right, "offset points")
+    text.set(va="center", fontsize=7, linespacing=1.1, annotation_clip=False)
 
 
 def log_ticks(low: float, high: float) -> list[float]:

@@ -24,24 +24,23 @@ def draw(inputs: Inputs) -> Figure:
     Raises:
         SettingsError: If there are several tables, or no losses.
     """
-    _, factor = inputs.only_table("training")
+    table = inputs.only_table("training")
     if not inputs.losses:
         raise SettingsError("training needs the losses of a run directory: got none.")
     figure, (axes,) = style.new_figure(2.4)
-    scale = BetaScale(run["beta"] for run in inputs.losses)
-    table = next(iter(inputs.suspects.values()))
-    suspects = set(zip(asked_for(table), table["seed"], strict=True))
+    betas = [run["beta"] for run in inputs.losses]
+    scale = BetaScale(betas)
+    suspects = set(zip(asked_for(table.suspects), table.suspects["seed"], strict=True))
     diverged, hollow = [], []
-    for run, colour in zip(
-        inputs.losses, scale.colours(run["beta"] for run in inputs.losses), strict=True
-    ):
+    for run, colour in zip(inputs.losses, scale.colours(betas), strict=True):
         steps = np.asarray(run["steps"], float)
         loss = np.asarray(run["distortion"], float) + run["beta"] * np.asarray(run["rate"], float)
         finite = np.isfinite(loss)
-        axes.plot(steps[finite], factor * loss[finite], color=colour, linewidth=0.7)
-        if not finite.any():
+        steps, losses = steps[finite], table.factor * loss[finite]
+        axes.plot(steps, losses, color=colour, linewidth=0.7)
+        if not len(steps):
             continue
-        end = steps[finite][-1], factor * loss[finite][-1]
+        end = steps[-1], losses[-1]
         if not finite.all():
             diverged.append(end)
         if run_key(run) in suspects:
@@ -49,9 +48,7 @@ def draw(inputs: Inputs) -> Figure:
     handles = {}
     for label, ends, look in (("suspect", hollow, "ko"), ("diverged", diverged, "kx")):
         if ends:
-            (handles[label],) = axes.plot(
-                *np.transpose(ends), look, markersize=4, markerfacecolor="white"
-            )
+            (handles[label],) = axes.plot(*np.transpose(ends), look, markersize=4, mfc="white")
     style.legend(figure, [inputs.source()], handles)
     if all(np.min(line.get_ydata(), initial=1) > 0 for line in axes.lines):
         axes.set_yscale("log")  # the limits of a logarithmic axis differ from those of a linear one

@@ -144,7 +144,7 @@ def test_json_is_one_object_with_its_keys_in_order(undisturbed):
 
 def test_progress_is_plain_lines_on_stderr_only(undisturbed):
     stderr = undisturbed[1].stderr
-    assert "4 runs of 3000 steps, beta 0.05 to 8, in 2 chunk(s)" in stderr
+    assert "4 runs of 3000 steps, beta 0.05 to 8, in 2 chunks, " in stderr
     assert "chunk 2 of 2 done" in stderr
     assert "\x1b" not in stderr and "\r" not in stderr
     assert "Warning" not in stderr and "Traceback" not in stderr
@@ -365,7 +365,8 @@ def test_the_table_is_printed_in_the_units_asked_for(undisturbed):
         assert lines[0] == f"test split, {units} per image"
         assert lines[1].split() == ["beta", "seed", "R", "D", "-ELBO", "I(n;z)", "KL(q|p)"]
         assert lines[2].split()[:2] == ["0.05", "0"] and text in lines[2]
-        assert len(lines) == 2 + len(BETAS) + 1
+        assert len(lines) == 2 + len(BETAS) + 2
+        assert lines[-2].startswith("saturated: I(n;z) is near its ceiling log N = ")
         assert lines[-1] == f"table: {path / 'rd.parquet'}"
         assert result.stderr == ""
 
@@ -378,8 +379,8 @@ def test_another_configuration_is_refused_with_what_differs(undisturbed):
         result,
         4,
         f"{path} belongs to another configuration: betas: [0.05, 0.5, 2.0, 8.0] stored, [1.0]"
-        " asked for; steps: 3000 stored, 31 asked for; learning_rate: 0.01 stored, 0.002 asked"
-        " for. Use another directory, or the stored values.",
+        " asked for; steps: 3000 stored, 31 asked for. Use another directory, or the stored"
+        " values.",
     )
     assert tree(path) == before
 

@@ -175,6 +175,20 @@ def test_gallery_refuses_vectors_and_images_of_other_runs(frame):
         draw(frame, "gallery", images=others)
 
 
+@pytest.mark.parametrize("units", UNITS)
+def test_runs_of_target_rates_have_their_images_and_marks_in_every_unit(tmp_path, units):
+    rows = [row | {"target_rate": 2 * row["rate"]} for row in mnist_like.rows(suspect={(10.0, 0)})]
+    frame = mnist_like.read(tmp_path, rows)
+    targets = frame["target_rate"].to_numpy()
+    drawn = draw(frame, "gallery", units, images=mnist_like.images() | {"target_rate": targets})
+    assert sum(text.startswith("β") for text in words(drawn)) == 6
+    losses = [
+        run | {"target_rate": target}
+        for run, target in zip(mnist_like.losses(), targets, strict=True)
+    ]
+    assert said(draw(frame, "training", units, losses=losses), "suspect")
+
+
 def test_training_has_a_line_for_every_run_and_a_cross_where_one_diverged(frame):
     losses = mnist_like.losses()
     assert len(draw(frame, "training").axes[0].lines) == len(losses)
