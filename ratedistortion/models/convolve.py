@@ -25,6 +25,8 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
+from ratedistortion.models.shapes import Pixels
+
 _NHWC = ("NHWC", "HWIO", "NHWC")
 # Channels, of the images and of the outputs, from which the gradient of the kernel is computed by a
 # convolution: their patches would no longer fit in the caches of a CPU.
@@ -32,9 +34,7 @@ _MIN_CHANNELS_FOR_CONVOLUTION = 32
 
 
 def convolve(
-    x: Float[Array, "images height width channels"],
-    kernel: Float[Array, "size size channels outputs"],
-    stride: int,
+    x: Pixels, kernel: Float[Array, "size size channels outputs"], stride: int
 ) -> Float[Array, "images rows columns outputs"]:
     """A convolution whose kernel is a square of stride + 2 pixels.
 
@@ -52,7 +52,7 @@ def convolve(
 
 
 def _value(x: Array, kernel: Array, stride: int) -> Array:
-    return _plain(stride, 1)(x, kernel)
+    return _plain(stride)(x, kernel)
 
 
 def _forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
@@ -103,7 +103,7 @@ def _image_gradient(kernel: Array, dy: Array, stride: int) -> Array:
     """
     height, width = (length * stride for length in dy.shape[1:3])
     turned = jnp.swapaxes(_kernel_blocks(kernel, stride)[::-1, ::-1], 2, 3)
-    pixels = depth_to_space(_plain(1, 1)(dy, turned), stride)
+    pixels = depth_to_space(_plain(1)(dy, turned), stride)
     # Cut off the border of zeros that the forward convolution added. With stride 1 the convolution
     # of dy has cut it off already.
     first = 0 if stride == 1 else 1
@@ -184,8 +184,8 @@ def _kernel_blocks(kernel: Array, stride: int) -> Array:
 
 
 @functools.cache
-def _plain(stride: int, border: int) -> Callable[[Array, Array], Array]:
-    """A convolution of images with `border` pixels of zeros on each side.
+def _plain(stride: int) -> Callable[[Array, Array], Array]:
+    """A convolution of images with one pixel of zeros on each side.
 
     Under `jax.vmap` with one kernel, the batch of images becomes more images of one convolution;
     with a batch of kernels, it becomes patches and one matrix product for each kernel.
@@ -193,10 +193,8 @@ def _plain(stride: int, border: int) -> Callable[[Array, Array], Array]:
 
     @custom_vmap
     def convolution(x: Array, kernel: Array) -> Array:
-        borders = ((border, border), (border, border))
-        return lax.conv_general_dilated(
-            x, kernel, (stride, stride), borders, dimension_numbers=_NHWC
-        )
+        steps, borders = (stride, stride), ((1, 1), (1, 1))
+        return lax.conv_general_dilated(x, kernel, steps, borders, dimension_numbers=_NHWC)
 
     @convolution.def_vmap
     def batched(size: int, is_batched: list[bool], x: Array, kernel: Array) -> tuple[Array, bool]:
@@ -206,7 +204,7 @@ def _plain(stride: int, border: int) -> Callable[[Array, Array], Array]:
         return merged.reshape(size, -1, *merged.shape[1:]), True
 
     def product(x: Array, kernel: Array) -> Array:
-        seen = _patches(x, kernel.shape[0], stride, border)
+        seen = _patches(x, kernel.shape[0], stride, 1)
         return seen @ kernel.reshape(-1, kernel.shape[-1])
 
     return convolution
@@ -217,11 +215,7 @@ def _axes(is_batched: list[bool]) -> tuple[int | None, ...]:
 
 
 def _patches(
-    x: Float[Array, "images height width channels"],
-    size: int,
-    stride: int,
-    border: int,
-    turned: bool = False,
+    x: Pixels, size: int, stride: int, border: int, turned: bool = False
 ) -> Float[Array, "images rows columns features"]:
     """The patches of `size` by `size` pixels, `stride` pixels apart, each as one vector.
 
