@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ratedistortion.errors import SettingsError
 from ratedistortion.models.convolve import convolve, depth_to_space
-from ratedistortion.models.interfaces import Posterior
+from ratedistortion.models.interfaces import Posterior, Shape
 from ratedistortion.models.layers import bounded_log_scale
+from ratedistortion.models.shapes import Codes, Images, Outputs, Pixels
 from ratedistortion.settings import Settings
 
 
@@ -31,13 +33,12 @@ class Convolution(nnx.Module):
         # initial values have the scale that Flax gives to a dense layer.
         self.product = nnx.Linear((stride + 2) ** 2 * inputs, outputs, rngs=nnx.Rngs(params=key))
 
-    def __call__(
-        self, x: Float[Array, "images height width channels"]
-    ) -> Float[Array, "images rows columns features"]:
+    def __call__(self, x: Pixels) -> Float[Array, "images rows columns features"]:
         size, bias = self.stride + 2, self.product.bias
         assert bias is not None
         kernel = self.product.kernel[...].reshape(size, size, x.shape[-1], -1)
-        return convolve(x, kernel, self.stride) + bias[None, None, None]
+        convolved: Any = convolve(x, kernel, self.stride)
+        return convolved + bias[None, None, None]
 
 
 class Upsampling(nnx.Module):
@@ -56,9 +57,7 @@ class Upsampling(nnx.Module):
         self.stride = stride
         self.convolution = Convolution(key, inputs, outputs * stride**2)
 
-    def __call__(
-        self, x: Float[Array, "images height width channels"]
-    ) -> Float[Array, "images rows columns features"]:
+    def __call__(self, x: Pixels) -> Float[Array, "images rows columns features"]:
         return depth_to_space(self.convolution(x), self.stride)
 
 
@@ -77,9 +76,7 @@ class Residual(nnx.Module):
         self.first = Convolution(keys[0], channels, channels)
         self.second = Convolution(keys[1], channels, channels)
 
-    def __call__(
-        self, x: Float[Array, "images height width channels"]
-    ) -> Float[Array, "images height width channels"]:
+    def __call__(self, x: Pixels) -> Pixels:
         return x + self.second(jax.nn.silu(self.first(jax.nn.silu(x))))
 
 
@@ -98,15 +95,12 @@ class ConvolutionalEncoder(nnx.Module):
 
     gaussian = True
 
-    def __init__(
-        self, key: PRNGKeyArray, settings: Settings, shape: tuple[int, ...], residual: bool
-    ) -> None:
+    def __init__(self, key: PRNGKeyArray, settings: Settings, shape: Shape, residual: bool) -> None:
         self.shape = _checked(settings, shape, settings.encoder, "encoder")
         *keys, last_key = jax.random.split(key, len(settings.channels) + 1)
         layers, inputs = [], shape[-1]
-        for layer_key, outputs, stride in zip(
-            keys, settings.channels, settings.strides, strict=True
-        ):
+        given = zip(keys, settings.channels, settings.strides, strict=True)
+        for layer_key, outputs, stride in given:
             first_key, second_key = jax.random.split(layer_key)
             layers.append(Convolution(first_key, inputs, outputs, stride))
             layers += [Residual(second_key, outputs)] if residual else []
@@ -117,7 +111,7 @@ class ConvolutionalEncoder(nnx.Module):
             height * width * inputs, 2 * settings.latents, rngs=nnx.Rngs(params=last_key)
         )
 
-    def __call__(self, x: Float[Array, "images dimensions"]) -> Posterior:
+    def __call__(self, x: Images) -> Posterior:
         features = _through(self.layers, x.reshape(-1, *self.shape))
         features = jax.nn.silu(features).reshape(x.shape[0], -1)
         mean, log_scale = jnp.split(self.last(features), 2, axis=-1)
@@ -141,12 +135,7 @@ class ConvolutionalDecoder(nnx.Module):
     autoregressive = False
 
     def __init__(
-        self,
-        key: PRNGKeyArray,
-        settings: Settings,
-        shape: tuple[int, ...],
-        outputs: int,
-        residual: bool,
+        self, key: PRNGKeyArray, settings: Settings, shape: Shape, outputs: int, residual: bool
     ) -> None:
         _checked(settings, shape, settings.decoder, "decoder")
         first_key, *keys = jax.random.split(key, len(settings.channels) + 1)
@@ -163,7 +152,7 @@ class ConvolutionalDecoder(nnx.Module):
             layers.append(Upsampling(up_key, before, after, stride))
         self.layers = nnx.List(layers)
 
-    def __call__(self, z: Float[Array, "images latents"]) -> Float[Array, "images outputs"]:
+    def __call__(self, z: Codes) -> Outputs:
         features = self.first(z).reshape(-1, *self.smallest)
         return _through(self.layers, jax.nn.silu(features)).reshape(z.shape[0], -1)
 
@@ -178,13 +167,13 @@ def _through(layers: Sequence[Callable[[Array], Array]], x: Array) -> Array:
     return x
 
 
-def _smallest(settings: Settings, shape: tuple[int, ...]) -> tuple[int, int]:
+def _smallest(settings: Settings, shape: Shape) -> tuple[int, int]:
     """Height and width of the images after all strides, in pixels."""
     total = math.prod(settings.strides)
     return shape[0] // total, shape[1] // total
 
 
-def _checked(settings: Settings, shape: tuple[int, ...], name: str, family: str) -> tuple[int, ...]:
+def _checked(settings: Settings, shape: Shape, name: str, family: str) -> Shape:
     """The shape, if it is that of images that the strides divide."""
     size = " x ".join(str(length) for length in shape)
     if len(settings.channels) != len(settings.strides) or not settings.channels:

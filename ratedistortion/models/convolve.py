@@ -17,7 +17,6 @@ A patch is the square of pixels under the kernel at one place of the image.
 import functools
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,16 +24,17 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
+from ratedistortion.models.shapes import Pixels
+
 _NHWC = ("NHWC", "HWIO", "NHWC")
 # Channels, of the images and of the outputs, from which the gradient of the kernel is computed by a
 # convolution: their patches would no longer fit in the caches of a CPU.
 _MIN_CHANNELS_FOR_CONVOLUTION = 32
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def convolve(
-    x: Float[Array, "images height width channels"],
-    kernel: Float[Array, "size size channels outputs"],
-    stride: int,
+    x: Pixels, kernel: Float[Array, "size size channels outputs"], stride: int
 ) -> Float[Array, "images rows columns outputs"]:
     """A convolution whose kernel is a square of stride + 2 pixels.
 
@@ -48,15 +48,11 @@ def convolve(
     Returns:
         Images of height / stride rows and width / stride columns.
     """
-    return _convolve(x, kernel, stride)
-
-
-def _value(x: Array, kernel: Array, stride: int) -> Array:
-    return _plain(stride, 1)(x, kernel)
+    return _plain(stride)(x, kernel)
 
 
 def _forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
-    return _value(x, kernel, stride), (x, kernel)
+    return _plain(stride)(x, kernel), (x, kernel)
 
 
 def _backward(stride: int, saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
@@ -64,8 +60,7 @@ def _backward(stride: int, saved: tuple[Array, Array], dy: Array) -> tuple[Array
     return _image_gradient(kernel, dy, stride), _kernel_gradient(stride)(x, dy)
 
 
-_convolve: Any = jax.custom_vjp(_value, nondiff_argnums=(2,))
-_convolve.defvjp(_forward, _backward)
+convolve.defvjp(_forward, _backward)
 
 
 def depth_to_space(
@@ -103,7 +98,7 @@ def _image_gradient(kernel: Array, dy: Array, stride: int) -> Array:
     """
     height, width = (length * stride for length in dy.shape[1:3])
     turned = jnp.swapaxes(_kernel_blocks(kernel, stride)[::-1, ::-1], 2, 3)
-    pixels = depth_to_space(_plain(1, 1)(dy, turned), stride)
+    pixels = depth_to_space(_plain(1)(dy, turned), stride)
     # Cut off the border of zeros that the forward convolution added. With stride 1 the convolution
     # of dy has cut it off already.
     first = 0 if stride == 1 else 1
@@ -184,8 +179,8 @@ def _kernel_blocks(kernel: Array, stride: int) -> Array:
 
 
 @functools.cache
-def _plain(stride: int, border: int) -> Callable[[Array, Array], Array]:
-    """A convolution of images with `border` pixels of zeros on each side.
+def _plain(stride: int) -> Callable[[Array, Array], Array]:
+    """A convolution of images with one pixel of zeros on each side.
 
     Under `jax.vmap` with one kernel, the batch of images becomes more images of one convolution;
     with a batch of kernels, it becomes patches and one matrix product for each kernel.
@@ -193,10 +188,8 @@ def _plain(stride: int, border: int) -> Callable[[Array, Array], Array]:
 
     @custom_vmap
     def convolution(x: Array, kernel: Array) -> Array:
-        borders = ((border, border), (border, border))
-        return lax.conv_general_dilated(
-            x, kernel, (stride, stride), borders, dimension_numbers=_NHWC
-        )
+        steps, borders = (stride, stride), ((1, 1), (1, 1))
+        return lax.conv_general_dilated(x, kernel, steps, borders, dimension_numbers=_NHWC)
 
     @convolution.def_vmap
     def batched(size: int, is_batched: list[bool], x: Array, kernel: Array) -> tuple[Array, bool]:
@@ -206,7 +199,7 @@ def _plain(stride: int, border: int) -> Callable[[Array, Array], Array]:
         return merged.reshape(size, -1, *merged.shape[1:]), True
 
     def product(x: Array, kernel: Array) -> Array:
-        seen = _patches(x, kernel.shape[0], stride, border)
+        seen = _patches(x, kernel.shape[0], stride, 1)
         return seen @ kernel.reshape(-1, kernel.shape[-1])
 
     return convolution
@@ -217,11 +210,7 @@ def _axes(is_batched: list[bool]) -> tuple[int | None, ...]:
 
 
 def _patches(
-    x: Float[Array, "images height width channels"],
-    size: int,
-    stride: int,
-    border: int,
-    turned: bool = False,
+    x: Pixels, size: int, stride: int, border: int, turned: bool = False
 ) -> Float[Array, "images rows columns features"]:
     """The patches of `size` by `size` pixels, `stride` pixels apart, each as one vector.
 

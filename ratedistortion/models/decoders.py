@@ -7,11 +7,11 @@ Flax is imported when a member is built, so that the names can be read without i
 import math
 from typing import Any
 
-from ratedistortion.models.interfaces import AutoregressiveDecoder, Decoder
+from ratedistortion.models.interfaces import AutoregressiveDecoder, Decoder, Shape
 from ratedistortion.settings import Settings
 
 
-def linear(key: Any, settings: Settings, shape: tuple[int, ...], outputs: int) -> Decoder:
+def linear(key: Any, settings: Settings, shape: Shape, outputs: int) -> Decoder:
     """One affine map; `hidden` is not used.
 
     Args:
@@ -25,7 +25,7 @@ def linear(key: Any, settings: Settings, shape: tuple[int, ...], outputs: int) -
     return MlpDecoder(key, settings.latents, (), math.prod(shape) * outputs)
 
 
-def mlp(key: Any, settings: Settings, shape: tuple[int, ...], outputs: int) -> Decoder:
+def mlp(key: Any, settings: Settings, shape: Shape, outputs: int) -> Decoder:
     """A network of `hidden` sigmoid linear layers, in reverse order.
 
     Args:
@@ -39,9 +39,7 @@ def mlp(key: Any, settings: Settings, shape: tuple[int, ...], outputs: int) -> D
     return MlpDecoder(key, settings.latents, settings.hidden[::-1], math.prod(shape) * outputs)
 
 
-def made(
-    key: Any, settings: Settings, shape: tuple[int, ...], outputs: int
-) -> AutoregressiveDecoder:
+def made(key: Any, settings: Settings, shape: Shape, outputs: int) -> AutoregressiveDecoder:
     """Autoregressive: masked dense layers, `hidden` in reverse order, with z in every layer.
 
     Args:
@@ -55,7 +53,7 @@ def made(
     return Made(key, math.prod(shape), settings.latents, settings.hidden[::-1], outputs)
 
 
-def deconv(key: Any, settings: Settings, shape: tuple[int, ...], outputs: int) -> Decoder:
+def deconv(key: Any, settings: Settings, shape: Shape, outputs: int) -> Decoder:
     """The layers of the encoder `conv` in reverse order; no `hidden`.
 
     Args:
@@ -72,7 +70,7 @@ def deconv(key: Any, settings: Settings, shape: tuple[int, ...], outputs: int) -
     return ConvolutionalDecoder(key, settings, shape, outputs, residual=False)
 
 
-def resnet(key: Any, settings: Settings, shape: tuple[int, ...], outputs: int) -> Decoder:
+def resnet(key: Any, settings: Settings, shape: Shape, outputs: int) -> Decoder:
     """As `deconv`, with a residual block of two convolutions before each layer.
 
     Args:
@@ -89,9 +87,7 @@ def resnet(key: Any, settings: Settings, shape: tuple[int, ...], outputs: int) -
     return ConvolutionalDecoder(key, settings, shape, outputs, residual=True)
 
 
-def pixelcnn(
-    key: Any, settings: Settings, shape: tuple[int, ...], outputs: int
-) -> AutoregressiveDecoder:
+def pixelcnn(key: Any, settings: Settings, shape: Shape, outputs: int) -> AutoregressiveDecoder:
     """Autoregressive: a gated layer for each of `channels`, with z in every layer; no `strides`.
 
     Args:

@@ -6,11 +6,11 @@ Flax is imported when a member is built, so that the names can be read without i
 import math
 from typing import Any
 
-from ratedistortion.models.interfaces import Encoder, FlowingEncoder
+from ratedistortion.models.interfaces import Encoder, FlowingEncoder, Shape
 from ratedistortion.settings import Settings
 
 
-def linear(key: Any, settings: Settings, shape: tuple[int, ...]) -> Encoder:
+def linear(key: Any, settings: Settings, shape: Shape) -> Encoder:
     """A mean that is affine in x and one log scale for all x; `hidden` is not used.
 
     Args:
@@ -23,7 +23,7 @@ def linear(key: Any, settings: Settings, shape: tuple[int, ...]) -> Encoder:
     return LinearEncoder(key, math.prod(shape), settings.latents)
 
 
-def mlp(key: Any, settings: Settings, shape: tuple[int, ...]) -> Encoder:
+def mlp(key: Any, settings: Settings, shape: Shape) -> Encoder:
     """A network of `hidden` sigmoid linear layers for the mean and the log scale.
 
     Args:
@@ -36,7 +36,7 @@ def mlp(key: Any, settings: Settings, shape: tuple[int, ...]) -> Encoder:
     return MlpEncoder(key, math.prod(shape), settings.hidden, settings.latents)
 
 
-def iaf(key: Any, settings: Settings, shape: tuple[int, ...]) -> FlowingEncoder:
+def iaf(key: Any, settings: Settings, shape: Shape) -> FlowingEncoder:
     """The network of `mlp`, then two steps of an inverse autoregressive flow that see x too.
 
     Args:
@@ -51,7 +51,7 @@ def iaf(key: Any, settings: Settings, shape: tuple[int, ...]) -> FlowingEncoder:
     return FlowEncoder(key, math.prod(shape), hidden, settings.latents, features)
 
 
-def conv(key: Any, settings: Settings, shape: tuple[int, ...]) -> Encoder:
+def conv(key: Any, settings: Settings, shape: Shape) -> Encoder:
     """A convolution for each of `channels` and `strides`, then one affine map; no `hidden`.
 
     Args:
@@ -67,7 +67,7 @@ def conv(key: Any, settings: Settings, shape: tuple[int, ...]) -> Encoder:
     return ConvolutionalEncoder(key, settings, shape, residual=False)
 
 
-def resnet(key: Any, settings: Settings, shape: tuple[int, ...]) -> Encoder:
+def resnet(key: Any, settings: Settings, shape: Shape) -> Encoder:
     """As `conv`, with a residual block of two convolutions after each.
 
     Args:

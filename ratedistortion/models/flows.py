@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from ratedistortion.models.interfaces import Posterior
 from ratedistortion.models.layers import Mlp, bounded_log_scale
 from ratedistortion.models.masked import MaskedNetwork
+from ratedistortion.models.shapes import Codes, Condition, Images, Outputs, PerImage
 
 # Steps of a flow. After each step the order of the latents is reversed, so that after two steps
 # every latent depends on all of them.
@@ -22,6 +23,9 @@ _MAX_LOG_SCALE = 3.0
 # Scale of the initial weights of a step's last layer. It is small, so that the flow starts near the
 # identity, and not zero, where the inner layers would have no gradients.
 _GAIN = 0.1
+
+# From the outputs of a step to a shift and a log scale of every latent.
+Affine = Callable[[Array], tuple[Array, Array]]
 
 
 class MaskedFlow(nnx.Module):
@@ -47,7 +51,7 @@ class MaskedFlow(nnx.Module):
             for step_key in jax.random.split(key, _STEPS)
         )
 
-    def log_density(self, z: Float[Array, "codes latents"]) -> Float[Array, "codes"]:
+    def log_density(self, z: Codes) -> PerImage:
         """log p(z): the log density of the standard normal less the log scales of the steps.
 
         Args:
@@ -63,7 +67,7 @@ class MaskedFlow(nnx.Module):
             log_volume = log_volume - jnp.sum(log_scale, axis=-1)
         return log_volume - 0.5 * jnp.sum(z**2 + math.log(2 * math.pi), axis=-1)
 
-    def sample(self, key: PRNGKeyArray, count: int) -> Float[Array, "codes latents"]:
+    def sample(self, key: PRNGKeyArray, count: int) -> Codes:
         """Independent draws from p(z).
 
         Args:
@@ -107,15 +111,12 @@ class FlowEncoder(nnx.Module):
             for step_key in step_keys
         )
 
-    def __call__(self, x: Float[Array, "images dimensions"]) -> Posterior:
-        mean, log_scale, context = jnp.split(
-            self.network(x), (self.latents, 2 * self.latents), axis=-1
-        )
+    def __call__(self, x: Images) -> Posterior:
+        places = self.latents, 2 * self.latents
+        mean, log_scale, context = jnp.split(self.network(x), places, axis=-1)
         return Posterior(mean, bounded_log_scale(log_scale), jax.nn.silu(context))
 
-    def flow(
-        self, start: Float[Array, "images latents"], context: Float[Array, "images features"]
-    ) -> Float[Array, "images latents"]:
+    def flow(self, start: Codes, context: Outputs) -> Codes:
         """Codes from draws of the Gaussian, all latents at once.
 
         Args:
@@ -129,9 +130,7 @@ class FlowEncoder(nnx.Module):
             start = (start + step(start, context))[:, ::-1]
         return start
 
-    def unflow(
-        self, z: Float[Array, "images latents"], context: Float[Array, "images features"]
-    ) -> Float[Array, "images latents"]:
+    def unflow(self, z: Codes, context: Outputs) -> Codes:
         """The draws that `flow` takes to these codes, one latent after another.
 
         Args:
@@ -158,12 +157,7 @@ def _shift(outputs: Array) -> tuple[Array, Array]:
     return shift, jnp.zeros_like(shift)
 
 
-def _invert(
-    step: MaskedNetwork,
-    affine: Callable[[Array], tuple[Array, Array]],
-    u: Array,
-    condition: Array | None = None,
-) -> Array:
+def _invert(step: MaskedNetwork, affine: Affine, u: Codes, condition: Condition = None) -> Codes:
     """Solves (x - shift(x)) exp(-log_scale(x)) = u for x, one latent after another.
 
     Shift and log scale of latent i, which `affine` makes of the step's outputs, depend only on the

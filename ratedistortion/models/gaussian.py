@@ -5,7 +5,9 @@ import math
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
+
+from ratedistortion.models.shapes import Codes, PerImage
 
 
 class StandardNormal(nnx.Module):
@@ -21,7 +23,7 @@ class StandardNormal(nnx.Module):
     def __init__(self, latents: int) -> None:
         self.latents = latents
 
-    def log_density(self, z: Float[Array, "codes latents"]) -> Float[Array, "codes"]:
+    def log_density(self, z: Codes) -> PerImage:
         """log p(z), summed over the latents.
 
         Args:
@@ -32,9 +34,7 @@ class StandardNormal(nnx.Module):
         """
         return -0.5 * jnp.sum(z**2 + math.log(2 * math.pi), axis=-1)
 
-    def standardize(
-        self, mean: Float[Array, "images latents"], log_scale: Float[Array, "images latents"]
-    ) -> tuple[Float[Array, "images latents"], Float[Array, "images latents"]]:
+    def standardize(self, mean: Codes, log_scale: Codes) -> tuple[Codes, Codes]:
         """The Gaussians as they are: p(z) is the standard normal already.
 
         Args:
@@ -46,7 +46,7 @@ class StandardNormal(nnx.Module):
         """
         return mean, log_scale
 
-    def sample(self, key: PRNGKeyArray, count: int) -> Float[Array, "codes latents"]:
+    def sample(self, key: PRNGKeyArray, count: int) -> Codes:
         """Independent draws from p(z).
 
         Args:
@@ -73,7 +73,7 @@ class DiagonalNormal(nnx.Module):
         self.mean = nnx.Param(jnp.zeros((1, latents), jnp.float32))
         self.log_scale = nnx.Param(jnp.zeros((1, latents), jnp.float32))
 
-    def log_density(self, z: Float[Array, "codes latents"]) -> Float[Array, "codes"]:
+    def log_density(self, z: Codes) -> PerImage:
         """log p(z), summed over the latents.
 
         Args:
@@ -86,9 +86,7 @@ class DiagonalNormal(nnx.Module):
         standard = (z - self.mean[...]) * jnp.exp(-log_scale)
         return -jnp.sum(0.5 * standard**2 + log_scale + 0.5 * math.log(2 * math.pi), axis=-1)
 
-    def standardize(
-        self, mean: Float[Array, "images latents"], log_scale: Float[Array, "images latents"]
-    ) -> tuple[Float[Array, "images latents"], Float[Array, "images latents"]]:
+    def standardize(self, mean: Codes, log_scale: Codes) -> tuple[Codes, Codes]:
         """The Gaussians in coordinates in which p(z) is a standard normal.
 
         Args:
@@ -101,7 +99,7 @@ class DiagonalNormal(nnx.Module):
         own = self.log_scale[...]
         return (mean - self.mean[...]) * jnp.exp(-own), log_scale - own
 
-    def sample(self, key: PRNGKeyArray, count: int) -> Float[Array, "codes latents"]:
+    def sample(self, key: PRNGKeyArray, count: int) -> Codes:
         """Independent draws from p(z).
 
         Args:

@@ -12,7 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Float, Int, PRNGKeyArray
+    from jaxtyping import Array, Int, PRNGKeyArray
+
+    from ratedistortion.models.shapes import Codes, Images, Outputs, PerImage
+
+# (height, width, channels) of an image, or (dimensions,) of a vector.
+Shape = tuple[int, ...]
 
 # The Protocols can be checked at run time for the sake of the tests, where beartype checks what
 # every `build` returns. The program itself reads the flags and never asks `isinstance`.
@@ -27,9 +32,9 @@ class Posterior(NamedTuple):
         context: What the flow knows about x; None where the posterior is the Gaussian itself.
     """
 
-    mean: Float[Array, "images latents"]
-    log_scale: Float[Array, "images latents"]
-    context: Float[Array, "images features"] | None = None
+    mean: Codes
+    log_scale: Codes
+    context: Outputs | None = None
 
 
 @runtime_checkable
@@ -42,7 +47,7 @@ class Encoder(Protocol):
 
     gaussian: bool
 
-    def __call__(self, x: Float[Array, "images dimensions"], /) -> Posterior:
+    def __call__(self, x: Images, /) -> Posterior:
         """The posterior of every image.
 
         Args:
@@ -62,9 +67,7 @@ class FlowingEncoder(Encoder, Protocol):
     The flow changes no volume, so that log q(z|x) of a code is that of its draw.
     """
 
-    def flow(
-        self, start: Float[Array, "images latents"], context: Float[Array, "images features"], /
-    ) -> Float[Array, "images latents"]:
+    def flow(self, start: Codes, context: Outputs, /) -> Codes:
         """The codes that these draws of the Gaussian become.
 
         Args:
@@ -76,9 +79,7 @@ class FlowingEncoder(Encoder, Protocol):
         """
         ...
 
-    def unflow(
-        self, z: Float[Array, "images latents"], context: Float[Array, "images features"], /
-    ) -> Float[Array, "images latents"]:
+    def unflow(self, z: Codes, context: Outputs, /) -> Codes:
         """The inverse of `flow`.
 
         Args:
@@ -102,9 +103,7 @@ class Decoder(Protocol):
 
     autoregressive: bool
 
-    def __call__(
-        self, z: Float[Array, "images latents"], /
-    ) -> Float[Array, "images dimensions*outputs"]:
+    def __call__(self, z: Codes, /) -> Outputs:
         """The parameters of every image.
 
         Args:
@@ -126,9 +125,7 @@ class AutoregressiveDecoder(Protocol):
 
     autoregressive: bool
 
-    def __call__(
-        self, z: Float[Array, "images latents"], x: Float[Array, "images dimensions"], /
-    ) -> Float[Array, "images dimensions*outputs"]:
+    def __call__(self, z: Codes, x: Images, /) -> Outputs:
         """The parameters of all dimensions at once, for the likelihood of images.
 
         Args:
@@ -140,7 +137,7 @@ class AutoregressiveDecoder(Protocol):
         """
         ...
 
-    def cache(self, z: Float[Array, "images latents"], /) -> Any:
+    def cache(self, z: Codes, /) -> Any:
         """What the first call of `one` gets.
 
         Args:
@@ -151,9 +148,7 @@ class AutoregressiveDecoder(Protocol):
         """
         ...
 
-    def one(
-        self, i: Int[Array, ""], x: Float[Array, "images dimensions"], cache: Any, /
-    ) -> tuple[Float[Array, "images outputs"], Any]:
+    def one(self, i: Int[Array, ""], x: Images, cache: Any, /) -> tuple[Outputs, Any]:
         """The parameters of one dimension, for draws: it is called for i = 0, 1, 2 and so on.
 
         Args:
@@ -179,7 +174,7 @@ class Prior(Protocol):
     gaussian: bool
     uses_encoder: bool
 
-    def log_density(self, z: Float[Array, "codes latents"], /) -> Float[Array, "codes"]:  # noqa: UP037 (the name of an axis)
+    def log_density(self, z: Codes, /) -> PerImage:
         """log p(z).
 
         Args:
@@ -190,7 +185,7 @@ class Prior(Protocol):
         """
         ...
 
-    def sample(self, key: PRNGKeyArray, count: int, /) -> Float[Array, "count latents"]:
+    def sample(self, key: PRNGKeyArray, count: int, /) -> Codes:
         """Independent draws from p(z).
 
         Args:
@@ -207,9 +202,7 @@ class Prior(Protocol):
 class GaussianPrior(Prior, Protocol):
     """A prior that is a diagonal Gaussian: its rate has a closed form. `gaussian` is True."""
 
-    def standardize(
-        self, mean: Float[Array, "images latents"], log_scale: Float[Array, "images latents"], /
-    ) -> tuple[Float[Array, "images latents"], Float[Array, "images latents"]]:
+    def standardize(self, mean: Codes, log_scale: Codes, /) -> tuple[Codes, Codes]:
         """Gaussians in the coordinates in which p(z) is a standard normal.
 
         Args:

@@ -8,6 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ratedistortion.models.interfaces import Posterior
+from ratedistortion.models.shapes import Images, Outputs
 
 # Smallest and largest log scale of an encoder, in nats: scales of 1e-7 to 55. In float32 a smaller
 # scale beside a mean of 1 could not be told from 0, and a larger one is useless beside a prior
@@ -56,7 +57,7 @@ class Mlp(nnx.Module):
             for layer_key, before, after in zip(keys, widths[:-1], widths[1:], strict=True)
         )
 
-    def __call__(self, x: Float[Array, "images inputs"]) -> Float[Array, "images outputs"]:
+    def __call__(self, x: Float[Array, "images inputs"]) -> Outputs:
         *hidden, last = self.layers
         for layer in hidden:
             x = jax.nn.silu(layer(x))
@@ -86,7 +87,7 @@ class MlpEncoder(nnx.Module):
     ) -> None:
         self.network = Mlp(key, dimensions, hidden, 2 * latents)
 
-    def __call__(self, x: Float[Array, "images dimensions"]) -> Posterior:
+    def __call__(self, x: Images) -> Posterior:
         mean, log_scale = jnp.split(self.network(x), 2, axis=-1)
         return Posterior(mean, bounded_log_scale(log_scale))
 
@@ -109,7 +110,7 @@ class LinearEncoder(nnx.Module):
         self.mean = Mlp(key, dimensions, (), latents)
         self.log_scale = nnx.Param(jnp.zeros((latents,), jnp.float32))
 
-    def __call__(self, x: Float[Array, "images dimensions"]) -> Posterior:
+    def __call__(self, x: Images) -> Posterior:
         mean = self.mean(x)
         log_scale = bounded_log_scale(self.log_scale[...])
         return Posterior(mean, jnp.broadcast_to(log_scale, mean.shape))

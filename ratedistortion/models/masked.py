@@ -9,6 +9,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from ratedistortion.models.shapes import Codes, Condition, Images, Outputs
+
+# The degrees of the inputs of a layer and of its outputs.
+Degrees = tuple[np.ndarray, np.ndarray]
+
 
 class MaskedLayer(nnx.Module):
     """An affine map with the connections that degrees allow, and a full one of the condition.
@@ -24,11 +29,7 @@ class MaskedLayer(nnx.Module):
     """
 
     def __init__(
-        self,
-        key: PRNGKeyArray,
-        degrees: tuple[np.ndarray, np.ndarray],
-        conditions: int,
-        gain: float = 1.0,
+        self, key: PRNGKeyArray, degrees: Degrees, conditions: int, gain: float = 1.0
     ) -> None:
         self.degrees = tuple(tuple(part.tolist()) for part in degrees)
         inputs, outputs = (len(part) for part in degrees)
@@ -44,21 +45,13 @@ class MaskedLayer(nnx.Module):
         self.masked = linear(keys[0], inputs) if self._allowed().any() else None
         self.condition = linear(keys[1], conditions) if conditions else None
 
-    def __call__(
-        self,
-        x: Float[Array, "images inputs"],
-        condition: Float[Array, "images conditions"] | None,
-    ) -> Float[Array, "images outputs"]:
+    def __call__(self, x: Images, condition: Condition) -> Outputs:
         given = self.given(x, condition)
         if self.masked is None:
             return given
         return given + x @ jnp.where(self._allowed(), self.masked.kernel[...], 0)
 
-    def given(
-        self,
-        x: Float[Array, "images inputs"],
-        condition: Float[Array, "images conditions"] | None,
-    ) -> Float[Array, "images outputs"]:
+    def given(self, x: Images, condition: Condition) -> Outputs:
         """The part of the outputs that does not depend on x.
 
         Args:
@@ -92,10 +85,7 @@ class MaskedLayer(nnx.Module):
         return jnp.asarray(table).at[degree].get(mode="fill", fill_value=len(after))
 
     def part(
-        self,
-        x: Float[Array, "images inputs"],
-        given: Float[Array, "images outputs"],
-        degree: Int[Array, ""],
+        self, x: Images, given: Outputs, degree: Int[Array, ""]
     ) -> Float[Array, "images most"]:
         """The outputs of one degree.
 
@@ -160,11 +150,7 @@ class MaskedNetwork(nnx.Module):
         self.last = MaskedLayer(last_key, (before[-1], last), conditions, gain)
         self.direct = MaskedLayer(direct_key, (inputs, last), conditions, gain) if hidden else None
 
-    def __call__(
-        self,
-        x: Float[Array, "images dimensions"],
-        condition: Float[Array, "images conditions"] | None,
-    ) -> Float[Array, "images outputs"]:
+    def __call__(self, x: Images, condition: Condition) -> Outputs:
         """All outputs, those of one dimension side by side.
 
         Args:
@@ -180,11 +166,7 @@ class MaskedNetwork(nnx.Module):
         end = self.last(units, condition)
         return end if self.direct is None else end + self.direct(x, condition)
 
-    def start(
-        self,
-        x: Float[Array, "images dimensions"],
-        condition: Float[Array, "images conditions"] | None,
-    ) -> Any:
+    def start(self, x: Images, condition: Condition) -> Any:
         """What `one` carries from dimension to dimension.
 
         Args:
@@ -202,9 +184,7 @@ class MaskedNetwork(nnx.Module):
         ]
         return given, None if self.direct is None else self.direct.given(x, condition), units
 
-    def one(
-        self, i: Int[Array, ""], x: Float[Array, "images dimensions"], cache: Any
-    ) -> tuple[Float[Array, "images outputs"], Any]:
+    def one(self, i: Int[Array, ""], x: Images, cache: Any) -> tuple[Outputs, Any]:
         """The outputs of dimension i.
 
         Only the units of degree i are computed, so that all dimensions in turn cost no more than
@@ -250,12 +230,10 @@ class Made(nnx.Module):
         self.dimensions = dimensions
         self.network = MaskedNetwork(key, dimensions, latents, hidden, outputs)
 
-    def __call__(
-        self, z: Float[Array, "images latents"], x: Float[Array, "images dimensions"]
-    ) -> Float[Array, "images outputs"]:
+    def __call__(self, z: Codes, x: Images) -> Outputs:
         return self.network(x, z)
 
-    def cache(self, z: Float[Array, "images latents"]) -> Any:
+    def cache(self, z: Codes) -> Any:
         """What `one` carries from pixel to pixel.
 
         Args:
@@ -266,9 +244,7 @@ class Made(nnx.Module):
         """
         return self.network.start(jnp.zeros((z.shape[0], self.dimensions), z.dtype), z)
 
-    def one(
-        self, i: Int[Array, ""], x: Float[Array, "images dimensions"], cache: Any
-    ) -> tuple[Float[Array, "images outputs"], Any]:
+    def one(self, i: Int[Array, ""], x: Images, cache: Any) -> tuple[Outputs, Any]:
         """The outputs of dimension i alone.
 
         Args:

@@ -8,6 +8,9 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ratedistortion.models.interfaces import Encoder
+from ratedistortion.models.shapes import Codes, PerImage
+
+Components = Float[Array, "components latents"]
 
 
 class Mixture(nnx.Module):
@@ -23,15 +26,12 @@ class Mixture(nnx.Module):
     uses_encoder = False
 
     def __init__(
-        self,
-        mean: Float[Array, "components latents"],
-        log_scale: Float[Array, "components latents"],
-        log_weight: Float[Array, "components"],
+        self, mean: Components, log_scale: Components, log_weight: Float[Array, "components"]
     ) -> None:
         self.mean, self.log_scale = nnx.Param(mean), nnx.Param(log_scale)
         self.log_weight = nnx.Param(log_weight)
 
-    def log_density(self, z: Float[Array, "codes latents"]) -> Float[Array, "codes"]:
+    def log_density(self, z: Codes) -> PerImage:
         """log p(z), summed over the latents.
 
         Args:
@@ -49,7 +49,7 @@ class Mixture(nnx.Module):
         terms = (log_weight - constant)[None] - 0.5 * jnp.sum(standard**2, axis=-1)
         return jax.nn.logsumexp(terms, axis=-1)
 
-    def sample(self, key: PRNGKeyArray, count: int) -> Float[Array, "codes latents"]:
+    def sample(self, key: PRNGKeyArray, count: int) -> Codes:
         """Independent draws from p(z).
 
         Args:
@@ -85,15 +85,17 @@ class Vamp(nnx.Module):
     """p(z) = mean_k q(z|u_k), the posteriors of learned pseudo-inputs u_k.
 
     Args:
-        inputs: The pseudo-inputs, in the units of the images.
+        key: For the pseudo-inputs, which are uniform noise at the start.
+        components: How many pseudo-inputs.
+        dimensions: Of an image.
 
     Source: Tomczak and Welling, "VAE with a VampPrior", 2018.
     """
 
     uses_encoder = True
 
-    def __init__(self, inputs: Float[Array, "components dimensions"]) -> None:
-        self.inputs = nnx.Param(inputs)
+    def __init__(self, key: PRNGKeyArray, components: int, dimensions: int) -> None:
+        self.inputs = nnx.Param(jax.random.uniform(key, (components, dimensions), jnp.float32))
 
     def given(self, encoder: Encoder) -> Mixture:
         """The mixture that this encoder makes of the pseudo-inputs.
@@ -106,17 +108,3 @@ class Vamp(nnx.Module):
         """
         mean, log_scale, _ = encoder(self.inputs[...])
         return Mixture(mean, log_scale, jnp.zeros(mean.shape[:1], jnp.float32))
-
-
-def make_vamp(key: PRNGKeyArray, components: int, dimensions: int) -> Vamp:
-    """Pseudo-inputs that are uniform noise at the start.
-
-    Args:
-        key: Of the noise.
-        components: How many pseudo-inputs.
-        dimensions: Of an image.
-
-    Returns:
-        The prior at the start of training.
-    """
-    return Vamp(jax.random.uniform(key, (components, dimensions), jnp.float32))

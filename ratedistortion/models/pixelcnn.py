@@ -7,9 +7,12 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ratedistortion.errors import SettingsError
+from ratedistortion.models.interfaces import Shape
 from ratedistortion.models.masked import MaskedNetwork
+from ratedistortion.models.shapes import Codes, Images, Outputs, Pixels
 from ratedistortion.settings import Settings
 
+Places = tuple[tuple[int, int], ...]
 # The places that a unit sees, as (rows down, columns right) from its own pixel. There are two kinds
 # of units. Units "above" see rows above their pixel, over its whole width; without them, pixels
 # to the upper right would never be seen. Units "beside" see pixels to the left in the same row.
@@ -19,9 +22,7 @@ _FIRST_BESIDE = ((0, -3), (0, -2), (0, -1))
 _BESIDE = ((0, -2), (0, -1), (0, 0))
 
 
-def neighbours(
-    x: Float[Array, "images height width channels"], places: tuple[tuple[int, int], ...]
-) -> Float[Array, "images height width features"]:
+def neighbours(x: Pixels, places: Places) -> Float[Array, "images height width features"]:
     """The pixels at these places around every pixel, side by side; zeros beyond the edges.
 
     Args:
@@ -40,6 +41,9 @@ def neighbours(
         for i, j in places
     ]
     return jnp.concatenate(parts, axis=-1)
+
+
+After = Float[Array, "images height width after"]
 
 
 class GatedLayer(nnx.Module):
@@ -67,13 +71,8 @@ class GatedLayer(nnx.Module):
         self.mix = nnx.Linear(width, width, rngs=keys[4])
 
     def __call__(
-        self,
-        above: Float[Array, "images height width before_above"],
-        beside: Float[Array, "images height width before_beside"],
-        z: Float[Array, "images latents"],
-    ) -> tuple[
-        Float[Array, "images height width after"], Float[Array, "images height width after"]
-    ]:
+        self, above: Float[Array, "images height width before"], beside: Pixels, z: Codes
+    ) -> tuple[After, After]:
         code = self.code(z)[:, None, None]
         down = self.above(neighbours(above, self.places[0])) + code
         right = self.beside(neighbours(beside, self.places[1])) + self.across(down) + code
@@ -101,9 +100,7 @@ class PixelCnn(nnx.Module):
 
     autoregressive = True
 
-    def __init__(
-        self, key: PRNGKeyArray, settings: Settings, shape: tuple[int, ...], outputs: int
-    ) -> None:
+    def __init__(self, key: PRNGKeyArray, settings: Settings, shape: Shape, outputs: int) -> None:
         widths = settings.channels
         if len(shape) != 3 or not widths:
             size = " x ".join(str(length) for length in shape)
@@ -120,12 +117,10 @@ class PixelCnn(nnx.Module):
         )
         self.last = MaskedNetwork(last_key, shape[-1], widths[-1], (widths[-1],), outputs)
 
-    def __call__(
-        self, z: Float[Array, "images latents"], x: Float[Array, "images dimensions"]
-    ) -> Float[Array, "images outputs"]:
+    def __call__(self, z: Codes, x: Images) -> Outputs:
         return self._outputs(z, x.reshape(-1, *self.shape)).reshape(x.shape[0], -1)
 
-    def cache(self, z: Float[Array, "images latents"]) -> Float[Array, "images latents"]:
+    def cache(self, z: Codes) -> Codes:
         """What `one` carries from pixel to pixel: the code.
 
         Args:
@@ -136,12 +131,7 @@ class PixelCnn(nnx.Module):
         """
         return z
 
-    def one(
-        self,
-        i: Int[Array, ""],
-        x: Float[Array, "images dimensions"],
-        z: Float[Array, "images latents"],
-    ) -> tuple[Float[Array, "images outputs"], Float[Array, "images latents"]]:
+    def one(self, i: Int[Array, ""], x: Images, z: Codes) -> tuple[Outputs, Codes]:
         """The outputs of dimension i alone, from the rows that it can see.
 
         Args:

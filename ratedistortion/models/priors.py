@@ -7,11 +7,11 @@ Flax is imported when a member is built, so that the names can be read without i
 import math
 from typing import Any
 
-from ratedistortion.models.interfaces import EncoderPrior, GaussianPrior, Prior
+from ratedistortion.models.interfaces import EncoderPrior, GaussianPrior, Prior, Shape
 from ratedistortion.settings import Settings
 
 
-def standard(key: Any, settings: Settings, shape: tuple[int, ...]) -> GaussianPrior:
+def standard(key: Any, settings: Settings, shape: Shape) -> GaussianPrior:
     """The standard normal N(0, I), which has no parameters.
 
     Args:
@@ -24,7 +24,7 @@ def standard(key: Any, settings: Settings, shape: tuple[int, ...]) -> GaussianPr
     return StandardNormal(settings.latents)
 
 
-def diagonal(key: Any, settings: Settings, shape: tuple[int, ...]) -> GaussianPrior:
+def diagonal(key: Any, settings: Settings, shape: Shape) -> GaussianPrior:
     """A Gaussian with a learned mean and scale for every dimension.
 
     Args:
@@ -37,7 +37,7 @@ def diagonal(key: Any, settings: Settings, shape: tuple[int, ...]) -> GaussianPr
     return DiagonalNormal(settings.latents)
 
 
-def mixture(key: Any, settings: Settings, shape: tuple[int, ...]) -> Prior:
+def mixture(key: Any, settings: Settings, shape: Shape) -> Prior:
     """A mixture of `components` diagonal Gaussians, all of it learned.
 
     Args:
@@ -50,7 +50,7 @@ def mixture(key: Any, settings: Settings, shape: tuple[int, ...]) -> Prior:
     return make_mixture(key, settings.components, settings.latents)
 
 
-def vamp(key: Any, settings: Settings, shape: tuple[int, ...]) -> EncoderPrior:
+def vamp(key: Any, settings: Settings, shape: Shape) -> EncoderPrior:
     """The mean of the posteriors of `components` learned pseudo-inputs.
 
     Args:
@@ -58,12 +58,12 @@ def vamp(key: Any, settings: Settings, shape: tuple[int, ...]) -> EncoderPrior:
         settings: Used is `components`.
         shape: Of an image or a vector: its pseudo-inputs have it.
     """
-    from ratedistortion.models.mixtures import make_vamp
+    from ratedistortion.models.mixtures import Vamp
 
-    return make_vamp(key, settings.components, math.prod(shape))
+    return Vamp(key, settings.components, math.prod(shape))
 
 
-def maf(key: Any, settings: Settings, shape: tuple[int, ...]) -> Prior:
+def maf(key: Any, settings: Settings, shape: Shape) -> Prior:
     """A masked autoregressive flow with one hidden layer, the first of `hidden`, in each step.
 
     Args:
@@ -76,10 +76,4 @@ def maf(key: Any, settings: Settings, shape: tuple[int, ...]) -> Prior:
     return MaskedFlow(key, settings.latents, settings.hidden[:1])
 
 
-PRIORS = {
-    "standard": standard,
-    "diagonal": diagonal,
-    "mixture": mixture,
-    "vamp": vamp,
-    "maf": maf,
-}
+PRIORS = {"standard": standard, "diagonal": diagonal, "mixture": mixture, "vamp": vamp, "maf": maf}

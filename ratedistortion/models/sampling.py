@@ -5,19 +5,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from ratedistortion.models.interfaces import AutoregressiveDecoder
 from ratedistortion.models.likelihoods import Likelihood
+from ratedistortion.models.shapes import Codes, Images
 
 
 def draw_pixels(
     decoder: AutoregressiveDecoder,
     likelihood: Likelihood,
-    z: Float[Array, "images latents"],
+    z: Codes,
     key: PRNGKeyArray,
     dimensions: int,
-) -> Float[Array, "images dimensions"]:
+) -> Images:
     """Draws one image from p(x|z) for every code, pixel by pixel in the order of the flat image.
 
     Args:

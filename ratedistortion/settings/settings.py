@@ -53,8 +53,7 @@ class Settings:
     dataset: str | None = setting(
         None, Text(), "Data", "NAME_OR_PATH",
         "digits (embedded), a TFDS name, an .npz or .npy file, a folder of idx files, "
-        "gaussian:V1,V2,..., bernoulli:P,DIMENSIONS or patterns:K,DIMENSIONS,FLIP.",
-        shown="digits")
+        "gaussian:V1,V2,..., bernoulli:P,DIMENSIONS or patterns:K,DIMENSIONS,FLIP.", shown="digits")
     data_dir: str | None = setting(
         None, Text(), "Data", "DIR", "Where prepared TFDS sets are.",
         shown="$TFDS_DATA_DIR or ~/tensorflow_datasets")
@@ -93,8 +92,7 @@ class Settings:
     epochs: int | None = setting(
         None, Whole(), "Training", "COUNT", "Passes over the data.",
         shown="20, 100 without --dataset")
-    steps: int | None = setting(
-        None, Whole(), "Training", "COUNT", "Steps, instead of --epochs.")
+    steps: int | None = setting(None, Whole(), "Training", "COUNT", "Steps, instead of --epochs.")
     batch_size: int = setting(100, Whole(), "Training", "COUNT", "Images a step.")
     learning_rate: float = setting(
         2e-3, Number(), "Training", "RATE",
@@ -117,8 +115,7 @@ class Settings:
     save_posteriors: bool = setting(
         False, Flag(), "Measuring", "",
         "Keep mean, scale, code and noise of every image, and the data, in RUN_DIR/posteriors.")
-    device: str = setting(
-        "auto", Choice(("auto", "cpu", "gpu")), "Engine", "", "Where to compute.")
+    device: str = setting("auto", Choice(("auto", "cpu", "gpu")), "Engine", "", "Where to compute.")
     batching: str = setting(
         "auto", Choice(BATCHING), "Engine", "",
         "vmap: the runs of a device at once; map: one after another.")

@@ -16,15 +16,8 @@ from hypothesis import strategies as st
 
 import ratedistortion.settings
 from ratedistortion.errors import SettingsError
-from ratedistortion.settings import (
-    ENGINE_FIELDS,
-    LEVELLED,
-    Settings,
-    differences,
-    from_mapping,
-    read_config,
-)
-from ratedistortion.settings.settings import FIELDS
+from ratedistortion.settings import LEVELLED, Settings, differences, from_mapping, read_config
+from ratedistortion.settings.settings import ENGINE_FIELDS, FIELDS
 
 # Another value than the default for every field; epochs and steps exclude each other.
 OTHER = {
