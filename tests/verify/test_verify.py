@@ -36,8 +36,8 @@ def test_it_passes_and_prints_every_check_and_its_sweep_has_the_slopes_of_optima
     """|slope / -beta - 1| < 5% at every inner point of the sweep, which the analysis confirms."""
     tables, sweep = [], api.sweep
 
-    def kept(*arguments):
-        tables.append(sweep(*arguments))
+    def kept(*arguments, **options):
+        tables.append(sweep(*arguments, **options))
         return tables[0]
 
     monkeypatch.setattr(api, "sweep", kept)
