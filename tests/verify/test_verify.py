@@ -200,7 +200,7 @@ def optima(settings: Settings) -> pandas.DataFrame:
 def test_it_names_what_a_sweep_gets_wrong(monkeypatch, column, change, named) -> None:
     """An exact table passes, and where one column is wrong, its name is printed."""
 
-    def table(settings, *_):
+    def table(settings, *_, **options):
         right = optima(settings)
         return right.assign(**{column: change(right)}) if broken else right
 
