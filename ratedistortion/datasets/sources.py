@@ -120,8 +120,8 @@ def patterns(specification: str) -> Splits:
     except ValueError as error:
         raise DatasetError(
             "patterns must be given a number of patterns up to "
-            f"{pattern_source.MOST_PATTERNS}, of dimensions up to "
-            f"{pattern_source.MOST_DIMENSIONS}, and a probability above 0 and below 0.5 that a "
+            f"{pattern_source.MAX_PATTERNS}, of dimensions up to "
+            f"{pattern_source.MAX_DIMENSIONS}, and a probability above 0 and below 0.5 that a "
             f"pixel flips, such as patterns:16,64,0.05: got 'patterns:{specification}'."
         ) from error
     drawn = (pattern_source.draw(source, *item) for item in _EXAMPLES.items())

@@ -10,8 +10,8 @@ from jaxtyping import Float, UInt8
 from ratedistortion.theory.hamming import bernoulli_entropy
 
 # Largest K and DIMENSIONS of a source.
-MOST_PATTERNS = 10_000
-MOST_DIMENSIONS = 5_000
+MAX_PATTERNS = 10_000
+MAX_DIMENSIONS = 5_000
 # Largest number of images that the entropy is a mean over.
 _MAX_DRAWS = 20_000
 # Largest number of multiplications for the entropy, about a second of time.
@@ -48,7 +48,7 @@ def parse(specification: str) -> Patterns:
             one half a pixel would say nothing about its pattern.
     """
     count, dimensions, flip = (float(item) for item in specification.split(","))
-    counts = ((count, MOST_PATTERNS), (dimensions, MOST_DIMENSIONS))
+    counts = ((count, MAX_PATTERNS), (dimensions, MAX_DIMENSIONS))
     valid = all(1 <= number <= most and number.is_integer() for number, most in counts)
     if not (valid and 0 < flip < 0.5):
         raise ValueError("not K,DIMENSIONS,FLIP")
@@ -83,10 +83,12 @@ def draw(source: Patterns, purpose: str, examples: int) -> UInt8[np.ndarray, "ex
     patterns = templates(source)
     which = _stream(f"which {purpose}").integers(source.count, size=examples)
     random = _stream(f"flips {purpose}").random
-    # The rows are drawn one by one: all random numbers at once would take eight times the memory of
-    # the result.
-    rows = (patterns[k] ^ (random(source.dimensions) < source.flip) for k in which)
-    return np.fromiter(rows, dtype=(np.uint8, source.dimensions), count=examples)
+    images = np.empty((examples, source.dimensions), np.uint8)
+    block = max(1, (1 << 18) // source.dimensions)  # vectors drawn at once: 2 MB of random numbers
+    for start in range(0, examples, block):
+        part = patterns[which[start : start + block]]
+        images[start : start + block] = part ^ (random(part.shape) < source.flip)
+    return images
 
 
 @functools.lru_cache(maxsize=8)
