@@ -54,9 +54,7 @@ class MixtureTerms(NamedTuple):
 
 
 def mixture_terms(
-    noise: Float[Array, "codes latents"] | None,
-    own: Int[Array, "codes"],
-    posteriors: Posteriors,
+    noise: Float[Array, "codes latents"] | None, own: Int[Array, "codes"], posteriors: Posteriors
 ) -> MixtureTerms:
     r"""Log density of every code under the whole mixture, and what the code says of its image.
 

@@ -76,10 +76,4 @@ def maf(key: Any, settings: Settings, shape: Shape) -> Prior:
     return MaskedFlow(key, settings.latents, settings.hidden[:1])
 
 
-PRIORS = {
-    "standard": standard,
-    "diagonal": diagonal,
-    "mixture": mixture,
-    "vamp": vamp,
-    "maf": maf,
-}
+PRIORS = {"standard": standard, "diagonal": diagonal, "mixture": mixture, "vamp": vamp, "maf": maf}

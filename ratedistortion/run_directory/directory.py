@@ -11,12 +11,7 @@ from typing import Any
 import filelock
 import numpy as np
 
-from ratedistortion.errors import (
-    LockedError,
-    RateDistortionError,
-    RunDirectoryError,
-    SettingsError,
-)
+from ratedistortion.errors import LockedError, RateDistortionError, RunDirectoryError, SettingsError
 from ratedistortion.files import TEMPORARY, append_line, write_file
 from ratedistortion.run_directory.reading import IMAGES, LOG, MANIFEST, TABLE
 from ratedistortion.run_directory.untrusted import damaged, parse_arrays, parse_object, read_file
