@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +37,8 @@ class Convolution(nnx.Module):
         size, bias = self.stride + 2, self.product.bias
         assert bias is not None
         kernel = self.product.kernel[...].reshape(size, size, x.shape[-1], -1)
-        return convolve(x, kernel, self.stride) + bias[None, None, None]
+        convolved: Any = convolve(x, kernel, self.stride)
+        return convolved + bias[None, None, None]
 
 
 class Upsampling(nnx.Module):

@@ -17,7 +17,6 @@ A patch is the square of pixels under the kernel at one place of the image.
 import functools
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +32,7 @@ _NHWC = ("NHWC", "HWIO", "NHWC")
 _MIN_CHANNELS_FOR_CONVOLUTION = 32
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def convolve(
     x: Pixels, kernel: Float[Array, "size size channels outputs"], stride: int
 ) -> Float[Array, "images rows columns outputs"]:
@@ -48,15 +48,11 @@ def convolve(
     Returns:
         Images of height / stride rows and width / stride columns.
     """
-    return _convolve(x, kernel, stride)
-
-
-def _value(x: Array, kernel: Array, stride: int) -> Array:
     return _plain(stride)(x, kernel)
 
 
 def _forward(x: Array, kernel: Array, stride: int) -> tuple[Array, tuple[Array, Array]]:
-    return _value(x, kernel, stride), (x, kernel)
+    return _plain(stride)(x, kernel), (x, kernel)
 
 
 def _backward(stride: int, saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
@@ -64,8 +60,7 @@ def _backward(stride: int, saved: tuple[Array, Array], dy: Array) -> tuple[Array
     return _image_gradient(kernel, dy, stride), _kernel_gradient(stride)(x, dy)
 
 
-_convolve: Any = jax.custom_vjp(_value, nondiff_argnums=(2,))
-_convolve.defvjp(_forward, _backward)
+convolve.defvjp(_forward, _backward)
 
 
 def depth_to_space(
