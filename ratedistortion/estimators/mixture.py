@@ -121,6 +121,23 @@ def mixture_terms(
     return MixtureTerms(*(term.reshape(-1)[:rows] for term in terms))
 
 
+def tiled(x: Float[Array, "posteriors ..."], filling: float) -> Float[Array, "tiles size ..."]:
+    """Cuts an array of posteriors into tiles of equal size, which are compared one by one.
+
+    Args:
+        x: A row for each posterior.
+        filling: Every number of the rows that fill up the last tile.
+
+    Returns:
+        The same rows in the same order; a tile has at most 2,048.
+    """
+    count = x.shape[0]
+    tiles = -(-count // _POSTERIORS_PER_TILE)
+    size = -(-count // tiles)
+    padding = ((0, tiles * size - count), *[(0, 0)] * (x.ndim - 1))
+    return jnp.pad(x, padding, constant_values=filling).reshape(tiles, size, *x.shape[1:])
+
+
 class _Codes(NamedTuple):
     """Centred codes; `variance` is that of z given the own posterior, 0 for drawn codes."""
 
@@ -158,20 +175,14 @@ class _Sums(NamedTuple):
 
 def _tiles(mean: Array, scale: Array, constants: Array) -> _Tile:
     """Tiles of equal size; the posteriors that fill up the last one have no density."""
-    count = mean.shape[0]
-    tiles = -(-count // _POSTERIORS_PER_TILE)
-    size = -(-count // tiles)
-    padding = tiles * size - count
-
-    def tiled(x: Array) -> Array:
-        return jnp.pad(x, ((0, padding), (0, 0))).reshape(tiles, size, -1)
-
+    means = tiled(mean, 0.0)
+    tiles, size = means.shape[:2]
     # The product rounds terms of the size of (mean/scale)^2.
-    largest = jnp.max(jnp.sum(tiled((mean / scale) ** 2), axis=2), axis=1)
+    largest = jnp.max(jnp.sum(tiled((mean / scale) ** 2, 0.0), axis=2), axis=1)
     return _Tile(
-        mean=tiled(mean),
-        precision=tiled(scale**-2),
-        constants=jnp.pad(constants, (0, padding), constant_values=_ABSENT).reshape(tiles, size),
+        mean=means,
+        precision=tiled(scale**-2, 0.0),
+        constants=tiled(constants, _ABSENT),
         sharp=largest * jnp.finfo(jnp.float64).eps > _MAX_PRODUCT_ERROR,
         start=jnp.arange(tiles) * size,
     )
