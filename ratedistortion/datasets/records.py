@@ -74,9 +74,7 @@ def decode(encoded: bytes, channels: int) -> np.ndarray:
     """
     from PIL import Image
 
-    image: Any = Image.open(io.BytesIO(encoded))
-    if image.mode != _MODES[channels]:
-        image = image.convert(_MODES[channels])
+    image: Any = Image.open(io.BytesIO(encoded)).convert(_MODES[channels])
     return np.asarray(image).reshape(image.height, image.width, channels)
 
 
