@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ratedistortion.theory import patterns
+from ratedistortion.theory.bernoulli import bernoulli_entropy
 from ratedistortion.theory.gaussian import gaussian_distortion, gaussian_entropy, gaussian_rate
-from ratedistortion.theory.hamming import bernoulli_entropy
 
 
 def known_curve(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from ratedistortion.theory.hamming import bernoulli_entropy
+from ratedistortion.theory.bernoulli import bernoulli_entropy
 
 # Largest K and DIMENSIONS of a source.
 MAX_PATTERNS = 10_000

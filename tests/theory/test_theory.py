@@ -10,16 +10,13 @@ import scipy.stats
 from ratedistortion.settings import Settings
 from ratedistortion.theory import (
     bernoulli_entropy,
-    bernoulli_rate,
     gaussian_entropy,
     gaussian_rate,
     known_curve,
     known_entropy,
-    laplace_rate,
     linear_gaussian_optimum,
     patterns,
     semantic_rate,
-    symbol_rate,
 )
 
 VARIANCES = np.array([4, 1, 0.25])
@@ -102,50 +99,7 @@ def test_bernoulli_frontier_is_the_line_of_the_entropy():
     assert distortion[0] == rate[-1] == 0
 
 
-@pytest.mark.parametrize(
-    "probability, distortion, rate",
-    [
-        (0.5, 0.1, 0.368064),
-        (0.3, 0.1, 0.285781),
-        (0.3, 0.3, 0),
-        (0.3, 0.9, 0),
-        (0.5, 0.0, 0.693147),
-    ],
-)
-def test_bernoulli_rate_under_hamming_distortion(probability, distortion, rate):
-    """h(p) - h(D) by hand, to six figures."""
-    for p in (probability, 1 - probability):
-        assert bernoulli_rate(np.array([distortion]), p) == pytest.approx(rate, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    "symbols, distortion, rate",
-    [(4, 0.1, 0.951350), (4, 0.75, 0), (4, 1.0, 0), (4, 0.0, 1.386294), (2, 0.1, 0.368064)],
-)
-def test_symbol_rate_under_hamming_distortion(symbols, distortion, rate):
-    """ln m - h(D) - D ln(m - 1) by hand, to six figures; m = 2 is a fair coin."""
-    assert symbol_rate(np.array([distortion]), symbols) == pytest.approx(rate, abs=1e-6)
-
-
-def test_laplace_rate():
-    """ln(b / D): ln 2, 0 and 0 by hand."""
-    rate = laplace_rate(np.array([1.5, 3.0, 4.0]), 3.0)
-    np.testing.assert_allclose(rate, [math.log(2), 0, 0], atol=1e-15)
-
-
-def test_numbers_that_no_source_can_have_are_refused():
-    half = np.array([0.5])
-    for rate in (lambda d: bernoulli_rate(d, 0.5), lambda d: symbol_rate(d, 3)):
-        for bad in (-0.1, 1.1, math.nan):
-            with pytest.raises(ValueError, match="lies in"):
-                rate(np.array([bad]))
-    with pytest.raises(ValueError, match="probability"):
-        bernoulli_rate(half, -0.1)
-    with pytest.raises(ValueError, match="at least 2 symbols"):
-        symbol_rate(half, 1)
-    for distortion, scale in ((0.0, 1.0), (0.5, 0.0), (math.nan, 1.0)):
-        with pytest.raises(ValueError, match="above 0"):
-            laplace_rate(np.array([distortion]), scale)
+def test_entropy_of_a_constant_gaussian_is_refused():
     with pytest.raises(ValueError, match="minus infinity"):
         gaussian_entropy(np.array([1.0, 0.0]))
 
