@@ -2,7 +2,7 @@
 
 import io
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,5 @@ def array_records(path: Path) -> Iterator[bytes]:
         reader.close()
 
 
-RECORDS: dict[str, Callable[[Path], Iterator[bytes]]] = {
-    "array_record": array_records,
-    "tfrecord": tfrecords,
-}
+# Format of a prepared set -> the function that reads the records of a file.
+RECORDS = {"array_record": array_records, "tfrecord": tfrecords}

@@ -1,6 +1,5 @@
 """Data sets that need no files of the user: the embedded digits and the synthetic sources."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -136,9 +135,4 @@ def _numbers(specification: str) -> list[float]:
 
 
 # Name -> the function that reads the specification: the text after the colon, "" without one.
-DATASETS: dict[str, Callable[[str], Splits]] = {
-    "digits": digits,
-    "gaussian": gaussian,
-    "bernoulli": bernoulli,
-    "patterns": patterns,
-}
+DATASETS = {"digits": digits, "gaussian": gaussian, "bernoulli": bernoulli, "patterns": patterns}

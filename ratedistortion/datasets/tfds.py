@@ -66,8 +66,20 @@ def prepared_folder(dataset: str, data_dir: str | None) -> Path | None:
     Raises:
         DatasetError: If several configurations are prepared and the name gives none.
     """
-    match = _NAME.fullmatch(dataset)
-    return _prepared(_root(data_dir), **match.groupdict()) if match else None
+    match, root = _NAME.fullmatch(dataset), _root(data_dir)
+    if match is None:
+        return None
+    name, config, version = match["name"], match["config"], match["version"]
+    folders = [
+        path.parent
+        for pattern in ([f"{name}/{config}/*"] if config else [f"{name}/*", f"{name}/*/*"])
+        for path in root.glob(f"{pattern}/dataset_info.json")
+        if re.fullmatch(r"\d+\.\d+\.\d+", path.parent.name) and version in (None, path.parent.name)
+    ]
+    configs = sorted({str(folder.parent.relative_to(root)) for folder in folders})
+    if len(configs) > 1:
+        raise DatasetError(f"{name} is prepared as {', '.join(configs)}: name one of these.")
+    return max(folders, key=lambda it: [int(n) for n in it.name.split(".")], default=None)
 
 
 def read_tfds_folder(folder: Path, limit: int | None) -> Splits:
@@ -136,19 +148,6 @@ def _image_feature(features: Any, folder: Path) -> tuple[str, int]:
 def _root(data_dir: str | None) -> Path:
     root = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
     return Path(os.path.expanduser(root)).absolute()
-
-
-def _prepared(root: Path, name: str, config: str | None, version: str | None) -> Path | None:
-    folders = [
-        path.parent
-        for pattern in ([f"{name}/{config}/*"] if config else [f"{name}/*", f"{name}/*/*"])
-        for path in root.glob(f"{pattern}/dataset_info.json")
-        if re.fullmatch(r"\d+\.\d+\.\d+", path.parent.name) and version in (None, path.parent.name)
-    ]
-    configs = sorted({str(folder.parent.relative_to(root)) for folder in folders})
-    if len(configs) > 1:
-        raise DatasetError(f"{name} is prepared as {', '.join(configs)}: name one of these.")
-    return max(folders, key=lambda it: [int(n) for n in it.name.split(".")], default=None)
 
 
 def _check_known(dataset: str) -> None:
