@@ -161,7 +161,7 @@ def main():
     models, usual = {}, torch.get_float32_matmul_precision()
     for line in sys.stdin:
         request = json.loads(line)
-        name = request["case"]
+        name = request["name"]
         if name not in models:
             # The other models make room: a GPU may be shared with who asks.
             models = {name: Training(request)}
