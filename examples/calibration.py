@@ -59,7 +59,7 @@ def main() -> None:
                 "marginal_kl": marginal_kl,
             }
             for name, truth in truths.items():
-                value, standard_error = map(float, getattr(measured, name))
+                value, standard_error = map(float, measured.by_name()[name])
                 inside = abs(value - truth) < 1.96 * standard_error
                 covered.setdefault(name, []).append(bool(inside))
         print(f"{codes} codes of {IMAGES} images: share of 95% intervals that cover the truth")

@@ -45,6 +45,17 @@ def sweep(
 
     Raises:
         RateDistortionError: One of its subclasses, by what went wrong; the text says what to do.
+
+    Example:
+        >>> import ratedistortion as rd
+        >>> small = {"max_examples": 200, "hidden": (8,), "latents": 2, "steps": 20}
+        >>> settings = rd.Settings(betas=(0.5, 2.0), **small)
+        >>> table = rd.sweep(settings, "run", progress=False)
+        >>> table[["beta", "seed", "split", "status"]].values.tolist()[:2]
+        [[0.5, 0, 'train', 'ok'], [0.5, 0, 'test', 'ok']]
+        >>> rd.read("run").equals(table)
+        True
+        >>> rd.figure(table, units="bits").savefig("curve.png")
     """
     with Progress(quiet=not progress) as shown:
 

@@ -128,8 +128,12 @@ Event = Planned | Compiling | Trained | Measured | Loss | Diverged | ChunkDone |
 Report = Callable[[Event], None]
 
 
-def ignore(_: Event) -> None:
-    """Listens to no event."""
+def ignore(event: Event) -> None:
+    """Listens to no event.
+
+    Args:
+        event: Any.
+    """
 
 
 # The names in the log of the events that are kept there.

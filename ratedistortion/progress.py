@@ -117,5 +117,10 @@ class Progress:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number and its noun: `1 chunk`, `2 chunks`."""
+    """A number and its noun: `1 chunk`, `2 chunks`.
+
+    Args:
+        number: How many, at least 0.
+        noun: In the singular.
+    """
     return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -26,7 +26,8 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
             field.group,
             "--" + name.replace("_", "-"),
             type=click.Choice(list(choices)) if choices else field.kind.shell_type,
-            is_flag=isinstance(field.kind, Flag),
+            # Not False: Click would then take a value such as -1 for another option.
+            is_flag=isinstance(field.kind, Flag) or None,
             metavar=field.metavar or None,
             help=field.help + f"  [default: {field.shown}]" * bool(field.shown),
         )(command)

@@ -65,9 +65,10 @@ def _explained(frame: "pandas.DataFrame", units: str) -> list[str]:
     if saturated.empty:
         return []
     row = saturated.iloc[0]
-    ceiling = number(math.log(row["examples"]) * per_nat(units, row["dimensions"]), 2)
+    images, factor = int(row["examples"]), per_nat(units, int(row["dimensions"]))
+    ceiling = number(factor * math.log(images), 4 if units == "bits-per-dim" else 2)
     return [
-        f"saturated: I(n;z) is near its ceiling log N = {ceiling}, so {row['examples']:,} images"
+        f"saturated: I(n;z) is near its ceiling log N = {ceiling}, so {images:,} images"
         " cannot show how much more the code knows; R is an upper bound of it."
     ]
 

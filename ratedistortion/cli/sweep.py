@@ -146,7 +146,8 @@ def _settings(context: click.Context, config: Path | None, run_dir: Path) -> Set
     for names in ({"epochs", "steps"}, {"betas", "target_rates"}):
         if given.keys() & names:
             values = {name: value for name, value in values.items() if name not in names}
-    if config and {"betas", "target_rates"} <= values.keys() | given.keys():
+    grids = {"betas", "target_rates"}
+    if grids <= given.keys() or (config and grids <= values.keys()):
         raise SettingsError("betas and target_rates exclude each other: give one of them.")
     values = {**values, **given}
     return from_mapping(values, str(config) if config else "options") if values else None

@@ -20,14 +20,8 @@ from ratedistortion.measuring.measurement import Codes, Measurement, make_measur
 from ratedistortion.measuring.pictures import PICTURES, make_pictures
 from ratedistortion.models.autoencoder import Functions, make_functions
 from ratedistortion.settings import Settings
-from ratedistortion.training.run import (
-    DataShape,
-    Run,
-    SweptParameters,
-    TrainState,
-    make_run,
-    selected,
-)
+from ratedistortion.training.run import Run, make_run
+from ratedistortion.training.state import DataShape, SweptParameters, TrainState, selected
 
 # Long enough that the host's part costs nothing, short enough that a signal is soon heard.
 _BLOCK_SECONDS = 1.0
@@ -320,7 +314,15 @@ class Engine:
 
 
 def trace_run(settings: Settings, data: Dataset) -> tuple[Functions, Run]:
-    """The model's functions and the run, without computing."""
+    """The model's functions and the run, without computing.
+
+    Args:
+        settings: The sweep.
+        data: Its data set.
+
+    Raises:
+        SettingsError: If the families, or training and measuring options, do not go together.
+    """
     functions = make_functions(settings, data.shape)
     examples, dimensions = data.train.shape
     source = DataShape(examples, dimensions, data.scale, data.dynamic)
@@ -328,5 +330,9 @@ def trace_run(settings: Settings, data: Dataset) -> tuple[Functions, Run]:
 
 
 def leaves(state: TrainState) -> list[np.ndarray]:
-    """A state as a list of NumPy arrays, from which `Engine.train` continues."""
+    """A state as a list of NumPy arrays, from which `Engine.train` continues.
+
+    Args:
+        state: Of a chunk: every leaf has the axis of its runs first.
+    """
     return [np.asarray(leaf) for leaf in jax.tree.leaves(state)]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ratedistortion.engine.plan import RunId
-from ratedistortion.training.run import TERMS, TrainState
+from ratedistortion.training.state import TERMS, TrainState, selected_log_beta, selected_step
 
 
 class Outcome(NamedTuple):
@@ -26,19 +26,28 @@ class Outcome(NamedTuple):
 
 
 def outcomes(runs: Sequence[RunId], state: TrainState) -> dict[RunId, Outcome]:
-    """How every run ended; the state may hold padding behind them."""
+    """How every run ended.
+
+    Args:
+        runs: The runs of a chunk.
+        state: Theirs, after the last step; it may hold padding behind them.
+    """
     steps, causes = (np.asarray(x).tolist() for x in (state.diverged_at, state.diverged_by))
-    log_beta = (state if state.best is None else state.best).log_beta
-    found = np.exp(np.asarray(log_beta, float)).tolist()
-    best = [None] * len(runs) if state.best is None else np.asarray(state.best.step).tolist()
+    log_beta, kept = selected_log_beta(state), selected_step(state)
+    betas = [run.beta for run in runs]
+    if log_beta is not None:
+        betas = np.exp(np.asarray(log_beta, float)).tolist()
+    kept_steps = [None] * len(runs) if kept is None else np.asarray(kept).tolist()
     return {
         run: Outcome(
-            run.beta if run.target_rate is None else beta,
+            beta,
             step if step >= 0 else None,
             TERMS[cause] if step >= 0 else None,
-            selected,
+            kept_step,
         )
-        for run, beta, step, cause, selected in zip(runs, found, steps, causes, best, strict=False)
+        for run, beta, step, cause, kept_step in zip(
+            runs, betas, steps, causes, kept_steps, strict=False
+        )
     }
 
 

@@ -53,7 +53,12 @@ class Plan:
     chunks: int
 
     def chunk(self, runs: tuple[RunId, ...], number: int) -> tuple[RunId, ...]:
-        """Those of all runs that a chunk has, without padding."""
+        """The runs of one chunk, without padding.
+
+        Args:
+            runs: Every run of the sweep.
+            number: Which chunk, from 0.
+        """
         return runs[number * self.width : (number + 1) * self.width]
 
 
@@ -77,12 +82,20 @@ class Sweep:
         return all_runs(self.settings)
 
     def chunk(self, number: int) -> tuple[RunId, ...]:
-        """The runs of one chunk, without padding."""
+        """The runs of one chunk, without padding.
+
+        Args:
+            number: Which chunk, from 0.
+        """
         return self.plan.chunk(self.runs, number)
 
 
 def all_runs(settings: Settings) -> tuple[RunId, ...]:
-    """Every run of a sweep, in the order of the table's rows."""
+    """Every run of a sweep, in the order of the table's rows.
+
+    Args:
+        settings: Of the sweep: its betas or target rates, and seeds.
+    """
     points = [(beta, None) for beta in settings.betas]
     if settings.target_rates:
         points = [(1.0, target) for target in settings.target_rates]
@@ -137,7 +150,11 @@ def make_plan(
 
 
 def stored_plan(values: dict[str, Any], settings: Settings) -> Plan:
-    """The plan of a manifest, held against what is asked for now.
+    """The plan of a manifest, compared with what is asked for now.
+
+    Args:
+        values: The plan as the manifest holds it.
+        settings: What is asked for.
 
     Raises:
         RunDirectoryError: If the stored plan is damaged, or `settings` explicitly ask for another.

@@ -30,7 +30,11 @@ class Program:
         self._compiled: Any = None
 
     def ahead(self, thread: Executor) -> None:
-        """Begins to compile in this thread, unless that has begun."""
+        """Begins to compile, unless that has begun.
+
+        Args:
+            thread: Where; it should run one program at a time.
+        """
         if self._compiled is None and self._ahead is None:
             self._ahead = thread.submit(self._compile)
 
@@ -53,7 +57,11 @@ class Program:
         return self.compiled()(*inputs)
 
     def lower(self, platforms: tuple[str, ...] | None = None) -> jax.stages.Lowered:
-        """What XLA compiles, for this platform or for others."""
+        """What XLA compiles.
+
+        Args:
+            platforms: Names of JAX's such as `cuda`; None stands for this machine's.
+        """
         with jax.enable_x64(self._float64):  # here, because a thread has JAX's options of its own
             return self._function.trace(*self._inputs).lower(lowering_platforms=platforms)
 

@@ -40,5 +40,9 @@ def check_release(devices: list[Any], report: Report) -> None:
 
 
 def dotted(version: tuple[int, ...]) -> str:
-    """A version as it is written: 0.11.0."""
+    """A version as it is written, such as 0.11.0.
+
+    Args:
+        version: Its numbers, such as (0, 11, 0).
+    """
     return ".".join(map(str, version))

@@ -1,1 +1,1 @@
-"""One model, measured on one split."""
+"""One model measured on one split."""

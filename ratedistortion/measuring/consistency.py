@@ -1,36 +1,37 @@
-"""The numbers of a row that can contradict each other: compared first, then held within bounds."""
+"""Numbers of a row that can contradict each other: first compared, then held within bounds."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ratedistortion.estimators import Estimate
 from ratedistortion.measuring.measurement import Measurement
 
-# Differences that rounding can make, in nats, and as a share of the numbers compared: images'
-# likelihoods and the lower bound of I(n;z) are sums in float32.
-_ROUNDING, _SHARE = 1e-4, 1e-5
-# How far sampling may take two numbers apart: what a normal estimate exceeds once in a thousand
-# million times, six of its standard errors.
+# Largest difference that is explained by rounding, in nats and as a share of the numbers: the
+# likelihoods of images and the lower bound of I(n;z) are sums in float32.
+_ROUNDING, _ROUNDING_SHARE = 1e-4, 1e-5
+# Probability that two numbers which agree differ by more than is allowed for sampling. A normal
+# estimate may then be off by six of its standard errors.
 _CHANCE = 1e-9
-# One image that makes up more than half of a mean over at least so many leaves no mean.
-_IMAGES, _HALF = 50, 0.5
+# A standard error of more than this share of the mean of at least so many images says that one
+# image makes up most of the mean.
+_MAX_ERROR_SHARE, _MIN_IMAGES = 0.5, 50
 
 
 class Facts(NamedTuple):
-    """What is known of a row beside what was measured.
+    """What is known about a row besides what was measured.
 
     Attributes:
         images: N.
-        distinct: Different images among them; I(n;z) is at most the logarithm of it.
+        distinct: How many of the N images are different; I(n;z) is at most its logarithm.
         codes: How many codes I(n;z) is averaged over.
         lower_terms: How many terms the lower bound of I(n;z) is a mean of.
-        upper_terms: The same of the upper bound.
-        entropy: H of the source and its standard error where it is known and these images are
-            new to the model; None elsewhere.
-        least_distortion: The least that D can be under the likelihood, nats per image.
-        exact: Whether I(n;z) is estimated, not just bounded.
+        upper_terms: How many terms the upper bound of I(n;z) is a mean of.
+        entropy: H of the source and its standard error, in nats per image, where H is known and
+            the model was not trained on these images; None elsewhere.
+        least_distortion: The least value of D that the likelihood allows, nats per image.
+        exact: Whether I(n;z) is estimated, and not only bounded.
         importance: Whether an importance-weighted bound was asked for.
     """
 
@@ -45,28 +46,46 @@ class Facts(NamedTuple):
     importance: bool
 
 
-def contradictions(m: Measurement, facts: Facts) -> list[str]:
-    """The checks that the numbers of a row fail, by name; none where they agree.
+class Bounded(NamedTuple):
+    """The columns of a row that are held within their bounds, in nats per image; nan: no number."""
 
-    Each compares two numbers as they were estimated, before anything is held within its bounds.
-    They may differ by sampling as far as Student's distribution, with as many terms as the
-    estimate has, allows once in a thousand million times, and by rounding.
+    mutual_information: float
+    mutual_information_se: float
+    mutual_information_lower: float
+    mutual_information_lower_se: float
+    mutual_information_upper: float
+    mutual_information_upper_se: float
+    population_information_upper: float
+    leave_one_out: float
+    leave_one_out_se: float
+
+
+def contradictions(m: Measurement, facts: Facts) -> list[str]:
+    """Compares the numbers of a row with each other.
+
+    Each check compares two numbers as they were estimated, before any is held within its bounds.
+    Rounding may make them differ, and so may sampling: as far as Student's distribution, for as
+    many terms as the estimate is a mean of, allows with a probability of 1e-9.
 
     Args:
         m: What was measured of one model on one split.
-        facts: What else is known of the row.
+        facts: What else is known about the row.
+
+    Returns:
+        The names of the checks that fail; none where the numbers agree.
     """
-    n, codes = facts.images, facts.codes
+    n, codes, i = facts.images, facts.codes, m.information
     rate, distortion, elbo = (_of(e, n) for e in (m.rate, m.distortion, m.negative_elbo))
-    lower = _of(m.mutual_information_lower, facts.lower_terms)
-    upper = _of(m.mutual_information_upper, facts.upper_terms)
-    # Codes of some images may all be of images that are there once.
+    lower = _of(i.mutual_information_lower, facts.lower_terms)
+    upper = _of(i.mutual_information_upper, facts.upper_terms)
+    # If only some images have a code, copies of an image may all be among the others, and I(n;z)
+    # is then averaged over images without a copy.
     ceiling = _exactly(math.log(facts.distinct if codes == n else n))
     found = [f"{name} is missing" for name, value in _needed(m, facts) if not np.isfinite(value)]
     if facts.exact:
-        information = _of(m.mutual_information, codes)
+        information = _of(i.mutual_information, codes)
         lower, upper = (_as_sure_as(information, bound) for bound in (lower, upper))
-    # Each line: the numbers may not be the other way round.
+    # Each line has a name and two numbers; the check fails if the first number is the larger.
     ordered = [
         ("R < 0", _exactly(0.0), rate),
         ("lower bound of I < 0", _exactly(0.0), lower),
@@ -80,7 +99,7 @@ def contradictions(m: Measurement, facts: Facts) -> list[str]:
     if facts.importance:
         ordered.append(("-ELBO < IWAE", _of(m.nll_iwae, codes), elbo))
     if facts.exact:
-        marginal, residual = (_of(e, codes) for e in (m.marginal_kl, m.identity_residual))
+        marginal, residual = (_of(e, codes) for e in (i.marginal_kl, i.identity_residual))
         ordered += [
             ("identity", _exactly(abs(residual.value)), residual._replace(value=0.0)),
             ("I < 0", _exactly(0.0), information),
@@ -88,47 +107,48 @@ def contradictions(m: Measurement, facts: Facts) -> list[str]:
             ("I > R", information, rate),
             ("I < its lower bound", lower, information),
             ("I > its upper bound", information, upper),
-            ("leave-one-out < I", information, _of(m.leave_one_out, codes)),
+            ("leave-one-out < I", information, _of(i.leave_one_out, codes)),
             ("marginal KL < 0", _exactly(0.0), marginal),
         ]
-        if np.isfinite(m.marginal_kl_gaussian):
-            gaussian = _exactly(float(m.marginal_kl_gaussian))
+        if np.isfinite(i.marginal_kl_gaussian):
+            gaussian = _exactly(float(i.marginal_kl_gaussian))
             ordered.append(("marginal KL < its Gaussian part", gaussian, marginal))
     found += [name for name, small, large in ordered if _exceeds(small, large)]
     for name, value, error in (
         ("R", rate.value, rate.error),
         ("D", distortion.value - facts.least_distortion, distortion.error),
     ):
-        if n >= _IMAGES and value > 1 and error > _HALF * value:
+        if n >= _MIN_IMAGES and value > 1 and error > _MAX_ERROR_SHARE * value:
             found.append(f"{name} rests on one image")
     return found
 
 
-def within_bounds(m: Measurement, facts: Facts) -> dict[str, Any]:
-    """The columns of a row whose bounds are known, held within them.
+def within_bounds(m: Measurement, facts: Facts) -> Bounded:
+    """Holds I(n;z), its bounds and those of I(X;Z) within the limits that are known.
 
-    An information is not below 0 nor above log N, and none of its bounds is on the wrong side of
-    its estimate: where one came out there, it did so by its error.
+    I(n;z) lies between 0 and log N, a lower bound is at most the estimate, and an upper bound is
+    at least the estimate. A number on the wrong side of such a limit is there by sampling error.
 
     Args:
-        m: What was measured; numbers that contradict each other were told of before.
-        facts: What else is known of the row.
+        m: What was measured. `contradictions` tells of numbers that are further off.
+        facts: What else is known about the row.
 
     Returns:
-        Column -> nats per image. `mutual_information_upper` is the least of the bound without
-        codes, R, R less the Gaussian part of the marginal KL, and log N. `leave_one_out` is nan
-        where it says no more than R: it explodes for sharp posteriors, and is noise for wide ones,
-        of which a minimum would take the lucky side.
+        `mutual_information_upper` is the least of four upper bounds: the one that needs no codes,
+        R, R less the Gaussian part of the marginal KL, and log N. `population_information_upper`
+        is R, or leave-one-out where that is less. `leave_one_out` is nan unless it is below R by
+        more than two of its standard errors: it is very large for sharp posteriors, and for wide
+        ones it is noise, so that the lesser of the two would be too low on average.
     """
-    limit = math.log(facts.images)
+    limit, i = math.log(facts.images), m.information
     rate, information, lower, upper, loo = (
         _of(estimate, facts.codes)
         for estimate in (
             m.rate,
-            m.mutual_information,
-            m.mutual_information_lower,
-            m.mutual_information_upper,
-            m.leave_one_out,
+            i.mutual_information,
+            i.mutual_information_lower,
+            i.mutual_information_upper,
+            i.leave_one_out,
         )
     )
     least = 0.0
@@ -136,28 +156,29 @@ def within_bounds(m: Measurement, facts: Facts) -> dict[str, Any]:
         least = min(max(information.value, 0.0), limit)
         information = information._replace(value=least)
     uppers = [upper, rate, _exactly(limit)]
-    if np.isfinite(m.marginal_kl_gaussian):
-        uppers.append(rate._replace(value=rate.value - float(m.marginal_kl_gaussian)))
+    if np.isfinite(i.marginal_kl_gaussian):
+        uppers.append(rate._replace(value=rate.value - float(i.marginal_kl_gaussian)))
     upper = min(uppers, key=lambda bound: bound.value)
     lower_value = min(max(lower.value, 0.0), least if facts.exact else limit)
     least = max(least, lower_value)
     if not loo.value + 2 * loo.error < rate.value:
         loo = _Number(math.nan, math.nan, None)
-    return {
-        "mutual_information": information.value,
-        "mutual_information_se": information.error,
-        "mutual_information_lower": lower_value,
-        "mutual_information_lower_se": lower.error,
-        "mutual_information_upper": max(upper.value, least),
-        "mutual_information_upper_se": upper.error,
-        "population_information_upper": max(float(np.fmin(rate.value, loo.value)), least),
-        "leave_one_out": loo.value,
-        "leave_one_out_se": loo.error,
-    }
+    return Bounded(
+        mutual_information=information.value,
+        mutual_information_se=information.error,
+        mutual_information_lower=lower_value,
+        mutual_information_lower_se=lower.error,
+        # An upper bound below the estimate is so by sampling error only: keep the larger.
+        mutual_information_upper=max(upper.value, least),
+        mutual_information_upper_se=upper.error,
+        population_information_upper=max(float(np.fmin(rate.value, loo.value)), least),
+        leave_one_out=loo.value,
+        leave_one_out_se=loo.error,
+    )
 
 
 class _Number(NamedTuple):
-    """A number, its standard error, and the count of terms it is a mean of, None where known."""
+    """A number, its standard error and how many terms it is a mean of; None: it is no estimate."""
 
     value: float
     error: float
@@ -173,39 +194,40 @@ def _exactly(value: float) -> _Number:
 
 
 def _as_sure_as(information: _Number, bound: _Number) -> _Number:
-    """A bound that is no surer than I(n;z) over as few images would be.
+    """A bound of I(n;z) with at least the standard error that I(n;z) has over as few images.
 
-    It is a mean over some of the images of the codes. What is rare among these, such as an image
-    that is there twice, may be missing there, and the spread of the bound does not know it.
+    The bound is a mean over some of the images that have a code. If something is rare among the
+    images, for example an image that is there twice, these few may lack it, and then the spread of
+    the bound is too small.
     """
     least = information.error * math.sqrt((information.terms or 1) / (bound.terms or 1))
     return bound._replace(error=max(bound.error, least))
 
 
 def _exceeds(small: _Number, large: _Number) -> bool:
-    """Whether the first number is above the second by more than their errors; nan is not."""
+    """Whether the first number is larger by more than the errors allow; never where one is nan."""
     allowed = math.hypot(*(number.error * _errors(number.terms) for number in (small, large)))
-    rounding = _ROUNDING + _SHARE * min(abs(small.value), abs(large.value))
+    rounding = _ROUNDING + _ROUNDING_SHARE * min(abs(small.value), abs(large.value))
     return small.value - large.value > allowed + rounding
 
 
 def _errors(terms: int | None) -> float:
-    """How many standard errors chance allows a mean of so many terms."""
+    """How many standard errors a mean of so many terms may be off by chance."""
     from scipy.special import ndtri, stdtrit
 
     return float(-ndtri(_CHANCE) if terms is None else -stdtrit(max(terms - 1, 1), _CHANCE))
 
 
 def _needed(m: Measurement, facts: Facts) -> list[tuple[str, float]]:
-    """Name and value of every number that a row has to have."""
+    """Name and value of every number that a row must have."""
     names = ["rate", "distortion", "negative_elbo"]
     if facts.exact:
         names += ["mutual_information", "marginal_kl", "identity_residual"]
     if facts.importance:
         names.append("nll_iwae")
-    needed = [(name, value) for name in names for value in getattr(m, name)]
-    # One term has no error, and flows that do not overlap have an upper bound that is infinite.
-    needed.append(("mutual_information_lower", m.mutual_information_lower.value))
-    if facts.exact:
-        needed.append(("mutual_information_upper", m.mutual_information_upper.value))
-    return needed
+    numbers = m.by_name()
+    needed = [(name, value) for name in names for value in numbers[name]]
+    # These need no standard error: a single term has none. Where I(n;z) is only bounded, the upper
+    # bound may be infinite, because flows need not overlap.
+    names = ["mutual_information_lower"] + ["mutual_information_upper"] * facts.exact
+    return needed + [(name, numbers[name].value) for name in names]

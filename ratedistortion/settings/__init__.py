@@ -2,7 +2,6 @@
 
 from ratedistortion.settings.config import differences, from_mapping, read_config
 from ratedistortion.settings.fields import MAX_COUNT
-from ratedistortion.settings.fields import MAX_COUNT as MOST
 from ratedistortion.settings.settings import (
     BATCHING,
     ENGINE_FIELDS,
@@ -16,7 +15,6 @@ __all__ = [
     "ENGINE_FIELDS",
     "LEVELLED",
     "MAX_COUNT",
-    "MOST",
     "Settings",
     "differences",
     "from_mapping",

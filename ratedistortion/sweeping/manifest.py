@@ -86,7 +86,11 @@ class Manifest:
         return cls(path, values, settings)
 
     def with_plan(self, plan: Plan) -> "Manifest":
-        """The same with another plan."""
+        """The same with another plan.
+
+        Args:
+            plan: How the runs share the devices from now on.
+        """
         return dataclasses.replace(self, values={**self.values, "plan": dataclasses.asdict(plan)})
 
     def metadata(self) -> dict[str, Any]:
@@ -96,6 +100,9 @@ class Manifest:
 
     def check_settings(self, settings: Settings) -> None:
         """Refuses settings that would give other numbers than the stored ones.
+
+        Args:
+            settings: What is asked for now.
 
         Raises:
             RunDirectoryError: Naming every field that differs.

@@ -1,105 +1,174 @@
-"""What was measured, as rows of the table."""
+"""Rows of the table from what was measured."""
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ratedistortion.engine.engine import Engine, Measured
 from ratedistortion.engine.outcomes import Outcome
 from ratedistortion.engine.plan import RunId
-from ratedistortion.measuring.consistency import Facts, contradictions, within_bounds
+from ratedistortion.measuring.consistency import Bounded, Facts, contradictions, within_bounds
 from ratedistortion.measuring.information import terms_of_bounds
 from ratedistortion.models.likelihoods import LIKELIHOODS
+from ratedistortion.table.columns import check_names
+from ratedistortion.table.identity import run_key
 from ratedistortion.theory import known_entropy, known_spread
+
+# Numbers that are measured: the first have a column for their standard error too.
+_ESTIMATES = check_names(
+    "rate",
+    "distortion",
+    "negative_elbo",
+    "nll_iwae",
+    "mutual_information",
+    "marginal_kl",
+    "identity_residual",
+    "mutual_information_lower",
+    "mutual_information_upper",
+    "leave_one_out",
+)
+_ERRORS = check_names(*(f"{name}_se" for name in _ESTIMATES))
+_WITHOUT_ERROR = check_names("marginal_kl_gaussian", "active_units")
+check_names(*Bounded._fields)
+
+
+class _Known(NamedTuple):
+    """The columns that are known without a measurement."""
+
+    dataset: str | None
+    split: str
+    beta: float
+    seed: int
+    encoder: str
+    decoder: str
+    prior: str
+    likelihood: str
+    latents: int
+    dimensions: int
+    examples: int
+    distinct_examples: int
+    steps: int
+    log_examples: float
+    codes: int
+    information_kind: str
+    target_rate: float | None
+    free_bits: float
+    selected_step: int | None
+
+
+check_names(*_Known._fields)
+# The other columns that `row` fills.
+_STATUS, _DIVERGED_AT, _FAILED = check_names("status", "diverged_at_step", "failed_checks")
+_SATURATED, _MSE, _MSE_ERROR = check_names("saturated", "distortion_mse", "distortion_mse_se")
 
 
 def row_names(runs: Sequence[RunId]) -> list[tuple[float, int, str]]:
-    """What tells the rows of a table apart, in their order: target rate or beta, seed, split."""
-    points = [run.beta if run.target_rate is None else run.target_rate for run in runs]
-    return [
-        (point, run.seed, split)
-        for point, run in zip(points, runs, strict=True)
-        for split in ("train", "test")
-    ]
+    """Names the rows of a table, in their order.
+
+    Args:
+        runs: The runs of the table.
+
+    Returns:
+        Target rate or else beta, seed and split of each row: no other row has the same three.
+    """
+    return [(*run_key(vars(run)), split) for run in runs for split in ("train", "test")]
 
 
 def row_name(row: dict[str, Any]) -> tuple[float, int, str]:
-    """What tells this row apart."""
-    point = row["beta"] if row["target_rate"] is None else row["target_rate"]
-    return point, row["seed"], row["split"]
+    """Names one row of a table.
+
+    Args:
+        row: With the columns `beta`, `target_rate`, `seed` and `split`.
+
+    Returns:
+        Target rate or else beta, seed and split.
+
+    Raises:
+        KeyError: If one of the columns is absent.
+        TypeError, ValueError, OverflowError: If a value is not a number.
+    """
+    return *run_key(row), row["split"]
 
 
 def row(engine: Engine, measured: Measured, outcome: Outcome) -> dict[str, Any]:
-    """The row of one run on one split: column -> value, None for a missing number.
+    """Makes the row of one run on one split.
 
     Args:
         engine: What measured it.
         measured: What was measured.
         outcome: How the run ended.
+
+    Returns:
+        Column -> value, None where a number is missing. A row of a run that diverged has no
+        columns of measured numbers.
     """
     settings, run, m = engine.sweep.settings, measured.run, measured.measurement
     known = facts(engine, measured)
     diverged_at, failed = outcome.diverged_at, outcome.diverged_by
     if diverged_at is None and not math.isfinite(m.negative_elbo.value):
-        # No other step came that could find what the last one left.
+        # The last step left numbers that are not finite, and no later step could notice that.
         diverged_at, failed = engine.steps, "R + D"
-    values = {
-        "dataset": settings.dataset,
-        "split": measured.split,
-        "beta": outcome.beta,
-        "seed": run.seed,
-        "encoder": settings.encoder,
-        "decoder": settings.decoder,
-        "prior": settings.prior,
-        "likelihood": settings.likelihood,
-        "latents": settings.latents,
-        "dimensions": math.prod(engine.sweep.data.shape),
-        "examples": known.images,
-        "distinct_examples": known.distinct,
-        "steps": engine.steps,
-        "log_examples": math.log(known.images),
-        "codes": known.codes,
-        "information_kind": engine.information_kind,
-        "target_rate": run.target_rate,
-        "free_bits": settings.free_bits,
-        "selected_step": outcome.selected_step,
-    }
+    values: dict[str, Any] = _Known(
+        dataset=settings.dataset,
+        split=measured.split,
+        beta=outcome.beta,
+        seed=run.seed,
+        encoder=settings.encoder,
+        decoder=settings.decoder,
+        prior=settings.prior,
+        likelihood=settings.likelihood,
+        latents=settings.latents,
+        dimensions=math.prod(engine.sweep.data.shape),
+        examples=known.images,
+        distinct_examples=known.distinct,
+        steps=engine.steps,
+        log_examples=math.log(known.images),
+        codes=known.codes,
+        information_kind=engine.information_kind,
+        target_rate=run.target_rate,
+        free_bits=settings.free_bits,
+        selected_step=outcome.selected_step,
+    )._asdict()
     if diverged_at is not None:
         note = engine.sweep.data.far_from_unit_scale
         failed = f"{failed} is not finite" + (f"; {note}" if note else "")
-        values |= {"status": "diverged", "diverged_at_step": diverged_at, "failed_checks": failed}
-        return values
+        return values | {_STATUS: "diverged", _DIVERGED_AT: diverged_at, _FAILED: failed}
     failed_checks = contradictions(m, known)
-    values |= {
-        "status": "suspect" if failed_checks else "ok",
-        "failed_checks": "; ".join(failed_checks) or None,
-    }
-    for name, value in m._asdict().items():
-        if isinstance(value, tuple):
-            values[name], values[f"{name}_se"] = value
-        else:
-            values[name] = value
-    values |= within_bounds(m, known)
-    exact = known.exact and math.isfinite(m.mutual_information.value)
-    ceiling = math.log(known.distinct)
-    values["saturated"] = bool(values["mutual_information"] > ceiling - 1) if exact else None
-    values["active_units"] = int(m.active_units) if exact else None
+    values[_STATUS] = "suspect" if failed_checks else "ok"
+    values[_FAILED] = "; ".join(failed_checks) or None
+    numbers, bounded = m.by_name(), within_bounds(m, known)
+    for name, error in zip(_ESTIMATES, _ERRORS, strict=True):
+        values[name], values[error] = numbers[name]
+    values |= {name: numbers[name] for name in _WITHOUT_ERROR} | bounded._asdict()
+    exact = known.exact and math.isfinite(numbers["mutual_information"].value)
+    if exact:
+        values[_SATURATED] = bounded.mutual_information > math.log(known.distinct) - 1
+    else:
+        values |= {_SATURATED: None, "active_units": None}
     if settings.likelihood == "gaussian":
         variance = settings.likelihood_scale**2
         per_nat, constant = 2 * variance / values["dimensions"], math.log(2 * math.pi * variance)
-        values["distortion_mse"] = per_nat * values["distortion"] - variance * constant
-        values["distortion_mse_se"] = per_nat * values["distortion_se"]
+        values[_MSE] = per_nat * values["distortion"] - variance * constant
+        values[_MSE_ERROR] = per_nat * values["distortion_se"]
     return {name: _plain(value) for name, value in values.items()}
 
 
 def facts(engine: Engine, measured: Measured) -> Facts:
-    """What is known of a row beside what was measured."""
+    """Collects what is known about a row besides what was measured.
+
+    Args:
+        engine: What measured it.
+        measured: What was measured.
+
+    Returns:
+        The facts that its numbers are compared with.
+    """
     settings, data = engine.sweep.settings, engine.sweep.data
     count, exact = len(data.splits[measured.split]), engine.information_kind == "exact"
     codes = min(settings.codes, count)
     lower, upper = terms_of_bounds(codes, exact)
     least = LIKELIHOODS[settings.likelihood](settings).least * math.prod(data.shape)
-    # Images that were trained on may be known by heart.
+    # A model can overfit the images it was trained on, and -ELBO is then below the entropy.
     entropy = known_entropy(settings.as_json()) if measured.split == "test" else None
     if entropy is not None:
         spread = known_spread(settings.as_json())  # these images are a sample of the source
@@ -118,6 +187,6 @@ def facts(engine: Engine, measured: Measured) -> Facts:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON can hold it: a number that is not finite is a missing one."""
+    """The value as JSON can hold it; None for a number that is not finite."""
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""The images of a step, in an order that nobody has to keep."""
+"""The images of a step, in an order that is computed and never stored."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""What a user runs first on a new machine: every number of a sweep against a truth from outside."""
+"""`rd-sweep --verify`: every number of a sweep is compared with a value from another source."""
 
 from ratedistortion.verify.check import Check
 from ratedistortion.verify.machine import environment, verify

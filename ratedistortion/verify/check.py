@@ -1,10 +1,17 @@
-"""One number held against its truth."""
+"""One measured number and its true value."""
 
 from typing import NamedTuple
 
 
 class Check(NamedTuple):
-    """One quantity held against its truth: it passes if |measured - truth| <= tolerance."""
+    """One comparison, which passes if |measured - truth| <= tolerance.
+
+    Attributes:
+        quantity: Its name, as it is printed.
+        truth: The true value, in nats where it is no slope, unit or count.
+        measured: The value from the engine or an estimator, in the same unit.
+        tolerance: The largest error allowed, in the same unit.
+    """
 
     quantity: str
     truth: float

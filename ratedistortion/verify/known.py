@@ -16,16 +16,19 @@ from ratedistortion.table.units import per_nat
 from ratedistortion.theory import linear_gaussian_optimum
 from ratedistortion.verify.check import Check
 
+# The Gaussian source of the sweep, variance by dimension, and the decoder's standard deviation.
 _VARIANCES, _SCALE = (4.0, 1.0, 0.25), math.sqrt(0.2)
 _BETAS = (0.5, 0.7, 1.0, 1.4, 2.0)
-# One latent: the means and the common standard deviation of equally weighted posteriors.
+# Equally weighted posteriors of one latent: their means and their common standard deviation.
 _MIXTURES = (((-1.0, 1.0), 1.0), ((-1.0, 1.0), 0.5), ((-1.5, -0.5, 0.5, 1.5), 0.5))
+# Codes drawn of each mixture.
 _CODES = 40_000
-_EQUAL = 2049  # which tiles of 2,048 do not divide
+# Number of equal posteriors. It is no multiple of 2,048, the posteriors in one tile.
+_EQUAL = 2049
 
 
 def units() -> list[Check]:
-    """The factors of the printed tables."""
+    """Checks the factors between units of the printed tables."""
     return [
         Check("1 nat in bits", 1 / math.log(2), per_nat("bits", 8), 1e-12),
         Check(
@@ -38,7 +41,7 @@ def units() -> list[Check]:
 
 
 def mixtures() -> list[Check]:
-    """I(n;z) and the marginal KL of equally weighted posteriors of one latent."""
+    """Checks I(n;z), the marginal KL and leave-one-out of mixtures of one latent by quadrature."""
     checks = []
     for means, scale in _MIXTURES:
         information, marginal = _quadrature(np.array(means), scale)
@@ -64,7 +67,7 @@ def mixtures() -> list[Check]:
             for symbol, (truth, got) in measured.items()
         ]
     with jax.enable_x64(True):
-        # Two pairs, far apart beside their scales: in float32 their log densities lose nats.
+        # Two pairs whose distance is many scales: float32 log densities would be off by nats.
         own, scale = jnp.arange(_CODES) % 4, 0.01
         sharp = estimators.Posteriors(
             jnp.array([-100, -100 + scale, 100, 100 + scale])[:, None],
@@ -96,7 +99,16 @@ def _quadrature(means: np.ndarray, scale: float) -> tuple[float, float]:
 
 
 def linear_gaussian(report: Report) -> Iterator[Check]:
-    """A whole sweep of the linear model of a Gaussian source, whose optima are known."""
+    """Checks a whole sweep: a linear model of a Gaussian source, whose optima are known.
+
+    Args:
+        report: Called with every event of the sweep.
+
+    Yields:
+        A check of each measured number at each beta, in nats per image, then of the slopes.
+
+    Source: reverse water-filling; Cover and Thomas, "Elements of Information Theory", 2006, 10.3.
+    """
     settings = Settings(
         dataset="gaussian:" + ",".join(f"{variance:g}" for variance in _VARIANCES),
         max_examples=25_000,
@@ -111,7 +123,7 @@ def linear_gaussian(report: Report) -> Iterator[Check]:
         iwae=20,
     )
     with tempfile.TemporaryDirectory() as folder:
-        table = api.sweep(settings, Path(folder) / "verify", report)
+        table = api.sweep(settings, Path(folder) / "verify", report, progress=False)
     rows = table.query("split == 'train'").to_dict("records")
     optima = [linear_gaussian_optimum(np.array(_VARIANCES), _SCALE, beta) for beta in _BETAS]
     for found, best in zip(rows, optima, strict=True):

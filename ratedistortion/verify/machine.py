@@ -1,4 +1,4 @@
-"""All checks of this machine, the quickest first."""
+"""All checks of `rd-sweep --verify` on this machine, the quickest first."""
 
 import platform
 from collections.abc import Iterator
@@ -25,20 +25,21 @@ def environment() -> str:
 def verify(report: Report = ignore) -> Iterator[Check]:
     """Checks every number that a sweep writes, on the devices and through the programs of sweeps.
 
-    What the engine measures of models with every prior and likelihood is computed once more in
-    NumPy; the estimators are held against quadrature over mixtures of one latent; a training of a
-    few steps against a stored one; and a sweep against the linear model of a Gaussian source,
-    whose optimum is a closed form. Tolerances of estimates are 4 standard errors, and for what is
-    trained 1% more; the marginal KL, 0 at the optimum, may be 0.01, as a finite number of images
-    leaves some.
+    Four kinds of checks: the estimators against quadrature over mixtures of one latent; what the
+    engine measures of models with every prior and likelihood against NumPy; a training of a few
+    steps against stored numbers; and a sweep of a linear model of a Gaussian source, whose optimum
+    has a closed form. The tolerance of an estimate is 4 standard errors, and 1% more where a model
+    is trained. The marginal KL, 0 at the optimum, may be 0.01, because a finite number of images
+    has some.
 
     Args:
-        report: Told of the sweep's events.
+        report: Called with every event of the sweep.
 
     Yields:
-        The checks, the quickest first, in nats but for slopes and units.
+        The checks, the quickest first, in nats except for slopes and units.
     """
-    find_devices(Settings())  # a CPU counts as many devices, if JAX is told before it starts
+    # A CPU counts as several devices only if JAX is told so before it starts.
+    find_devices(Settings())
     yield from known.units()
     yield from known.mixtures()
     yield from models.recomputed()

@@ -1,4 +1,4 @@
-"""What the engine measures of models whose parameters are set by hand, once more in NumPy."""
+"""What the engine measures of models with parameters set by hand, compared with NumPy."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -17,15 +17,15 @@ from ratedistortion.measuring.information import terms_of_bounds
 from ratedistortion.measuring.measurement import Codes
 from ratedistortion.settings import Settings
 from ratedistortion.sweeping.rows import row
-from ratedistortion.training.run import TrainState, selected
+from ratedistortion.training.state import TrainState, selected
 from ratedistortion.verify import recompute
 from ratedistortion.verify.check import Check
 
-# What the same number may differ by between float32 in the engine and float64 in NumPy: as a
-# share of it, and in nats.
+# Largest difference of a number between float32 in the engine and float64 in NumPy, as a share of
+# the number and in nats.
 _SHARE, _NATS = 2e-5, 2e-4
-# Every likelihood and every prior once, in both batchings, with posteriors from wide to sharp, a
-# number of images that tiles of 2,048 posteriors do not divide, and codes of some images only.
+# Every likelihood and every prior is used once, and both batchings. One model has more images than
+# one tile of 2,048 posteriors and codes of some images only.
 _MANY = {"dataset": "patterns:8,64,0.1", "max_examples": 2049, "codes": 300}
 _MODELS: tuple[dict[str, Any], ...] = (
     {**_MANY, "prior": "standard", "likelihood": "bernoulli", "batching": "map"},
@@ -40,11 +40,16 @@ _MODELS: tuple[dict[str, Any], ...] = (
     {"prior": "maf", "likelihood": "bernoulli", "binarize": "threshold", "batching": "map"},
 )
 _LATENTS = 32
+# Factor on the encoder's parameters of each model: its posteriors then range from wide to sharp.
 _GAINS = (2.0, 2.5, 2.0, 1.0, 2.5)
 
 
 def recomputed() -> Iterator[Check]:
-    """The rows of models whose parameters are set by hand, against NumPy."""
+    """Checks the rows of models with parameters set by hand against NumPy.
+
+    Yields:
+        For each number the check with the largest error, as a share of its tolerance.
+    """
     worst: dict[str, tuple[float, Check]] = {}
     for values, gain in zip(_MODELS, _GAINS, strict=True):
         for name, check in _of_model(values, gain):
@@ -55,7 +60,14 @@ def recomputed() -> Iterator[Check]:
 
 
 def engine_of(values: Mapping[str, Any]) -> Engine:
-    """An engine on all devices of this machine, with two runs for each of them."""
+    """Makes an engine on all devices of this machine, with two runs for each device.
+
+    Args:
+        values: Settings that are not the default.
+
+    Returns:
+        The engine, with its data loaded.
+    """
     devices = find_devices(Settings())
     settings = Settings(**({"dataset": "digits", "seeds": 2 * len(devices)} | dict(values)))
     plan = make_plan(settings, devices[0].platform, len(devices), 1, 2**50)
@@ -82,8 +94,9 @@ def _of_model(values: Mapping[str, Any], gain: float) -> Iterator[tuple[str, Che
         label = f"{settings.prior}, {settings.likelihood}, {measured.split}"
         raw = ("leave_one_out", "mutual_information_lower", "mutual_information_upper")
         got = row(engine, measured, ended[measured.run])
-        got |= {name: getattr(measured.measurement, name)[0] for name in raw}
-        got |= {f"{name}_se": getattr(measured.measurement, name)[1] for name in raw}
+        numbers = measured.measurement.by_name()
+        for name in raw:  # the row has them held within their bounds
+            got[name], got[f"{name}_se"] = numbers[name]
         got |= {"alarms": (got["failed_checks"] or "").count(";") + (got["status"] != "ok")}
         got |= _drawn(measured.codes)
         got["error of the posteriors"] = _error_of_posteriors(engine, model, measured)
@@ -93,7 +106,7 @@ def _of_model(values: Mapping[str, Any], gain: float) -> Iterator[tuple[str, Che
 
 
 def _spread_out(state: TrainState, gain: float) -> TrainState:
-    """Posteriors that depend on the image, most in the last latents, and a prior of its own."""
+    """Parameters whose posteriors depend on the image, most in the last latents; a moved prior."""
 
     def moved(leaf: jax.Array) -> jax.Array:
         wave = np.cos(np.arange(leaf.size, dtype=np.float32)).reshape(leaf.shape)
@@ -113,7 +126,7 @@ def _spread_out(state: TrainState, gain: float) -> TrainState:
 
 
 def _drawn(codes: Codes) -> dict[str, float]:
-    """What can be told of the draws without knowing them."""
+    """Statistics of the codes, whose expected values do not depend on the random numbers."""
     chosen, noise = (np.asarray(x, float) for x in (codes.chosen, codes.noise))
     code = np.asarray(codes.mean, float) + np.asarray(codes.scale, float) * noise
     return {
@@ -125,7 +138,7 @@ def _drawn(codes: Codes) -> dict[str, float]:
 
 
 def _truths(engine: Engine, model: Any, measured: Measured) -> dict[str, tuple[float, float]]:
-    """What NumPy makes of these parameters and this noise, by name, and the tolerance of each."""
+    """By name: the value that NumPy computes from these parameters and noise, and its tolerance."""
     settings, codes = engine.sweep.settings, measured.codes
     x = engine.sweep.data.splits[measured.split].astype(np.float64) * engine.sweep.data.scale
     count, drawn = len(x), len(codes.chosen)
@@ -158,7 +171,7 @@ def _truths(engine: Engine, model: Any, measured: Measured) -> dict[str, tuple[f
     }
     found |= {name: (float(value), 0.1) for name, value in exact.items()}
     found["log_examples"] = math.log(count), 1e-12
-    # A mean of so many uniform numbers, and of squares of normal ones; six standard errors.
+    # Means of uniform numbers and of squared normal numbers; the tolerance is six standard errors.
     found["mean place of the codes' images"] = 0.5, 6 / math.sqrt(12 * drawn)
     found["mean square of the noise"] = 1.0, 6 * math.sqrt(2 / codes.noise.size)
     found["error of the codes"] = found["error of the posteriors"] = 0.0, 1e-4
@@ -210,7 +223,7 @@ def _prior(engine: Engine, model: Any, encoder: list[tuple[np.ndarray, np.ndarra
             return recompute.log_mixture_prior(mean, scale, np.zeros(len(inputs))), None
 
     def log_density(z: np.ndarray) -> np.ndarray:
-        """The flow's own, operation by operation, and not as it is compiled with the rest."""
+        """The flow's own density, run operation by operation outside the engine's program."""
         with jax.enable_x64(True):
             return np.asarray(engine.autoencoder.log_prior(model, jnp.asarray(z)))
 

@@ -1,7 +1,7 @@
-"""The numbers of a row once more, in NumPy and float64, by the plainest formulas there are.
+"""The numbers of a row in NumPy and float64, by the simplest formulas.
 
-What the engine measures is held against these: by `rd-sweep --verify` on the user's machine, and
-by the tests. Nothing here is shared with the estimators, and nothing is fast.
+`rd-sweep --verify` and the tests compare what the engine measures with these numbers. No code is
+shared with the estimators, and speed does not matter here.
 """
 
 import math
@@ -28,9 +28,12 @@ def rates(
     """KL(q(z|x) || p(z)) of every image: in closed form, or by its one code.
 
     Args:
-        codes: Posteriors that are Gaussian, and what their codes were drawn with.
+        codes: Gaussian posteriors and the noise of their codes.
         log_prior: log p(z) in nats, (codes, latents) -> (codes,).
-        gaussian_prior: Mean and scale of p(z), (latents,); None where it is no Gaussian.
+        gaussian_prior: Mean and scale of p(z), (latents,); None where p(z) is not Gaussian.
+
+    Returns:
+        Nats per image, (images,).
     """
     mean, scale, noise = _posteriors(codes)
     if gaussian_prior is not None:
@@ -47,17 +50,17 @@ def information(
     lower_rows: int,
     upper_rows: int,
 ) -> dict[str, Pair]:
-    """What `Measurement` says of Gaussian posteriors: R, I(n;z), marginal KL and all their bounds.
+    """R, I(n;z), the marginal KL and all their bounds, for Gaussian posteriors.
 
     Args:
-        codes: As for `rates`; `chosen` are the images whose codes count.
+        codes: As for `rates`; the images in `chosen` are those whose codes are used.
         log_prior: As for `rates`.
         gaussian_prior: As for `rates`.
         lower_rows: How many of the chosen images the lower bound of I(n;z) is a mean over.
         upper_rows: The same for the upper bound.
 
     Returns:
-        Field of `Measurement` -> value and standard error, in nats per image.
+        Name as in `Measurement.by_name` -> value and standard error, in nats per image.
     """
     mean, scale, noise = _posteriors(codes)
     count, chosen = len(mean), np.asarray(codes.chosen)
@@ -104,7 +107,15 @@ def information(
 
 
 def mlp(x: np.ndarray, layers: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """A network of affine layers, kernel and bias each, with sigmoid linear units between them."""
+    """The outputs of a network of affine layers with sigmoid linear units between them.
+
+    Args:
+        x: Inputs, (images, dimensions).
+        layers: Kernel and bias of each layer.
+
+    Returns:
+        (images, outputs of the last layer).
+    """
     *hidden, (kernel, bias) = [(k.astype(float), b.astype(float)) for k, b in layers]
     for inner, shift in hidden:
         x = x @ inner + shift
@@ -113,7 +124,16 @@ def mlp(x: np.ndarray, layers: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.nd
 
 
 def log_mixture_prior(mean: np.ndarray, scale: np.ndarray, log_weight: np.ndarray) -> LogDensity:
-    """log density of a mixture of diagonal Gaussians, (components, latents) each."""
+    """Log density of a mixture of diagonal Gaussians.
+
+    Args:
+        mean: Means, (components, latents).
+        scale: Standard deviations, (components, latents).
+        log_weight: Logarithms of the weights, (components,), up to a common constant.
+
+    Returns:
+        A function (codes, latents) -> (codes,), in nats.
+    """
     weight = log_weight - np.log(np.sum(np.exp(log_weight)))
     return lambda z: np.array([logsumexp(weight + _log_normal(one, mean, scale)) for one in z])
 
@@ -121,14 +141,17 @@ def log_mixture_prior(mean: np.ndarray, scale: np.ndarray, log_weight: np.ndarra
 def log_likelihood(
     name: str, x: np.ndarray, parameters: np.ndarray, scale: float, levels: int
 ) -> Float[np.ndarray, " images"]:
-    """log p(x|z) in nats per image.
+    """log p(x|z) of every image.
 
     Args:
-        name: Of the likelihood.
-        x: Values (images, dimensions).
-        parameters: What the decoder gives, (images, dimensions, outputs).
+        name: Name of the likelihood.
+        x: Values, (images, dimensions).
+        parameters: Outputs of the decoder, (images, dimensions, outputs).
         scale: Standard deviation of the Gaussian likelihood.
-        levels: Grey levels of the others.
+        levels: Number of grey levels of the other likelihoods.
+
+    Returns:
+        Nats per image, (images,).
     """
     first = parameters[..., 0]
     if name == "bernoulli":
@@ -141,7 +164,8 @@ def log_likelihood(
     else:
         center, width = first + 0.5, np.exp(np.maximum(parameters[..., 1] - 2, -7))
         half = 0.5 / (levels - 1)
-        # On the side of the centre where the masses left of both ends of a bin are small.
+        # The logistic is symmetric: mirror x to the side of the centre where both distribution
+        # functions are small, so that their difference keeps its digits.
         side = np.where(x > center, -1, 1)
         ends = [side * (x + sign * half - center) / width for sign in (side, -side)]
         above, below = (log_expit(end) for end in ends)
@@ -152,12 +176,28 @@ def log_likelihood(
 
 
 def logsumexp(x: np.ndarray, axis: int | None = None, keepdims: bool = False) -> Any:
-    """SciPy's, whose type says that it may return two arrays."""
+    """SciPy's function with type Any: SciPy's own type says that it may return two arrays.
+
+    Args:
+        x: Exponents.
+        axis: The axis to sum over; None sums over all.
+        keepdims: Whether the axis stays, with length one.
+
+    Returns:
+        log(sum(exp(x))).
+    """
     return special.logsumexp(x, axis=axis, keepdims=keepdims)
 
 
 def pair(terms: np.ndarray) -> Pair:
-    """The mean of terms and its standard error."""
+    """The mean of terms and its standard error.
+
+    Args:
+        terms: Independent terms, (terms,).
+
+    Returns:
+        Both in the unit of the terms.
+    """
     return float(np.mean(terms)), float(np.std(terms, ddof=1) / math.sqrt(len(terms)))
 
 

@@ -1,4 +1,4 @@
-"""A training of a few steps against a stored one."""
+"""A training of a few steps, compared with stored numbers."""
 
 from collections.abc import Iterator
 
@@ -7,12 +7,16 @@ from ratedistortion.verify.check import Check
 from ratedistortion.verify.models import engine_of
 
 _TINY = {"steps": 24, "hidden": (16,), "latents": 4, "precision": "highest", "binarize": "dynamic"}
-# D and R at every sixth of its steps, in nats per image, as JAX 0.10.2 and 0.11.0 have them.
+# D and R at every sixth step, in nats per image, as JAX 0.10.2 and 0.11.0 compute them.
 _TRAJECTORY = ((45.62167, 0.70734), (44.11021, 0.82417), (44.33805, 0.80789), (44.18409, 0.76515))
 
 
 def steps() -> Iterator[Check]:
-    """A training of a few steps, the same on every device, against a stored one."""
+    """Checks D and R of a training of a few steps, the same on every device, with stored numbers.
+
+    Yields:
+        Checks in nats per image, at every sixth step.
+    """
     engine = engine_of({**_TINY, "seeds": 1, "betas": (0.5,)})
     runs = engine.sweep.runs
     *_, last = engine.train(runs)

@@ -46,7 +46,7 @@ def test_the_printed_table_has_no_minus_zero_no_long_number_and_no_nan(tmp_path)
     given = mnist_like.rows(
         (1.0,), 1, rate=-1e-9, distortion=6.3e54, marginal_kl=-0.001, rate_se=None
     )
-    (line,) = results(mnist_like.read(tmp_path, given), "nats").splitlines()[2:]
+    line = results(mnist_like.read(tmp_path, given), "nats").splitlines()[2]
     assert line.split()[2:5] == ["0.00", "6.3e+54", "±0.30"]
     assert "-0.00" not in line and "nan" not in line and len(line) < 90
 

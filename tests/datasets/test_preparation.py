@@ -64,7 +64,7 @@ def test_arbitrary_floats_cannot_be_binarised(refusal):
 
 
 def test_the_bernoulli_likelihood_needs_zeros_and_ones(tmp_path, refusal):
-    text = refusal("digits", likelihood="bernoulli")
+    text = refusal("digits", likelihood="bernoulli", binarize="none")
     assert "values that are 0 or 1: got 0." in text
     assert "--binarize static, dynamic or threshold, or --likelihood discretized-logistic" in text
     text = refusal("gaussian:4,1", likelihood="bernoulli")

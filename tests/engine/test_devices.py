@@ -32,7 +32,7 @@ for count, width in ((1, 6), (8, 8)):
         for n, leaf in enumerate(leaves(state)):
             found[f"{batching} {count} {n}"] = leaf[:6]
         for m in engine.measure(runs, state):
-            measured = m.measurement.mutual_information.value
+            measured = m.measurement.information.mutual_information.value
             found[f"{batching} {count} {m.run.beta} {m.split}"] = measured
 np.savez(sys.argv[1], **found)
 """

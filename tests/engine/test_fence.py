@@ -15,7 +15,7 @@ from ratedistortion.engine.plan import Plan, Sweep
 from ratedistortion.measuring.information import terms_of_bounds
 from ratedistortion.models.autoencoder import Model, Posterior
 from ratedistortion.settings import Settings
-from ratedistortion.training.run import selected
+from ratedistortion.training.state import selected
 from ratedistortion.verify import recompute
 
 
@@ -123,7 +123,7 @@ def test_what_is_measured_of_gaussian_posteriors_is_numpy_s(
             codes, log_prior, gaussian, *terms_of_bounds(len(codes.chosen), exact=True)
         )
         for name, truth in truths.items():
-            got = np.ravel(getattr(one.measurement, name))
+            got = np.ravel(one.measurement.by_name()[name])
             # Shares of the mixture are float32, as are the terms of the lower bound.
             np.testing.assert_allclose(
                 got, truth[: len(got)], rtol=1e-6, atol=2e-5, err_msg=f"{name}, {one.split}"

@@ -160,10 +160,10 @@ def test_a_flow_s_information_has_bounds_and_no_estimate():
         measure = jax.jit(make_measure(functions, 3, 1.0, 256))
         m, codes = jax.tree.map(np.asarray, measure(model, jnp.asarray(images), jnp.int32(0)))
     for name in ("mutual_information", "marginal_kl", "identity_residual"):
-        assert np.isnan(getattr(m, name)).all()
-    assert np.isnan(m.marginal_kl_gaussian)
-    lower, upper = m.mutual_information_lower, m.mutual_information_upper
+        assert np.isnan(getattr(m.information, name)).all()
+    assert np.isnan(m.information.marginal_kl_gaussian)
+    lower, upper = m.information.mutual_information_lower, m.information.mutual_information_upper
     assert 0 < lower.value <= math.log(128)
     assert lower.value < upper.value + 4 * (lower.standard_error + upper.standard_error)
-    np.testing.assert_equal(m.leave_one_out, upper)
+    np.testing.assert_equal(m.information.leave_one_out, upper)
     assert codes.code.shape == (300, 3)

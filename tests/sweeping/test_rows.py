@@ -6,7 +6,7 @@ import math
 import jax
 import numpy as np
 import pytest
-from measured_like import HEALTHY, of
+from measured_like import HEALTHY, changed, of
 
 from ratedistortion import datasets
 from ratedistortion.engine.engine import Engine, Measured
@@ -36,7 +36,8 @@ def row_of(engine: Engine, m: Measurement, outcome=FINISHED, split="train"):
     return row(engine, Measured(RunId(0.5, 0), split, m, NO_CODES), outcome)
 
 
-HELD = HEALTHY._replace(
+HELD = changed(
+    HEALTHY,
     mutual_information=of(3.5),
     mutual_information_lower=of(3.2),
     mutual_information_upper=of(4.0),
@@ -68,13 +69,13 @@ def test_the_squared_error_is_what_the_gaussian_likelihood_makes_of_d(tmp_path):
 @pytest.mark.parametrize("information, saturated", [(3.0, False), (3.2, True), (4.05, True)])
 def test_copies_of_images_do_not_count_for_saturation(tmp_path, information, saturated):
     """60 images eight times each have a ceiling of log 60 = 4.09 nats."""
-    m = HELD._replace(mutual_information=of(information), mutual_information_lower=of(2.9))
+    m = changed(HELD, mutual_information=of(information), mutual_information_lower=of(2.9))
     values = row_of(engine_of(tmp_path), m)
     assert values["status"] == "ok" and values["saturated"] is saturated
 
 
 def test_more_than_the_logarithm_of_different_images_is_an_alarm(tmp_path):
-    m = HELD._replace(mutual_information=of(4.5), mutual_information_upper=of(4.6))
+    m = changed(HELD, mutual_information=of(4.5), mutual_information_upper=of(4.6))
     values = row_of(engine_of(tmp_path), m)
     assert values["status"] == "suspect" and values["failed_checks"] == "I > its ceiling"
 
@@ -95,7 +96,7 @@ def test_data_far_from_unit_scale_are_named_where_a_run_diverged(tmp_path):
 
 
 def test_numbers_that_are_infinite_after_the_last_step_are_divergence(tmp_path):
-    values = row_of(engine_of(tmp_path), HELD._replace(negative_elbo=of(math.inf)))
+    values = row_of(engine_of(tmp_path), changed(HELD, negative_elbo=of(math.inf)))
     assert values["status"] == "diverged" and values["failed_checks"] == "R + D is not finite"
 
 

@@ -13,16 +13,23 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from ratedistortion.errors import SettingsError
 from ratedistortion.models.autoencoder import Functions, Model, Posterior, make_functions
 from ratedistortion.settings import Settings
 from ratedistortion.training.minibatch import minibatch
-from ratedistortion.training.run import (
+from ratedistortion.training.run import make_run
+from ratedistortion.training.state import (
     HISTORY_POINTS,
     DataShape,
     SweptParameters,
     TrainState,
-    make_run,
+    selected,
+    selected_log_beta,
+    selected_step,
 )
+
+# The values of these tiny runs are what counts, not how fast they are.
+QUICKLY = {"xla_backend_optimization_level": 0}
 
 
 def keys_of(count: int) -> jax.Array:
@@ -32,9 +39,7 @@ def keys_of(count: int) -> jax.Array:
 def rows_of(examples: int, batch: int, keys: int, steps: int) -> np.ndarray:
     """The minibatches of the first steps of several runs: (keys, steps, batch)."""
     each_step = jax.vmap(lambda k, s: minibatch(k, s, examples, batch), (None, 0))
-    # Integers are the same however they are compiled, and every size is compiled anew.
-    quickly = {"xla_backend_optimization_level": 0}
-    each_key = jax.jit(jax.vmap(each_step, (0, None)), compiler_options=quickly)
+    each_key = jax.jit(jax.vmap(each_step, (0, None)), compiler_options=QUICKLY)
     return np.asarray(each_key(keys_of(keys), jnp.arange(steps)))
 
 
@@ -122,7 +127,8 @@ class Trained:
             **{"dataset": "made", "latents": 2, "batch_size": BATCH, "steps": STEPS} | values
         )
         self.run = make_run(settings, functions, DataShape(EXAMPLES, dimensions, scale, dynamic))
-        self.start, self.advance = jax.jit(self.run.start), jax.jit(self.run.advance)
+        self.start = jax.jit(self.run.start, compiler_options=QUICKLY)
+        self.advance = jax.jit(self.run.advance, compiler_options=QUICKLY)
 
     def __call__(self, arguments: SweptParameters, images: np.ndarray, *ends: int) -> TrainState:
         state, done = self.start(arguments), 0
@@ -189,12 +195,12 @@ def test_the_steps_are_those_of_optax(shown):
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, STEPS))
     p = jnp.array([0.5, -0.5], jnp.float32)
     with jax.numpy_dtype_promotion("standard"):
-        memory = optimizer.init(p)
+        memory, update = optimizer.init(p), jax.jit(optimizer.update)
         trained, shown_images = shown
         for step, batch in enumerate(batches(trained, trained(arguments, shown_images))):
             weight = beta * min(1, (step + 1) / warmup)
             gradient = 2 * (p - images[batch].mean(0)) + weight * p
-            updates, memory = optimizer.update(gradient, memory)
+            updates, memory = update(gradient, memory)
             p = jnp.asarray(optax.apply_updates(p, updates))
     np.testing.assert_allclose(state.model.encoder, p, rtol=1e-4)
     assert int(state.diverged_at) == -1
@@ -253,9 +259,26 @@ def test_an_epoch_has_as_many_steps_as_whole_batches(values, steps):
     assert make_run(settings, functions, DataShape(EXAMPLES, 2, 1.0, False)).steps == steps
 
 
+def test_more_steps_than_can_be_counted_or_fewer_than_the_warmup_are_refused():
+    functions = made_of(lambda *_: None, lambda *_: None)
+    shape = DataShape(EXAMPLES, 2, 1.0, False)
+    plain = {"dataset": "made", "batch_size": BATCH}
+    with pytest.raises(SettingsError, match="warmup must be less than the 6,000 steps"):
+        make_run(Settings(**plain, steps=6000, warmup=6000), functions, shape)
+    with pytest.raises(SettingsError, match="epochs: a run has at most 10,000,000 steps"):
+        make_run(Settings(**plain, epochs=10_000_000), functions, shape)
+
+
+def test_without_select_the_last_parameters_are_kept(shown):
+    trained, images = shown
+    state = trained(arguments_of(), images)
+    assert selected(state) is state.model
+    assert selected_step(state) is None and selected_log_beta(state) is None
+
+
 # --- Runs of a real model ---------------------------------------------------------------------
 
-PIXELS, LANES = 6, 3
+PIXELS, RUNS = 6, 3
 BINARY = np.random.default_rng(2).integers(0, 2, (EXAMPLES, PIXELS)).astype(np.float32)
 
 
@@ -268,8 +291,9 @@ class Real:
         )
         source = DataShape(EXAMPLES, PIXELS, 1.0, False)
         run = make_run(settings, make_functions(settings, (PIXELS,)), source)
-        self.start = jax.jit(jax.vmap(run.start))
-        self.advance = jax.jit(jax.vmap(run.advance, (0, 0, None, None, None)))
+        advance = jax.vmap(run.advance, (0, 0, None, None, None))
+        self.start = jax.jit(jax.vmap(run.start), compiler_options=QUICKLY)
+        self.advance = jax.jit(advance, compiler_options=QUICKLY)
 
     def __call__(
         self,
@@ -278,10 +302,10 @@ class Real:
         images: np.ndarray = BINARY,
     ) -> TrainState:
         arguments = SweptParameters(
-            jnp.full(LANES, 0.3, jnp.float32),
+            jnp.full(RUNS, 0.3, jnp.float32),
             jnp.array(learning_rates, jnp.float32),
-            jnp.arange(LANES, dtype=jnp.int32),
-            jnp.zeros(LANES, jnp.float32),
+            jnp.arange(RUNS, dtype=jnp.int32),
+            jnp.zeros(RUNS, jnp.float32),
         )
         state, done = self.start(arguments), 0
         for end in ends or (STEPS,):
@@ -295,7 +319,7 @@ def real() -> Real:
     return Real()
 
 
-def lane(tree: Any, n: int) -> Any:
+def run_of(tree: Any, n: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[n], tree)
 
 
@@ -309,12 +333,12 @@ def test_where_a_block_of_steps_ends_changes_nothing(real):
     whole = real()
     assert_same(real(1, 2, 9, STEPS), whole)
     assert_same(real(STEPS, STEPS), whole)
-    assert whole.diverged_at.tolist() == [-1] * LANES
+    assert whole.diverged_at.tolist() == [-1] * RUNS
 
 
 def test_a_run_gets_better(real):
     rows = np.arange(STEPS) * HISTORY_POINTS // STEPS
-    loss = np.asarray(real(learning_rates=(0.1,) * LANES).history)[:, rows] @ [1, 0.3]
+    loss = np.asarray(real(learning_rates=(0.1,) * RUNS).history)[:, rows] @ [1, 0.3]
     assert np.all(loss[:, -10:].mean(1) < loss[:, :10].mean(1) - 0.1)
 
 
@@ -327,7 +351,7 @@ def test_an_infinite_pixel_freezes_the_run_before_the_step_that_meets_it(real, s
     assert met > 3
     broken = BINARY.copy()
     broken[image, 0] = np.inf
-    state, before = lane(real(images=broken), 0), lane(real(met), 0)
+    state, before = run_of(real(images=broken), 0), run_of(real(met), 0)
     assert int(state.diverged_at) == met
     assert_same(state.model, before.model)
     assert_same(state.history, before.history)
@@ -337,10 +361,10 @@ def test_a_run_that_diverges_leaves_its_neighbours_alone(real):
     mixed = real(learning_rates=(0.01, 1e30, 0.01))
     assert mixed.diverged_at.tolist() == [-1, 1, -1]
     for n in (0, 2):
-        assert_same(lane(mixed, n), lane(real(), n))
+        assert_same(run_of(mixed, n), run_of(real(), n))
 
     # One step of 1e30 is finite still; what it leads to is not, and is not followed.
     stopped = real(1, learning_rates=(0.01, 1e30, 0.01))
-    assert_same(lane(mixed.model, 1), lane(stopped.model, 1))
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(lane(mixed.model, 1)))
+    assert_same(run_of(mixed.model, 1), run_of(stopped.model, 1))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(run_of(mixed.model, 1)))
     assert np.isfinite(mixed.history).all()

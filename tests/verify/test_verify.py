@@ -22,13 +22,14 @@ from ratedistortion.verify import known, machine, models, training
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Without what takes more than a second."""
+    """Leaves only the checks of `verify` that take less than a second."""
     monkeypatch.setattr(models, "recomputed", lambda: [])
     monkeypatch.setattr(training, "steps", lambda: [])
     monkeypatch.setattr(known, "linear_gaussian", lambda report: [])
     yield
 
 
+@pytest.mark.slow  # about two minutes: the only complete run of `rd-sweep --verify` in the tests
 def test_it_passes_and_prints_every_check_and_its_sweep_has_the_slopes_of_optima(
     monkeypatch,
 ) -> None:
@@ -53,6 +54,7 @@ def test_it_passes_and_prints_every_check_and_its_sweep_has_the_slopes_of_optima
     assert set(slopes.verdict) == {"converged"}
 
 
+@pytest.mark.slow
 def test_a_sweep_that_stopped_too_early_is_called_under_trained(tmp_path) -> None:
     """The same model and source after 30 steps."""
     settings = Settings(
@@ -80,11 +82,11 @@ def failed(done: Iterable[verify.Check]) -> str:
 def test_it_names_a_mutual_information_that_is_wrong(small, monkeypatch) -> None:
     right = estimators.mixture_terms
 
-    def minibatch_of_them(*given):  # log(batch) whatever the encoder is
+    def biased(*given):
         terms = right(*given)
         return terms._replace(information=terms.information + 0.05)
 
-    monkeypatch.setattr(estimators, "mixture_terms", minibatch_of_them)
+    monkeypatch.setattr(estimators, "mixture_terms", biased)
     text = failed(verify.verify())
     assert "I(n;z), 2 posteriors" in text and "marginal KL" not in text
 
@@ -132,21 +134,29 @@ def test_the_command_fails_and_names_what_an_estimator_gets_wrong(
     assert f"failed: {named}, 2 posteriors, scale 1" in last and others not in last
 
 
+def without_errors_and_others(right: estimators.MixtureTerms) -> estimators.MixtureTerms:
+    """Two faults of which each changes one number only, so that one compilation shows both."""
+    return right._replace(log_others=right.log_mixture, spread=0 * right.spread)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "breakage, named",
     [
-        (leave_one_out, "marginal_kl"),
-        (lambda terms: terms._replace(log_others=terms.log_mixture), "leave_one_out"),
-        (lambda terms: terms._replace(spread=0 * terms.spread), "identity_residual_se"),
+        (leave_one_out, ["marginal_kl"]),
+        (without_errors_and_others, ["leave_one_out", "identity_residual_se"]),
     ],
 )
-def test_it_names_what_the_engine_measures_wrong(monkeypatch, breakage: Callable, named) -> None:
+def test_it_names_what_the_engine_measures_wrong(
+    monkeypatch, breakage: Callable, named: list[str]
+) -> None:
     """One model, whose programs are compiled with the fault in them."""
     monkeypatch.setattr(models, "_MODELS", models._MODELS[3:4])
     monkeypatch.setattr(models, "_GAINS", models._GAINS[3:4])
     right = estimators.mixture_terms
     monkeypatch.setattr(information, "mixture_terms", lambda *given: breakage(right(*given)))
-    assert f"{named}: vamp, categorical" in failed(models.recomputed())
+    text = failed(models.recomputed())
+    assert all(f"{name}: vamp, categorical" in text for name in named)
 
 
 def test_it_names_a_training_that_goes_elsewhere(monkeypatch) -> None:
@@ -156,7 +166,7 @@ def test_it_names_a_training_that_goes_elsewhere(monkeypatch) -> None:
 
 
 def test_jax_is_told_of_its_devices_before_it_starts(small, monkeypatch) -> None:
-    """Else a CPU counts as one device, and what users run on all of them is not what is checked."""
+    """Otherwise a CPU is one device, and the programs for several devices are not checked."""
     asked = []
     monkeypatch.setattr(machine, "find_devices", lambda settings: asked.append(settings) or [])
     next(verify.verify())
@@ -164,7 +174,7 @@ def test_jax_is_told_of_its_devices_before_it_starts(small, monkeypatch) -> None
 
 
 def optima(settings: Settings) -> pandas.DataFrame:
-    """The table of a sweep that ended exactly where it should."""
+    """The table of a sweep that ended exactly at the optima."""
     found = []
     for beta in settings.betas:
         best = linear_gaussian_optimum(np.array([4, 1, 0.25]), settings.likelihood_scale, beta)
@@ -188,7 +198,7 @@ def optima(settings: Settings) -> pandas.DataFrame:
     ],
 )
 def test_it_names_what_a_sweep_gets_wrong(monkeypatch, column, change, named) -> None:
-    """A sweep that is right to the last digit passes, and one wrong column of it is named."""
+    """An exact table passes, and where one column is wrong, its name is printed."""
 
     def table(settings, *_):
         right = optima(settings)

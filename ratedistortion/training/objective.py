@@ -1,0 +1,125 @@
+"""What a run makes small: D plus a term of R, of images as they are stored."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ratedistortion.models.autoencoder import Functions, Model
+from ratedistortion.settings import Settings
+from ratedistortion.training.state import DataShape, SweptParameters
+
+
+class Batch(NamedTuple):
+    """The random numbers and pixels of one evaluation of the loss.
+
+    Attributes:
+        x: Pixels as the model sees them.
+        noise: Standard normal, of which the model makes one code an image.
+    """
+
+    x: Float[Array, "images dimensions"]
+    noise: Float[Array, "images latents"]
+
+
+class Objective(NamedTuple):
+    """How images are read, and the loss on them.
+
+    Attributes:
+        read: (stored pixels (images, dimensions), key) -> Batch.
+        loss: (model, batch, term) -> the loss D + term(R), and D and R themselves as an array of
+            two, all in nats per image, the mean over the batch. `term` gets R with its free bits.
+    """
+
+    read: Callable[[Array, PRNGKeyArray], Batch]
+    loss: Callable[[Model, Batch, Callable[[Array], Array]], tuple[Array, Array]]
+
+
+class RateTerm(NamedTuple):
+    """What R adds to the loss, with a state of its own, as an Optax transformation has one.
+
+    Attributes:
+        init: arguments -> log_beta, the state before the first step; None for no state.
+        loss: (log_beta, arguments, step, rate) -> what is added to D in training.
+        update: (log_beta, arguments, step, rate) -> log_beta after a step at which R was `rate`.
+        held_out: (arguments, rate) -> what is added to D where parameters of different steps are
+            compared: it depends neither on the step nor on the state.
+    """
+
+    init: Callable[[SweptParameters], Any]
+    loss: Callable[[Any, SweptParameters, Array, Array], Array]
+    update: Callable[[Any, SweptParameters, Array, Array], Any]
+    held_out: Callable[[SweptParameters, Array], Array]
+
+
+def make_objective(settings: Settings, functions: Functions, shape: DataShape) -> Objective:
+    """The loss of a model on images as they are stored.
+
+    With free bits f, the R that is weighed is the sum over latents of max(f, mean KL of the
+    latent), so that a latent has no gain from falling below f.
+
+    Args:
+        settings: The sweep's settings: latents and free bits are read.
+        functions: The model's functions.
+        shape: What is static about the data.
+
+    Returns:
+        The two functions.
+
+    Source: Kingma et al., "Improved variational inference with inverse autoregressive flow",
+    2016, equation 15, for the free bits.
+    """
+
+    def read(stored: Array, key: PRNGKeyArray) -> Batch:
+        noise_key, pixel_key = jax.random.split(key)
+        x = stored.astype(jnp.float32) * shape.scale
+        if shape.dynamic:
+            x = (jax.random.uniform(pixel_key, x.shape, jnp.float32) < x).astype(jnp.float32)
+        noise = jax.random.normal(noise_key, (len(stored), settings.latents), jnp.float32)
+        return Batch(x, noise)
+
+    def loss(model: Model, batch: Batch, term: Callable[[Array], Array]) -> tuple[Array, Array]:
+        posterior = functions.encode(model, batch.x)
+        z = functions.draw(model, posterior, batch.noise)
+        rate = counted = jnp.mean(functions.rate(model, posterior, batch.noise, z))
+        each = functions.latent_rates(model, posterior) if settings.free_bits else None
+        if each is not None:
+            counted = jnp.sum(jnp.maximum(jnp.mean(each, axis=0), settings.free_bits))
+        distortion = -jnp.mean(functions.log_likelihood(model, batch.x, z))
+        return distortion + term(counted), jnp.stack([distortion, rate])
+
+    return Objective(read, loss)
+
+
+def weighted_rate(warmup: int) -> RateTerm:
+    """beta R with a given beta, which rises linearly from zero over the first steps.
+
+    Args:
+        warmup: The number of steps until beta has its full value; 0 for the first step.
+
+    Returns:
+        The term; it has no state.
+    """
+    return RateTerm(
+        init=lambda arguments: None,
+        loss=lambda log_beta, arguments, step, rate: (
+            warmed_up(step, warmup) * arguments.beta * rate
+        ),
+        update=lambda log_beta, arguments, step, rate: None,
+        held_out=lambda arguments, rate: arguments.beta * rate,
+    )
+
+
+def warmed_up(step: Array, warmup: int) -> Array:
+    """The share of its weight that R has at a step: 1 from step `warmup - 1` on.
+
+    Args:
+        step: Counts from 0, int32.
+        warmup: The number of steps over which the share rises linearly.
+
+    Returns:
+        A scalar in (0, 1], float32.
+    """
+    return jnp.minimum(1.0, (step.astype(jnp.float32) + 1) / max(warmup, 1))
