@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from benchmarks.faults import faults
 
 import ratedistortion
 from ratedistortion.datasets import DATASETS
@@ -299,3 +300,8 @@ def test_everything_public_has_a_docstring():
         if not ast.get_docstring(node)
     ]
     assert missing == []
+
+
+def test_every_known_fault_can_still_be_planted():
+    """`make faults` replaces texts of the package; each must be there, once in its folder."""
+    assert len(list(faults())) >= 58
