@@ -1,5 +1,6 @@
 """What a sweep shows while it runs."""
 
+import io
 import sys
 
 import pytest
@@ -7,20 +8,8 @@ import pytest
 from ratedistortion import events, progress
 
 
-class Terminal:
+class Terminal(io.StringIO):
     """A stream that says it is a terminal."""
-
-    encoding = "utf-8"
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def write(self, text: str) -> int:
-        self.text += text
-        return len(text)
-
-    def flush(self) -> None:
-        pass
 
     def isatty(self) -> bool:
         return True
@@ -47,13 +36,13 @@ def test_only_a_terminal_sees_a_bar(monkeypatch, no_colour, quiet):
     with progress.Progress(quiet) as shown:
         for event in EVENTS:
             shown.report(event)
-    animated = not no_colour and not quiet
-    assert ("\x1b" in stream.text) == animated
-    assert ("4 runs of 10 steps" in stream.text) == (not quiet)
-    assert ("diverged: beta 0.1, seed 0, step 3" in stream.text) == (not quiet)
-    assert "Warning: the last digits can differ." in stream.text
+    text, animated = stream.getvalue(), not no_colour and not quiet
+    assert ("\x1b" in text) == animated
+    assert ("4 runs of 10 steps" in text) == (not quiet)
+    assert ("diverged: beta 0.1, seed 0, step 3" in text) == (not quiet)
+    assert "Warning: the last digits can differ." in text
     if animated:
-        assert "measuring: 1 of 4 rows" in stream.text
+        assert "measuring: 1 of 4 rows" in text
 
 
 def test_off_a_terminal_a_line_now_and_then(monkeypatch, capsys):

@@ -4,7 +4,8 @@
 
 DATA.npz has arrays `train` and `test`, of bytes or of values in [0, 1]; `--binarize static` draws
 from them. A few minutes on one large GPU. It also runs on a CPU, to try it: `--runs 2 --epochs 1
---max-examples 2000`. This process touches no device itself: whoever is timed has it alone.
+--max-examples 2000`. This process touches no device itself: each sweep has it alone. `bench.py`
+compares training on a GPU with the loops in PyTorch and JAX.
 """
 
 import argparse
@@ -17,8 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas
-from cases import Case
-from torch_client import BESIDE, TorchWorker
 
 # Name of a sweep -> its precision. The first finds no compiled programs, the second finds its own.
 SWEEPS = {
@@ -32,7 +31,7 @@ _DIVERGED = 3
 
 
 def main() -> None:
-    """Sweeps, then the PyTorch loop; prints times, and what precision changes."""
+    """Sweeps, and prints times and what precision changes."""
     asked = _arguments()
     summaries: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -42,11 +41,8 @@ def main() -> None:
             summary["ms_per_step"] = 1e3 / summary["model_steps_per_second"]
             summary["rows"] = pandas.read_parquet(summary["table"])
             summaries[name] = summary
-    device = summaries["highest"]["device"]
-    print(f"{device}: {asked.runs} models, seconds, and milliseconds per step and model")
+    print(f"{summary['device']}: {asked.runs} models, seconds, and milliseconds per step and model")
     print(pandas.DataFrame(summaries).T[TIMES].astype(float).round(3).to_string())
-    for name, value in _torch(asked, "cpu" if device == "cpu" else "cuda").items():
-        print(f"PyTorch loop, {name}: {value:.3f} ms per step and model")
     print("\nMedian |difference| from `highest` in nats; its median standard error comes last.")
     print(_differences({name: summary["rows"] for name, summary in summaries.items()}).to_string())
 
@@ -72,22 +68,6 @@ def _options(asked: argparse.Namespace) -> list[str]:
     return [f"--{name}={value}" for name, value in options.items()]
 
 
-def _torch(asked: argparse.Namespace, device: str) -> dict[str, float]:
-    """Milliseconds per step of the PyTorch loop: as it comes, and with TF32 products."""
-    case = Case("784-512-512", 1, 1, hidden=(512, 512), batch_size=128, learning_rate=2e-3)
-    steps, times = 2000 if device == "cuda" else 20, {}
-    try:
-        worker = TorchWorker(asked.torch)
-        for precision in ("highest", "high"):
-            worker.seconds(case, 20, device, precision)
-            best = min(worker.seconds(case, steps, device, precision) for _ in range(3))
-            times[precision] = 1e3 * best / steps
-        worker.close()
-    except (OSError, RuntimeError) as error:
-        print(f"no PyTorch loop: {error}")
-    return times
-
-
 def _differences(tables: dict[str, pandas.DataFrame]) -> pandas.DataFrame:
     """How far R, D, -ELBO and I(n;z) of every sweep are from those at the highest precision.
 
@@ -107,7 +87,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--max-examples", type=int)
-    parser.add_argument("--torch", metavar="PYTHON", default=BESIDE, help="it has PyTorch")
     return parser.parse_args()
 
 

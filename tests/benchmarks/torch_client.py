@@ -30,18 +30,16 @@ class TorchWorker:
         )
         self.about = self._read()
 
-    def seconds(self, case: Case, steps: int, device: str, precision: str | None = None) -> float:
+    def seconds(self, case: Case, steps: int, device: str) -> float:
         """Seconds of so many more steps of one model of the case.
 
         Args:
             case: The model.
             steps: How many.
             device: `cpu` or `cuda`.
-            precision: PyTorch's name for that of float32 products; None for its default.
         """
         request = dataclasses.asdict(case)
-        request |= {"steps": steps, "device": device, "beta": 1.0}
-        request |= {"images": IMAGES, "precision": precision}
+        request |= {"steps": steps, "device": device, "beta": 1.0, "images": IMAGES}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()

@@ -133,7 +133,7 @@ def test_wrong_usage_is_one_line_and_exit_2(tmp_path, arguments, words):
 
 def test_a_sweep_that_fits_nowhere(tmp_path, monkeypatch):
     monkeypatch.setattr("ratedistortion.engine.fitting.free_memory", lambda _: 2**18)
-    result = rd_sweep(tmp_path / "run", *SWEEP, "--dry-run")
+    result = rd_sweep(tmp_path / "run", *SWEEP)
     check_error(result, 6, "one run needs about", "MiB", "lower hidden")
     assert list(tmp_path.iterdir()) == []
 
