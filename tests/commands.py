@@ -1,15 +1,50 @@
-"""Calls a command in this process, and checks how it fails."""
+"""Calls the commands, and checks how they fail."""
+
+import subprocess
 
 from click.testing import CliRunner
 
+from ratedistortion.cli.plot import main as plot
+from ratedistortion.cli.sweep import main as sweep
 
-def invoke(command, *arguments, name=None):
-    given = [str(argument) for argument in arguments]
-    return CliRunner().invoke(command, given, prog_name=name)
+SMALL = ("--max-examples", "200", "--hidden", "8", "--latents", "2")
+STEPS, BETAS = 1000, (0.05, 0.5, 2.0, 8.0)
+# Two chunks of two runs; long enough that a run has many blocks, short enough to repeat.
+SWEEP = (*SMALL, "--steps", str(STEPS), "--learning-rate", "0.01", "--betas", "0.05,0.5,2,8")
+SWEEP += ("--runs-at-once", "2", "--save-posteriors")
 
 
-def check_error(result, code, text):
-    """One line on stderr, nothing else, no traceback."""
-    assert result.stderr == f"Error: {text}\n"
-    assert result.stdout == ""
-    assert result.exit_code == code
+def rd_sweep(*arguments):
+    """The command in this process."""
+    return CliRunner().invoke(sweep, [str(part) for part in arguments], prog_name="rd-sweep")
+
+
+def rd_plot(*arguments):
+    """The command in this process."""
+    return CliRunner().invoke(plot, [str(part) for part in arguments], prog_name="rd-plot")
+
+
+def run(*command):
+    """A command in a process of its own."""
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True)
+
+
+def check_error(result, code, *words):
+    """One line on stderr, nothing on stdout, no traceback."""
+    assert result.stderr.startswith("Error: "), result.stderr
+    assert result.stderr.endswith("\n") and result.stderr.count("\n") == 1, result.stderr
+    assert [word for word in words if word not in result.stderr] == [], result.stderr
+    assert result.stdout == "" and result.exit_code == code
+
+
+def check_message(result, code, text):
+    """The same, with this text alone."""
+    check_error(result, code, f"Error: {text}\n")
+
+
+def tree(folder):
+    """Everything in a folder: path, time of change and content."""
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
+        for path in folder.rglob("*")
+    }

@@ -1,6 +1,5 @@
 """What Python programs call: ratedistortion.sweep, read and figure, as documented."""
 
-import jax
 import numpy
 import pandas
 import pandas.testing
@@ -8,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import ratedistortion
-from ratedistortion import Settings, api
+from ratedistortion import Settings, api, events
 from ratedistortion.errors import (
     Interrupted,
     RateDistortionError,
@@ -16,42 +15,24 @@ from ratedistortion.errors import (
     SettingsError,
     Stopped,
 )
-from ratedistortion.events import (
-    ChunkDone,
-    Compiling,
-    Finished,
-    Loss,
-    Measured,
-    Planned,
-    Trained,
-    Warned,
-)
 
 SETTINGS = Settings(
     max_examples=200,
     hidden=(8,),
     latents=2,
-    steps=3000,
+    steps=1000,
     learning_rate=0.01,
     betas=(0.1, 2.0),
     runs_at_once=2,
 )
 
 
-@pytest.fixture(autouse=True)
-def promotion():
-    """Adam, in Optax, raises a Python number to the power of an integer array."""
-    with jax.numpy_dtype_promotion("standard"):
-        yield
-
-
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
     """A run directory, the table that `sweep` returned, and the events that it reported."""
-    path, events = tmp_path_factory.mktemp("api") / "run", []
-    with jax.numpy_dtype_promotion("standard"):
-        frame = ratedistortion.sweep(SETTINGS, str(path), events.append)
-    return path, frame, events
+    path, reported = tmp_path_factory.mktemp("api") / "run", []
+    frame = ratedistortion.sweep(SETTINGS, str(path), reported.append)
+    return path, frame, reported
 
 
 def test_sweep_returns_the_table(swept):
@@ -66,12 +47,15 @@ def test_sweep_returns_the_table(swept):
 
 
 def test_sweep_reports_what_happens(swept):
-    _, _, events = swept
-    kinds = [type(event) for event in events]
-    assert kinds[:2] == [Compiling, Planned] and kinds[-2:] == [ChunkDone, Finished]
-    assert kinds.count(Measured) == 4 and kinds.count(Loss) == 2
-    steps = [event.steps for event in events if isinstance(event, Trained)]
-    assert steps[0] == 0 and steps[-1] == 3000 and steps == sorted(steps)
+    _, _, reported = swept
+    kinds = [type(event) for event in reported]
+    assert kinds[:2] == [events.Compiling, events.Planned] and kinds[-2:] == [
+        events.ChunkDone,
+        events.Finished,
+    ]
+    assert kinds.count(events.Measured) == 4 and kinds.count(events.Loss) == 2
+    steps = [event.steps for event in reported if isinstance(event, events.Trained)]
+    assert steps[0] == 0 and steps[-1] == 1000 and steps == sorted(steps)
 
 
 def test_read_gives_the_same_table(swept):
@@ -84,10 +68,10 @@ def test_a_finished_sweep_is_not_computed_again(swept, monkeypatch):
     path, frame, _ = swept
     monkeypatch.setattr("ratedistortion.datasets.load", None)  # nor are the digits read
     for settings in (SETTINGS, None):
-        events = []
-        again = ratedistortion.sweep(settings, path, events.append)
+        reported = []
+        again = ratedistortion.sweep(settings, path, reported.append)
         pandas.testing.assert_frame_equal(again, frame, check_exact=True)
-        assert events == [] and again.attrs["summary"]["train_seconds"] == 0
+        assert reported == [] and again.attrs["summary"]["train_seconds"] == 0
 
 
 def test_a_finished_sweep_is_read_while_another_process_would_hold_it(swept):
@@ -111,10 +95,10 @@ def test_a_stop_is_an_exception_and_the_next_call_continues(swept, tmp_path):
     assert isinstance(caught.value, Stopped) and caught.value.exit_code == 130
     with pytest.raises(RunDirectoryError, match="not finished"):
         ratedistortion.read(tmp_path / "run")
-    events = []
-    frame = ratedistortion.sweep(None, tmp_path / "run", events.append)
-    first = next(event for event in events if isinstance(event, Trained))
-    assert 0 < first.steps < 3000
+    reported = []
+    frame = ratedistortion.sweep(None, tmp_path / "run", reported.append)
+    first = next(event for event in reported if isinstance(event, events.Trained))
+    assert 0 < first.steps < 1000
     pandas.testing.assert_frame_equal(frame, swept[1], check_exact=True)
 
 
@@ -123,7 +107,6 @@ def test_a_failure_leaves_nothing(tmp_path):
         Settings(dataset="digits", binarize="none"),
         Settings(dataset=str(tmp_path / "none.npz")),
         Settings(encoder="cnn"),
-        Settings(max_examples=200, latents=5_000_000),
     ):
         with pytest.raises(RateDistortionError):
             ratedistortion.sweep(settings, tmp_path / "run")
@@ -139,7 +122,7 @@ def test_what_is_no_table_cannot_be_read(tmp_path):
 
 def test_a_dry_run_needs_no_directory(tmp_path):
     plan = api.dry_run(SETTINGS, tmp_path / "run")
-    assert (plan["runs"], plan["chunks"], plan["steps"]) == (2, 1, 3000)
+    assert (plan["runs"], plan["chunks"], plan["steps"]) == (2, 1, 1000)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -153,24 +136,23 @@ def test_figures_are_drawn_from_tables(swept):
 def test_the_table_of_other_data_is_not_shown(tmp_path):
     data, path = tmp_path / "data.npy", tmp_path / "run"
     numpy.save(data, numpy.eye(40, dtype=numpy.uint8))
-    settings = Settings(
-        dataset=str(data), hidden=(8,), latents=2, steps=2, batch_size=10, betas=(1.0,)
-    )
+    linear = {"encoder": "linear", "decoder": "linear", "latents": 2}
+    settings = Settings(dataset=str(data), **linear, steps=2, batch_size=10, betas=(1.0,))
     frame = ratedistortion.sweep(settings, path)
     data.rename(tmp_path / "kept")
     for asked in (settings, None):
-        events = []
-        again = ratedistortion.sweep(asked, path, events.append)
+        reported = []
+        again = ratedistortion.sweep(asked, path, reported.append)
         pandas.testing.assert_frame_equal(again, frame, check_exact=True)
-        (event,) = events
-        assert isinstance(event, Warned) and "data.npy is not there" in event.text
+        (event,) = reported
+        assert isinstance(event, events.Warned) and "data.npy is not there" in event.text
     numpy.save(data, numpy.eye(40, dtype=numpy.uint8)[::-1])
     for asked in (settings, None):
         with pytest.raises(RunDirectoryError, match="data.npy has changed since this sweep began"):
             ratedistortion.sweep(asked, path)
     assert len(ratedistortion.read(path)) == 2
     (tmp_path / "kept").rename(data)
-    events = []
-    again = ratedistortion.sweep(None, path, events.append)
+    reported = []
+    again = ratedistortion.sweep(None, path, reported.append)
     pandas.testing.assert_frame_equal(again, frame, check_exact=True)
-    assert events == []
+    assert reported == []

@@ -67,16 +67,7 @@ def in_backticks(guide: Path) -> list[str]:
 def files() -> Iterator[str]:
     """Paths of the repository's own files, without environments, runs and caches."""
     for folder, folders, names in os.walk(ROOT):
-        hidden = (
-            ".git",
-            ".venv",
-            ".pytest",
-            ".ruff",
-            ".hypothesis",
-            "__pycache__",
-            "build",
-            "runs",
-        )
+        hidden = tuple(".git .venv .pytest .ruff .hypothesis __pycache__ build runs".split())
         folders[:] = [f for f in folders if f == ".github" or not f.startswith(hidden)]
         for name in names:
             yield str(Path(folder, name).relative_to(ROOT))

@@ -5,11 +5,10 @@ import json
 import mnist_like
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from commands import check_message, rd_plot, rd_sweep
 
-from ratedistortion.cli import plot, sweep
+import ratedistortion
 from ratedistortion.settings import Settings
-from ratedistortion.sweeping.summary import finished
 from ratedistortion.table import parquet
 
 ONE = {(1.52, 1)}
@@ -29,10 +28,6 @@ def finished_run(path, found):
     return path
 
 
-def invoke(command, *arguments):
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
-
-
 def both_splits(**given):
     return [*mnist_like.rows(split="train"), *mnist_like.rows(**given)]
 
@@ -42,8 +37,7 @@ def test_a_run_is_suspect_if_one_split_is_or_else_diverged_if_one_split_is(tmp_p
     rows[-1] |= {"status": "diverged"}  # beta 10, seed 1
     rows[14] |= {"status": "diverged"}  # beta 10, seed 0, train
     path = finished_run(tmp_path / "run", rows)
-    manifest = json.loads((path / "manifest.json").read_text())
-    summary = finished(path, manifest, None).attrs["summary"]
+    summary = ratedistortion.sweep(None, path).attrs["summary"]
     assert list(summary)[1:5] == ["runs", "ok", "diverged", "suspect"]
     assert [summary[name] for name in list(summary)[1:5]] == [16, 13, 1, 2]
 
@@ -51,7 +45,7 @@ def test_a_run_is_suspect_if_one_split_is_or_else_diverged_if_one_split_is(tmp_p
 def test_a_sweep_with_suspect_runs_says_so_and_exits_8_however_often_it_is_asked(tmp_path):
     path = finished_run(tmp_path / "run", both_splits(suspect=ONE))
     for _ in range(2):
-        result = invoke(sweep.main, path)
+        result = rd_sweep(path)
         assert result.exit_code == 8
         assert result.stderr == (
             "Suspect: 1 of 16 runs: numbers contradict each other: beta 1.52, seed 1, test"
@@ -61,13 +55,13 @@ def test_a_sweep_with_suspect_runs_says_so_and_exits_8_however_often_it_is_asked
     (line,) = (line for line in result.stdout.splitlines() if "  suspect: " in line)
     assert line.split()[:4] == ["1.52", "1", "14.70", "±0.10"]
     assert line.endswith("  suspect: identity; R below 0")
-    assert json.loads(invoke(sweep.main, path, "--json").stdout)["suspect"] == 1
+    assert json.loads(rd_sweep(path, "--json").stdout)["suspect"] == 1
 
 
 def test_suspect_and_diverged_runs_are_both_said_and_exit_8(tmp_path):
     suspect = {(beta, seed) for beta in mnist_like.BETAS[:3] for seed in (0, 1)}
     path = finished_run(tmp_path / "run", both_splits(suspect=suspect, diverged={(10.0, 0)}))
-    result = invoke(sweep.main, path)
+    result = rd_sweep(path)
     assert result.exit_code == 8
     diverged, said_, *more = result.stderr.splitlines()
     assert diverged == "1 of 16 runs diverged." and more == []
@@ -87,13 +81,13 @@ def test_the_summary_lists_them_and_uses_none(tmp_path):
         if row["status"] == "suspect":
             row |= {"rate": 0.0, "distortion": 1.0, "negative_elbo": 1.0}
     path = finished_run(tmp_path / "run", rows)
-    text = invoke(plot.main, path, "--summary").stdout
+    text = rd_plot(path, "--summary").stdout
     assert (
         "Left out, because their numbers are suspect: beta 1.52, seed 0 (identity; R below 0),"
         " beta 10, seed 0 (identity; R below 0), beta 10, seed 1 (identity; R below 0)." in text
     )
     assert "Left out, because they diverged" not in text
-    (found,) = json.loads(invoke(plot.main, path, "--json").stdout)["runs"]
+    (found,) = json.loads(rd_plot(path, "--json").stdout)["runs"]
     checks = {"failed_checks": "identity; R below 0"}
     assert found["suspects"][0] == {"beta": 1.52, "seed": 0, **checks}
     assert len(found["suspects"]) == 3 and found["diverged"] == 0
@@ -114,6 +108,5 @@ def test_a_summary_of_nothing_but_suspect_runs_is_one_line(tmp_path, diverged, w
     path = run_of(
         tmp_path, betas=(1.0, 2.0), seeds=1, suspect={(1.0, 0), (2.0, 0)}, diverged=diverged
     )
-    result = invoke(plot.main, path, "--summary")
-    assert result.exit_code == 1 and result.stdout == ""
-    assert result.stderr == f"Error: run: every run of the split test {words_}.\n"
+    text = f"run: every run of the split test {words_}."
+    check_message(rd_plot(path, "--summary"), 1, text)

@@ -1,4 +1,4 @@
-"""The engine beside what a user would write instead: medians, ends, and ratios of one minute.
+"""The engine beside what a user would write instead: medians over rounds, and ratios in a round.
 
 Run it with `make bench`: long; `--quick` takes about ten minutes on two slow CPU cores. Machines
 are noisy: competitors take turns, and ratios are taken within a round.
@@ -6,18 +6,20 @@ are noisy: competitors take turns, and ratios are taken within a round.
 
 import argparse
 import importlib
+import os
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import jax
-from chart import draw
-from machine import Bench, surroundings
-from results import Row, aligned, markdown, plain, save, wide
-from torch_client import NoTorch, TorchWorker
+import pandas
+from timing import Bench, Row, cell
+from torch_client import BESIDE, TorchWorker
 
 from ratedistortion.engine.devices import find_devices
 from ratedistortion.settings import Settings
 
-PARTS = ("machine", "training", "information", "scaling", "memory", "startup")
+PARTS = ("training", "information")
 
 
 def main() -> None:
@@ -29,49 +31,56 @@ def main() -> None:
     worker = None
     try:
         worker = TorchWorker(asked.torch)
-    except (NoTorch, OSError) as error:
-        print(f"no PyTorch column: {error}")
+    except (OSError, RuntimeError) as error:
+        print(f"no PyTorch column: {error}; `make bench` installs PyTorch, --torch names another.")
     bench = Bench(asked.quick, 3 if asked.quick else 5, devices, worker)
-    about = surroundings(bench)
+    about = _surroundings(bench)
     print("  ".join(f"{name} {value}" for name, value in about.items()))
     if about["load"] > 0.5:
         print("Other programs are at work here: the PyTorch column above all will look worse.")
     rows: list[Row] = []
-    for name in PARTS:
-        if name in (asked.only or PARTS):
-            part = importlib.import_module(f"part_{name}")
-            found = part.measure(bench)
-            rows += found
-            print(f"\n{name}\n{_table(found, name, part)}", flush=True)
-            # After every part, so that what was measured outlives a failure in the next.
-            save(rows, about, asked.output / "bench.parquet")
-    _write(rows, about, asked.output)
+    asked.output.mkdir(parents=True, exist_ok=True)
+    path = asked.output / "bench.parquet"
+    for name in asked.only:
+        part = importlib.import_module(f"part_{name}")
+        found = part.measure(bench)
+        rows += found
+        print(f"\n{name}\n{_table(found, part.COLUMNS)}", flush=True)
+        # After every part, so that what was measured outlives a failure in the next.
+        pandas.DataFrame(rows).assign(**about).to_parquet(path, index=False)
+    print(f"\n{path}")
     if worker:
         worker.close()
 
 
-def _table(rows: list[Row], name: str, part: object) -> str:
-    columns = getattr(part, "COLUMNS", None)
-    return aligned(wide(rows, name, columns), {0, 1}) if columns else plain(rows)
+def _surroundings(bench: Bench) -> dict[str, Any]:
+    """Machine and versions, by name; they go into every row of the table."""
+    return {
+        "machine": bench.devices[0].device_kind,
+        "cores": len(os.sched_getaffinity(0)),
+        "devices": len(bench.devices),
+        "jax": jax.__version__,
+        "torch": bench.torch.about["torch"] if bench.torch else "",
+        "ratedistortion": metadata.version("ratedistortion"),
+        "quick": bench.quick,
+        # Of other programs, at the start: PyTorch suffers most when it must share a core.
+        "load": os.getloadavg()[0],
+    }
 
 
-def _write(rows: list[Row], about: dict[str, object], folder: Path) -> None:
-    """The Markdown tables and the figure, of the parts that were measured."""
-    text = ["; ".join(f"{name} {value}" for name, value in about.items())]
-    for name in ("training", "information"):
-        lines = wide(rows, name, importlib.import_module(f"part_{name}").COLUMNS)
-        text += [markdown(lines)] if len(lines) > 1 else []
-    (folder / "bench.md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
-    if any(row.part == "training" for row in rows):
-        draw(rows, folder / "bench.png")
-    print(f"\n{folder}: {', '.join(sorted(path.name for path in folder.glob('bench.*')))}")
+def _table(rows: list[Row], columns: dict[str, str]) -> str:
+    """One line per case and competitor; a number that was not measured is a dash."""
+    frame = pandas.DataFrame(rows).assign(cell=[cell(row) for row in rows])
+    wide = frame.set_index(["case", "competitor", "quantity"])["cell"].unstack(sort=False)
+    wide = wide.reindex(columns=[name for name in columns if name in wide]).fillna("-")
+    return wide.rename(columns=columns).to_string(sparsify=False)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="little work and three rounds")
-    parser.add_argument("--torch", metavar="PYTHON", help="a Python that has PyTorch")
-    parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--torch", metavar="PYTHON", default=BESIDE, help="it has PyTorch")
+    parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", default=PARTS)
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/bench"), metavar="FOLDER")
     return parser.parse_args()
 

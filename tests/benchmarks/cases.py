@@ -2,9 +2,10 @@
 
 import dataclasses
 import math
-from typing import Any
 
-from ratedistortion.engine.plan import RunId
+import numpy as np
+
+from ratedistortion.datasets import Dataset
 from ratedistortion.settings import Settings
 
 IMAGES = 10_000
@@ -54,23 +55,12 @@ class Case:
         """Steps of a loop over single models in a round: some seconds too."""
         return self.steps * max(self.runs // 8, 1)
 
-    def settings(self, **others: Any) -> Settings:
+    def settings(self) -> Settings:
         """The sweep of this case: one beta per run."""
-        values: dict[str, Any] = {
-            "dataset": "noise",
-            "betas": tuple(0.5 + n / 8 for n in range(self.runs)),
-            "steps": self.steps,
-        }
-        for name in (
-            "hidden", "encoder", "decoder", "batch_size", "latents", "channels", "strides",
-            "learning_rate",
-        ):  # fmt: skip
-            values[name] = getattr(self, name)
-        return Settings(**(values | others))
-
-    def run_ids(self) -> list[RunId]:
-        """The runs of the sweep."""
-        return [RunId(beta, 0) for beta in self.settings().betas]
+        shared = {field.name for field in dataclasses.fields(Settings)}
+        values = {name: x for name, x in dataclasses.asdict(self).items() if name in shared}
+        betas = tuple(0.5 + n / 8 for n in range(self.runs))
+        return Settings(dataset="noise", betas=betas, **values)
 
     def scaled(self, factor: float) -> "Case":
         """The same with more or fewer steps in a round."""
@@ -86,12 +76,8 @@ CASES = (
 )
 
 
-def noise(case: Case, images: int = IMAGES) -> Any:
-    """A `Dataset` of random pixels, 0 or 1, of the case's shape: what they show costs nothing."""
-    import numpy as np
-
-    from ratedistortion.datasets.dataset import Dataset
-
-    pixels = np.random.default_rng(0).integers(0, 2, (images, case.dimensions), np.uint8)
+def noise(case: Case) -> Dataset:
+    """Random pixels, 0 or 1, of the case's shape: what they show costs nothing."""
+    pixels = np.random.default_rng(0).integers(0, 2, (IMAGES, case.dimensions), np.uint8)
     splits = {"train": pixels, "test": pixels}
     return Dataset("noise", pixels, splits, case.shape, 1.0, False, "", {})

@@ -11,42 +11,31 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-# Between the tests of the file itself and those of its folder: what sees most in a second is first.
-TESTS = (
-    "fence consistency rows units subsets importance measure estimators table likelihoods flows"
-).split()
-# Ends at the first number that is wrong: `verify` itself goes on, to show the worst of its kind.
+# Folders of tests that are run after those of the fault's own folder: the quickest to see most.
+TESTS = "measuring sweeping estimators table models training engine".split()
+PYTEST = "-m pytest -x -q --tb=no -rfE -p no:cacheprovider".split()
 VERIFY = """
 import os
-from ratedistortion import verify
-from ratedistortion.verify import known, models, training
+from ratedistortion.verify import verify
 
-right = verify.Check
-
-def strict(*parts):
-    check = right(*parts)
+for check in verify():
     if not check.passed:
         print(check.quantity, flush=True)
         os._exit(1)  # waits for no program that is being compiled
-    return check
-
-known.Check = models.Check = training.Check = strict
-for check in verify.verify():
-    pass
 """
-LONGEST = 900
+LONGEST_SECONDS = 900
 
 
 class Fault(NamedTuple):
     """A text of one file of the package, and what a tired engineer makes of it."""
 
-    file: str
+    file: Path
     name: str
     owed: str
     old: str
@@ -64,27 +53,28 @@ class Seen(NamedTuple):
 
 
 def faults() -> Iterator[Fault]:
-    """All faults; each has a text that is once in its file."""
+    """All faults; each has a text that is once in the files of its folder."""
     text = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8")
-    for room in text.split("\n\n")[1:]:
-        file, *lines = room.strip("\n").split("\n")
+    for block in text.split("\n\n")[1:]:
+        folder, *lines = block.strip("\n").split("\n")
+        files = sorted((ROOT / "ratedistortion" / folder).glob("*.py"))
         for title, old, new in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
             owed, name = title.split(": ", 1)
-            fault = Fault(file, name, owed, old.removeprefix("- "), new[1:].removeprefix(" "))
-            found = (ROOT / "ratedistortion" / file).read_text(encoding="utf-8").count(fault.old)
-            if owed not in ("both", "tests") or found != 1:
-                raise SystemExit(f"{file}, {name}: {fault.old!r} is there {found} times, not once.")
-            yield fault
+            old, new = old.removeprefix("- "), new[1:].removeprefix(" ")
+            found = [file for file in files for _ in range(file.read_text("utf-8").count(old))]
+            if owed not in ("both", "tests") or len(found) != 1:
+                raise SystemExit(f"{folder}, {name}: {old!r} is there {len(found)} times.")
+            yield Fault(found[0].relative_to(ROOT), name, owed, old, new)
 
 
-def files_of_tests(file: str) -> list[str]:
-    """Those that are run for a fault in this file of the package, as far as they exist."""
-    names = dict.fromkeys([Path(file).stem, *TESTS, Path(file).parent.name or "objectives"])
-    paths = [f"tests/test_{name}.py" for name in names]
-    return [path for path in paths if (ROOT / path).exists()]
+def commands(chosen: Sequence[Fault], only: str | None) -> dict[str, Sequence[str]]:
+    """What Python is told to do for some faults, by who sees them."""
+    folders = dict.fromkeys([*(fault.file.parent.name for fault in chosen), *TESTS])
+    both = {"verify": ["-c", VERIFY], "tests": [*PYTEST, *(f"tests/{name}" for name in folders)]}
+    return both if only is None else {only: both[only]}
 
 
-def run(fault: Fault | None, commands: Sequence[Sequence[str]], cache: Path) -> list[Seen]:
+def run(fault: Fault | None, told: Mapping[str, Sequence[str]], cache: Path) -> dict[str, Seen]:
     """What each command sees in a copy of the project that has the fault."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -92,52 +82,33 @@ def run(fault: Fault | None, commands: Sequence[Sequence[str]], cache: Path) -> 
             shutil.copytree(ROOT / part, home / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", home)
         if fault:
-            planted = home / "ratedistortion" / fault.file
-            text = planted.read_text(encoding="utf-8")
-            planted.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
+            text = (home / fault.file).read_text(encoding="utf-8")
+            (home / fault.file).write_text(text.replace(fault.old, fault.new), encoding="utf-8")
         # Programs that a fault leaves as they are come from the cache, in tests too.
         own = {"PYTHONPATH": folder, "TMPDIR": folder, "XDG_CACHE_HOME": str(cache)}
         own |= {"JAX_COMPILATION_CACHE_DIR": str(cache / "jax")}
         own |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1"}
-        where = "import ratedistortion; print(ratedistortion.__file__)"
-        imported = _output(["-c", where], home, os.environ | own)[1]
-        assert Path(imported.strip()) == home / "ratedistortion" / "__init__.py", imported
-        return [_see(command, home, os.environ | own) for command in commands]
+        own |= {"RATEDISTORTION_TEST_CACHE": str(cache)}
+        return {who: _see(command, home, os.environ | own) for who, command in told.items()}
 
 
 def _see(command: Sequence[str], home: Path, environment: dict[str, str]) -> Seen:
+    """A command that does not end in time is one that sees nothing."""
     began = time.monotonic()
-    code, text = _output(command, home, environment)
-    what = ""
-    if code:
-        lines = text.strip().splitlines() or [f"exit code {code}"]
-        failed = [line for line in lines if line.startswith(("FAILED ", "ERROR "))]
-        what = (failed or lines)[-1].split(" - ")[0].removeprefix("FAILED tests/")
-    return Seen(what, time.monotonic() - began)
-
-
-def _output(command: Sequence[str], home: Path, environment: dict[str, str]) -> tuple[int, str]:
-    """Exit code and output; a command that does not end is one that sees nothing."""
     try:
         done = subprocess.run(
             [sys.executable, *command],
-            cwd=home,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=LONGEST,
-        )
+            cwd=home, env=environment, text=True, timeout=LONGEST_SECONDS,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return 0, f"not over after {LONGEST} s"
-    return done.returncode, done.stdout
-
-
-def commands(tests: Sequence[str], only: str | None) -> dict[str, Sequence[str]]:
-    """What Python is told to do, by who sees it."""
-    pytest = ["-m", "pytest", "-x", "-q", "--tb=no", "-rfE", "-p", "no:cacheprovider"]
-    both = {"verify": ["-c", VERIFY], "tests": [*pytest, *tests]}
-    return both if only is None else {only: both[only]}
+        return Seen("", LONGEST_SECONDS)
+    what = ""
+    if done.returncode:
+        lines = done.stdout.strip().splitlines() or [f"exit code {done.returncode}"]
+        failed = [line for line in lines if line.startswith(("FAILED ", "ERROR "))]
+        what = (failed or lines)[-1].split(" - ")[0].removeprefix("FAILED tests/")
+    return Seen(what, time.monotonic() - began)
 
 
 def main() -> None:
@@ -150,30 +121,26 @@ def main() -> None:
     chosen = [f for f in faults() if not asked.names or any(name in f.name for name in asked.names)]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(asked.jobs) as pool:
         cache = Path(folder)
-        every = dict.fromkeys(path for fault in chosen for path in files_of_tests(fault.file))
-        control = commands(list(every), asked.only)
-        seen = dict(zip(control, run(None, list(control.values()), cache), strict=True))
-        print("no fault:", _line({who: found.what or "passes" for who, found in seen.items()}))
-        if any(found.what for found in seen.values()):
+        control = run(None, commands(chosen, asked.only), cache)
+        print("no fault:", _line({who: seen.what or "passes" for who, seen in control.items()}))
+        if any(seen.what for seen in control.values()):
             raise SystemExit("Something fails without a fault: mend that first.")
-
-        def plant(fault: Fault) -> tuple[Fault, dict[str, Seen]]:
-            told = commands(files_of_tests(fault.file), asked.only)
-            return fault, dict(zip(told, run(fault, list(told.values()), cache), strict=True))
-
+        told = {
+            pool.submit(run, fault, commands([fault], asked.only), cache): fault for fault in chosen
+        }
         missed, caught = [], dict.fromkeys(control, 0)
-        for done in as_completed([pool.submit(plant, fault) for fault in chosen]):
-            fault, seen = done.result()
-            print(f"{fault.file}: {fault.name}: {_line(seen)}", flush=True)
-            for who, found in seen.items():
-                caught[who] += bool(found.what)
-                if not found.what and who in ("tests", fault.owed.replace("both", "verify")):
+        for done in as_completed(told):
+            fault, found = told[done], done.result()
+            print(f"{fault.file}: {fault.name}: {_line(found)}", flush=True)
+            for who, seen in found.items():
+                caught[who] += bool(seen.what)
+                if not seen.what and who in ("tests", fault.owed.replace("both", "verify")):
                     missed.append(f"{who} owes {fault.name}")
     print(f"of {len(chosen)} faults:", _line(caught), *missed, sep="\n")
     raise SystemExit(bool(missed))
 
 
-def _line(found: dict[str, object]) -> str:
+def _line(found: Mapping[str, object]) -> str:
     return "; ".join(f"{who} {what}" for who, what in found.items())
 
 

@@ -1,14 +1,16 @@
 """A whole sweep on a machine with a GPU: 64 models of MNIST, from nothing to the table.
 
-    python tests/benchmarks/gpu.py DATA.npz [-o FOLDER]
+    python tests/benchmarks/gpu.py DATA.npz
 
 DATA.npz has arrays `train` and `test`, of bytes or of values in [0, 1]; `--binarize static` draws
 from them. A few minutes on one large GPU. It also runs on a CPU, to try it: `--runs 2 --epochs 1
---max-examples 2000`. This process touches no device itself: whoever is timed has it alone.
+--max-examples 2000`. This process touches no device itself: each sweep has it alone. `bench.py`
+compares training on a GPU with the loops in PyTorch and JAX.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,12 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas
-from cases import Case
-from flops import parameters, step_flops
-from gpu_report import differences, roofline, whole
-from results import Row, plain, row, save
-from sweep_process import rd_sweep
-from torch_client import NoTorch, TorchWorker
 
 # Name of a sweep -> its precision. The first finds no compiled programs, the second finds its own.
 SWEEPS = {
@@ -30,81 +26,59 @@ SWEEPS = {
     "high": "high",
     "highest": "highest",
 }
-# Parameters, gradient and both moments, each read and written once a step.
-_BYTES_PER_PARAMETER = 32
+TIMES = ["seconds", "compile_seconds", "train_seconds", "measure_seconds", "ms_per_step"]
+_DIVERGED = 3
 
 
 def main() -> None:
-    """Sweeps, then the PyTorch loop, then the roofline; prints and writes."""
+    """Sweeps, and prints times and what precision changes."""
     asked = _arguments()
-    rows: list[Row] = []
     summaries: dict[str, dict[str, Any]] = {}
-    tables: dict[str, pandas.DataFrame] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, precision in SWEEPS.items():
             run_dir = Path(folder, name.replace(", ", "-").replace(" ", "-"))
-            options = [*_options(asked), "--precision", precision]
-            summary = rd_sweep(run_dir, options, Path(folder, "cache"))
-            tables[name] = pandas.read_parquet(summary["table"])
+            summary = _sweep(run_dir, [*_options(asked), f"--precision={precision}"])
+            summary["ms_per_step"] = 1e3 / summary["model_steps_per_second"]
+            summary["rows"] = pandas.read_parquet(summary["table"])
             summaries[name] = summary
-            print(f"{name}: {json.dumps(summary)}", flush=True)
-    case = Case(
-        "784-512-512", asked.runs, 1, hidden=(512, 512), batch_size=asked.batch_size,
-        learning_rate=2e-3,
-    )  # fmt: skip
-    first = summaries["default, empty cache"]
-    about = {"machine": first["device"], "batching": first["batching"], "runs": asked.runs}
-    rows += whole(summaries)
-    times = {name: 1e3 / each["model_steps_per_second"] for name, each in summaries.items()}
-    times |= _torch(case, asked, "cpu" if first["device"] == "cpu" else "cuda")
-    for name, value in times.items():
-        rows.append(row("training", case.name, name, "time", "ms per step and model", [value]))
-    ceilings = _ceilings()
-    work = step_flops(case), _BYTES_PER_PARAMETER * parameters(case)
-    measured = {name: (times[name], SWEEPS[name]) for name in list(SWEEPS)[1:]}
-    rows += roofline(measured, ceilings, *work)
-    rows += differences(tables)
-    for part in dict.fromkeys(each.part for each in rows):
-        print(f"\n{part}\n{plain(each for each in rows if each.part == part)}")
-    save(rows, about, asked.output / "gpu.parquet")
-    print(f"\n{asked.output / 'gpu.parquet'}")
+    print(f"{summary['device']}: {asked.runs} models, seconds, and milliseconds per step and model")
+    print(pandas.DataFrame(summaries).T[TIMES].astype(float).round(3).to_string())
+    print("\nMedian |difference| from `highest` in nats; its median standard error comes last.")
+    print(_differences({name: summary["rows"] for name, summary in summaries.items()}).to_string())
+
+
+def _sweep(run_dir: Path, options: list[str]) -> dict[str, Any]:
+    """What `rd-sweep --json` prints; its compiled programs are kept beside the directory."""
+    environment = {name: x for name, x in os.environ.items() if not name.startswith("JAX_COMPIL")}
+    environment["XDG_CACHE_HOME"] = str(run_dir.with_name("cache"))
+    command = [Path(sys.executable).with_name("rd-sweep"), run_dir, "--json", *options]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE)
+    if done.returncode not in (0, _DIVERGED):
+        raise SystemExit(f"rd-sweep ended with code {done.returncode}.")
+    return json.loads(done.stdout)
 
 
 def _options(asked: argparse.Namespace) -> list[str]:
     options = {
         "dataset": str(asked.data.resolve()), "binarize": "static", "hidden": "512,512",
-        "betas": f"0.01:10:log{asked.runs}", "batch-size": asked.batch_size,
-        "epochs": asked.epochs, "codes": asked.codes,
+        "betas": f"0.01:10:log{asked.runs}", "batch-size": 128, "epochs": asked.epochs,
     }  # fmt: skip
     if asked.max_examples:
         options["max-examples"] = asked.max_examples
-    return [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    return [f"--{name}={value}" for name, value in options.items()]
 
 
-def _torch(case: Case, asked: argparse.Namespace, device: str) -> dict[str, float]:
-    """Milliseconds per step of the PyTorch loop: as it comes, and with TF32 products."""
-    try:
-        worker = TorchWorker(asked.torch)
-    except (NoTorch, OSError) as error:
-        print(f"no PyTorch loop: {error}")
-        return {}
-    if device == "cuda" and not worker.about["cuda"]:
-        print("no PyTorch loop: this PyTorch sees no GPU.")
-        worker.close()
-        return {}
-    steps, times = 2000 if device == "cuda" else 20, {}
-    for precision in ("highest", "high"):
-        worker.seconds(case, 20, device, precision)
-        best = min(worker.seconds(case, steps, device, precision) for _ in range(3))
-        times[f"PyTorch loop, {precision}"] = 1e3 * best / steps
-    worker.close()
-    return times
+def _differences(tables: dict[str, pandas.DataFrame]) -> pandas.DataFrame:
+    """How far R, D, -ELBO and I(n;z) of every sweep are from those at the highest precision.
 
-
-def _ceilings() -> dict[str, float]:
-    program = Path(__file__).with_name("ceiling.py")
-    done = subprocess.run([sys.executable, str(program)], stdout=subprocess.PIPE, check=True)
-    return json.loads(done.stdout)
+    The two sweeps of default precision differ by the noise floor. Training amplifies any difference
+    of rounding, so that all are to be read beside the standard error.
+    """
+    names = ["rate", "distortion", "negative_elbo", "mutual_information"]
+    best = tables["highest"]
+    found = {name: (table[names] - best[names]).abs().median() for name, table in tables.items()}
+    errors = best[[f"{name}_se" for name in names]].median().set_axis(names)
+    return pandas.DataFrame(found | {"standard error": errors}).T
 
 
 def _arguments() -> argparse.Namespace:
@@ -112,11 +86,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("data", type=Path, metavar="DATA.npz")
     parser.add_argument("--runs", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--codes", type=int, default=10_000)
     parser.add_argument("--max-examples", type=int)
-    parser.add_argument("--torch", metavar="PYTHON", help="a Python that has PyTorch")
-    parser.add_argument("-o", "--output", type=Path, default=Path("runs/gpu"), metavar="FOLDER")
     return parser.parse_args()
 
 

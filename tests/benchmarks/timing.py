@@ -5,22 +5,60 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-# Threads of the one that was timed last may still be awake, looking for work.
+from torch_client import TorchWorker
+
+# Threads of the competitor that was timed last may still be awake, looking for work.
 _PAUSE_SECONDS = 0.05
 
 
-class Spread(NamedTuple):
-    """Numbers from several rounds: the middle one, the ends, and how many there were."""
+class Bench(NamedTuple):
+    """What every part of the benchmark is given.
 
+    Attributes:
+        quick: Whether to try the program rather than to measure: few rounds, little work.
+        rounds: Rounds that are counted.
+        devices: JAX's.
+        torch: The PyTorch worker, if there is one.
+    """
+
+    quick: bool
+    rounds: int
+    devices: list[Any]
+    torch: TorchWorker | None
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether JAX computes on the processor."""
+        return self.devices[0].platform == "cpu"
+
+
+class Row(NamedTuple):
+    """One quantity of one competitor: the median over rounds, and the ends."""
+
+    part: str
+    case: str
+    competitor: str
+    quantity: str
+    unit: str
     median: float
     lowest: float
     highest: float
     rounds: int
 
 
-def spread(values: Sequence[float]) -> Spread:
-    """The spread of at least one number."""
-    return Spread(statistics.median(values), min(values), max(values), len(values))
+def row(
+    part: str, case: str, competitor: str, quantity: str, unit: str, values: Sequence[float]
+) -> Row:
+    """The row of a quantity that was measured in several rounds, or once."""
+    spread = statistics.median(values), min(values), max(values), len(values)
+    return Row(part, case, competitor, quantity, unit, *spread)
+
+
+def cell(row: Row) -> str:
+    """The median to three digits; of a time that was measured several times also the ends."""
+    if row.unit == "ms" and row.rounds > 1:
+        return f"{row.median:.3g} ({row.lowest:.3g}–{row.highest:.3g})"
+    return f"{row.median:.3g}"
 
 
 def in_turn(competitors: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -41,18 +79,6 @@ def in_turn(competitors: Mapping[str, Callable[[], float]], rounds: int) -> dict
             if number:
                 seconds[name].append(taken)
     return seconds
-
-
-def timed(function: Callable[[], Any]) -> Callable[[], float]:
-    """A competitor whose whole work counts, until JAX has its results."""
-    import jax
-
-    def competitor() -> float:
-        began = time.perf_counter()
-        jax.block_until_ready(function())
-        return time.perf_counter() - began
-
-    return competitor
 
 
 def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:

@@ -1,12 +1,9 @@
-import os
-import subprocess
 import sys
 import time
 
-import commands
 import mnist_like
 import pytest
-from commands import check_error
+from commands import check_message, rd_plot, run
 
 import ratedistortion
 from ratedistortion.cli import plot
@@ -19,14 +16,10 @@ def run_dir(tmp_path):
     return mnist_like.run_directory(tmp_path / "runs" / "mnist")
 
 
-def invoke(*arguments):
-    return commands.invoke(main, *arguments, name="rd-plot")
-
-
 @pytest.mark.parametrize("kind", FIGURES)
 def test_the_figure_of_one_run_directory_is_written_into_it(run_dir, kind):
     output = run_dir / f"{kind}.png"
-    result = invoke(run_dir, "--kind", kind, "--units", "bits")
+    result = rd_plot(run_dir, "--kind", kind, "--units", "bits")
     assert (result.stdout, result.stderr, result.exit_code) == (f"{output}\n", "", 0)
     assert output.read_bytes().startswith(b"\x89PNG")
 
@@ -37,14 +30,14 @@ def test_several_runs_or_a_table_need_a_name_for_their_figure(run_dir, tmp_path)
         "several RUNs, or a table, need -o FILE: only one run directory has a place for its figure."
     )
     for runs in ([run_dir, other], [run_dir / "rd.parquet"]):
-        check_error(invoke(*runs), 2, text)
+        check_message(rd_plot(*runs), 2, text)
     missing = tmp_path / "missing"
-    check_error(invoke(missing), 2, f"{missing}: cannot be read: No such file or directory.")
+    check_message(rd_plot(missing), 2, f"{missing}: cannot be read: No such file or directory.")
 
 
 def test_a_summary_writes_no_figure_unless_asked_for(run_dir):
     before = set(run_dir.iterdir())
-    assert invoke(run_dir, "--summary").exit_code == 0
+    assert rd_plot(run_dir, "--summary").exit_code == 0
     assert set(run_dir.iterdir()) == before
 
 
@@ -53,13 +46,13 @@ def test_a_summary_writes_no_figure_unless_asked_for(run_dir):
 )
 def test_the_suffix_chooses_the_format(run_dir, tmp_path, suffix, magic):
     output = tmp_path / f"figure{suffix}"
-    assert invoke(run_dir, "-o", output).exit_code == 0
+    assert rd_plot(run_dir, "-o", output).exit_code == 0
     assert output.read_bytes().startswith(magic)
 
 
 def test_a_table_and_its_run_directory_give_the_same_bytes(run_dir, tmp_path):
-    invoke(run_dir, "-o", tmp_path / "a.svg")
-    invoke(run_dir / "rd.parquet", "-o", tmp_path / "b.svg")
+    rd_plot(run_dir, "-o", tmp_path / "a.svg")
+    rd_plot(run_dir / "rd.parquet", "-o", tmp_path / "b.svg")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 
@@ -69,20 +62,20 @@ def test_runs_of_one_name_get_labels_that_differ(tmp_path, monkeypatch):
     given = {}
     monkeypatch.setattr(plot, "figure", lambda tables, *_: given.update(tables))
     monkeypatch.setattr(plot, "save", lambda *_: None)
-    invoke(runs[0], runs[1] / "rd.parquet", "-o", "a.png")
+    rd_plot(runs[0], runs[1] / "rd.parquet", "-o", "a.png")
     assert list(given) == ["small/mnist", "large/mnist"]
     given.clear()
-    invoke(runs[0], tmp_path / "mnist.parquet", "-o", "a.png")
+    rd_plot(runs[0], tmp_path / "mnist.parquet", "-o", "a.png")
     assert list(given) == ["mnist", "mnist.parquet"]
     given.clear()
     monkeypatch.chdir(runs[0])
-    invoke(".", "-o", "a.png")
+    rd_plot(".", "-o", "a.png")
     assert list(given) == ["mnist"]
 
 
 def test_one_run_given_twice_is_an_error(run_dir):
-    result = invoke(run_dir, run_dir / "rd.parquet", "-o", "a.png")
-    check_error(result, 2, "each RUN must differ from the others: one was given twice.")
+    result = rd_plot(run_dir, run_dir / "rd.parquet", "-o", "a.png")
+    check_message(result, 2, "each RUN must differ from the others: one was given twice.")
 
 
 @pytest.mark.parametrize("kind", ["gallery", "training"])
@@ -90,49 +83,51 @@ def test_kinds_that_need_a_run_directory_say_so(run_dir, tmp_path, kind):
     text = f"--kind {kind} needs one run directory: not a table, not several."
     other = mnist_like.run_directory(tmp_path / "other")
     for runs in ([run_dir / "rd.parquet"], [run_dir, other]):
-        check_error(invoke(*runs, "-o", tmp_path / "a.png", "--kind", kind), 2, text)
+        check_message(rd_plot(*runs, "-o", tmp_path / "a.png", "--kind", kind), 2, text)
 
 
 def test_wrong_usage_is_one_line(run_dir, tmp_path):
-    check_error(invoke("-o", "a.png"), 2, "Missing argument 'RUN...'.")
-    check_error(
-        invoke(run_dir, "-o", "a.jpg"), 2, "a.jpg: the suffix must be one of .png, .pdf, .svg."
+    check_message(rd_plot("-o", "a.png"), 2, "Missing argument 'RUN...'.")
+    check_message(
+        rd_plot(run_dir, "-o", "a.jpg"), 2, "a.jpg: the suffix must be one of .png, .pdf, .svg."
     )
-    check_error(
-        invoke(run_dir, "-o", "a.png", "--units", "bytes"),
+    check_message(
+        rd_plot(run_dir, "-o", "a.png", "--units", "bytes"),
         2,
         "Invalid value for '--units': 'bytes' is not one of 'nats', 'bits', 'bits-per-dim'.",
     )
-    check_error(
-        invoke(run_dir, "-o", "a.png", "--split", "train"),
+    check_message(
+        rd_plot(run_dir, "-o", "a.png", "--split", "train"),
         2,
         "the table has no rows of the split train: it has test.",
     )
     output = tmp_path / "none" / "a.png"
-    check_error(
-        invoke(run_dir, "-o", output), 2, f"{output}: cannot be written: No such file or directory."
+    check_message(
+        rd_plot(run_dir, "-o", output),
+        2,
+        f"{output}: cannot be written: No such file or directory.",
     )
 
 
 def test_what_is_not_a_table_is_one_line(run_dir, tmp_path):
     missing = tmp_path / "missing"
-    check_error(
-        invoke(missing, "-o", "a.png"), 2, f"{missing}: cannot be read: No such file or directory."
+    check_message(
+        rd_plot(missing, "-o", "a.png"), 2, f"{missing}: cannot be read: No such file or directory."
     )
     text = tmp_path / "notes.txt"
     text.write_text("no table")
-    check_error(
-        invoke(text, "-o", "a.png"),
+    check_message(
+        rd_plot(text, "-o", "a.png"),
         2,
         f"{text}: not a Parquet file; expected the rd.parquet of a sweep.",
     )
     damaged = run_dir / "rd.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-100])
-    result = invoke(run_dir, "-o", "a.png")
+    result = rd_plot(run_dir, "-o", "a.png")
     assert result.exit_code == 4 and result.stderr.count("\n") == 1
     assert "damaged or cut short" in result.stderr
     damaged.unlink()
-    result = invoke(run_dir, "-o", "a.png")
+    result = rd_plot(run_dir, "-o", "a.png")
     assert result.exit_code == 4 and "the sweep is not finished" in result.stderr
 
 
@@ -148,56 +143,45 @@ def test_other_failures_are_one_line(run_dir, monkeypatch, raised, code, text):
         raise raised
 
     monkeypatch.setattr(plot, "figure", fail)
-    result = invoke(run_dir, "-o", "a.png")
+    result = rd_plot(run_dir, "-o", "a.png")
     assert result.exit_code == code and result.stderr.strip() == f"Error: {text}"
     monkeypatch.setenv("RATEDISTORTION_DEBUG", "1")
-    assert "Traceback" in invoke(run_dir, "-o", "a.png").stderr
+    assert "Traceback" in rd_plot(run_dir, "-o", "a.png").stderr
 
 
 def test_help_and_version():
     for option in ("-h", "--help"):
-        result = invoke(option)
+        result = rd_plot(option)
         assert result.exit_code == 0 and result.stdout.startswith("Usage: rd-plot [OPTIONS] RUN...")
-    assert invoke("--version").stdout == f"rd-plot, version {ratedistortion.__version__}\n"
+    assert rd_plot("--version").stdout == f"rd-plot, version {ratedistortion.__version__}\n"
 
 
 def test_every_option_has_a_help_text():
     assert all(param.help for param in main.params if param.param_type_name == "option")
 
 
-def python(code, *arguments, folder=None):
-    environment = {name: v for name, v in os.environ.items() if not name.startswith("JAX")}
-    began = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=folder,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout, time.perf_counter() - began
-
-
-IMPORTED = "\nimport sys; print(*sorted({name.split('.')[0] for name in sys.modules}))"
+LOADED = "\nimport sys; print(*sorted({name.split('.')[0] for name in sys.modules}))"
 
 
 def test_help_imports_nothing_heavy_and_is_fast():
     command = "from ratedistortion.cli.plot import main; main(['-h'], standalone_mode=False)"
-    runs = [python(command + IMPORTED) for _ in range(3)]
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        result = run(sys.executable, "-c", command + LOADED)
+        seconds.append(time.perf_counter() - began)
     heavy = {"jax", "flax", "optax", "numpy", "pandas", "pyarrow", "matplotlib", "rich"}
-    assert not heavy & set(runs[0][0].splitlines()[-1].split())
-    assert min(seconds for _, seconds in runs) < 0.5
+    assert result.returncode == 0 and not heavy & set(result.stdout.splitlines()[-1].split())
+    assert min(seconds) < 0.5
 
 
 def test_plotting_never_imports_jax(run_dir, tmp_path):
     command = (
         "import sys; from ratedistortion.cli.plot import main\n"
-        "for kind in sys.argv[2:]:\n"
-        "    options = ['-o', kind + '.svg', '--kind', kind, '--summary']\n"
+        "for kind in sys.argv[3:]:\n"
+        "    options = ['-o', f'{sys.argv[2]}/{kind}.svg', '--kind', kind, '--summary']\n"
         "    main([sys.argv[1], *options], standalone_mode=False)\n"
     )
-    out, _ = python(command + IMPORTED, run_dir, *FIGURES, folder=tmp_path)
+    result = run(sys.executable, "-c", command + LOADED, run_dir, tmp_path, *FIGURES)
     assert {path.name for path in tmp_path.glob("*.svg")} == {f"{kind}.svg" for kind in FIGURES}
-    assert not {"jax", "jaxlib", "flax", "optax"} & set(out.splitlines()[-1].split())
+    assert not {"jax", "jaxlib", "flax", "optax"} & set(result.stdout.splitlines()[-1].split())

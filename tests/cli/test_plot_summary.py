@@ -1,18 +1,12 @@
 import json
 
-import commands
 import mnist_like
 import numpy as np
 import pytest
-from commands import check_error
+from commands import check_message, rd_plot
 
-from ratedistortion.cli.plot import main
 from ratedistortion.settings import Settings
 from ratedistortion.theory import linear_gaussian_optimum
-
-
-def invoke(*arguments):
-    return commands.invoke(main, *arguments, name="rd-plot")
 
 
 def linear_gaussian(path, factor=1.0, seeds=2, shift=0.0, **changed):
@@ -32,7 +26,7 @@ def linear_gaussian(path, factor=1.0, seeds=2, shift=0.0, **changed):
 
 def test_summary_prints_a_table_and_what_it_finds(tmp_path):
     run = linear_gaussian(tmp_path / "lin")
-    result = invoke(run, "--summary", "--target-rate", 3, "--target-distortion", 1)
+    result = rd_plot(run, "--summary", "--target-rate", 3, "--target-distortion", 1)
     assert result.exit_code == 0 and result.stderr == ""
     lines = result.stdout.splitlines()
     assert lines[0] == "lin: binarized_mnist, 10,000 test images, nats per image"
@@ -52,7 +46,7 @@ def test_summary_prints_a_table_and_what_it_finds(tmp_path):
 
 def test_summary_says_what_is_under_trained(tmp_path):
     run = linear_gaussian(tmp_path / "lin", factor=1.3)
-    text = invoke(run, "--summary").stdout
+    text = rd_plot(run, "--summary").stdout
     assert "9 under-trained, of 9 points. Train longer." in text
 
 
@@ -68,10 +62,10 @@ def test_summary_says_what_is_under_trained(tmp_path):
 )
 def test_summary_gives_no_verdict_where_the_slope_need_not_be_minus_beta(tmp_path, changed, reason):
     run = linear_gaussian(tmp_path / "lin", factor=1.3, **changed)
-    text = invoke(run, "--summary").stdout
+    text = rd_plot(run, "--summary").stdout
     assert f"Slopes against -beta: no verdict: {reason}" in text and "Train longer" not in text
     assert [line.split()[10] for line in text.splitlines()[2:11]] == ["-"] * 9
-    (found,) = json.loads(invoke(run, "--json").stdout)["runs"]
+    (found,) = json.loads(rd_plot(run, "--json").stdout)["runs"]
     assert found["no_verdict"].startswith(reason) and found["verdicts"] is None
     assert {point["verdict"] for point in found["points"]} == {None}
     assert found["points"][4]["slope_over_minus_beta"] == pytest.approx(1.3, rel=0.1)
@@ -80,7 +74,7 @@ def test_summary_gives_no_verdict_where_the_slope_need_not_be_minus_beta(tmp_pat
 def test_summary_as_json_is_one_object_in_the_units_asked_for(tmp_path):
     run = linear_gaussian(tmp_path / "lin")
     nats, bits = (
-        json.loads(invoke(run, "--json", "--units", units, "--target-rate", target).stdout)
+        json.loads(rd_plot(run, "--json", "--units", units, "--target-rate", target).stdout)
         for units, target in (("nats", 3), ("bits", 3 / np.log(2)))
     )
     assert list(nats) == ["units", "split", "runs", "comparison"] and nats["comparison"] is None
@@ -100,40 +94,40 @@ def test_summary_as_json_is_one_object_in_the_units_asked_for(tmp_path):
 
 def test_summary_of_two_runs_compares_the_second_with_the_first(tmp_path):
     runs = [linear_gaussian(tmp_path / name, shift=n / 2) for n, name in enumerate("ab")]
-    found = json.loads(invoke(*runs, "--json").stdout)["comparison"]
+    found = json.loads(rd_plot(*runs, "--json").stdout)["comparison"]
     assert found["bd_distortion"] == pytest.approx(0.5) and found["bd_rate_percent"] > 10
-    text = invoke(*runs, "--summary", "--units", "bits").stdout
+    text = rd_plot(*runs, "--summary", "--units", "bits").stdout
     assert "b against a, bits per image; below 0, it is better:" in text
     assert "BD-distortion +0.72, over R 2.32 to 8.47." in text
     other = mnist_like.run_directory(tmp_path / "other")
     for pair in ([runs[0], other], [other, runs[0]]):
-        assert "no BD-rate: they have different data" in invoke(*pair, "--summary").stdout
-    assert json.loads(invoke(*runs, other, "--json").stdout)["comparison"] is None
+        assert "no BD-rate: they have different data" in rd_plot(*pair, "--summary").stdout
+    assert json.loads(rd_plot(*runs, other, "--json").stdout)["comparison"] is None
     far = linear_gaussian(tmp_path / "far", shift=50)
-    text = invoke(runs[0], far, "--summary").stdout
+    text = rd_plot(runs[0], far, "--summary").stdout
     assert "far against a: no BD-rate: to compare sweeps, their distortions must overlap" in text
 
 
 def test_summary_of_a_sweep_with_nothing_to_say(tmp_path):
     rows = mnist_like.rows((1.0, 2.0), 1, diverged={(2.0, 0)})
     run = mnist_like.run_directory(tmp_path / "one", rows)
-    text = invoke(run, "--summary").stdout
+    text = rd_plot(run, "--summary").stdout
     assert "Slopes against -beta: 1 unclear, of 1 points." in text and "Regimes: none" in text
     assert "Left out, because they diverged: 1." in text
-    (found,) = json.loads(invoke(run, "--json").stdout)["runs"]
+    (found,) = json.loads(rd_plot(run, "--json").stdout)["runs"]
     assert found["points"][0]["slope"] is None is found["points"][0]["regret"]
     assert found["suspects"] == [] and found["no_verdict"] is None
     diverged = mnist_like.run_directory(
         tmp_path / "none", mnist_like.rows((1.0,), 1, diverged={(1.0, 0)})
     )
-    check_error(
-        invoke(run, diverged, "--summary"), 1, "none: every run of the split test diverged."
+    check_message(
+        rd_plot(run, diverged, "--summary"), 1, "none: every run of the split test diverged."
     )
 
 
 def test_summary_and_figure_together(tmp_path):
     run, output = linear_gaussian(tmp_path / "lin"), tmp_path / "a.png"
-    result = invoke(run, "--json", "-o", output)
+    result = rd_plot(run, "--json", "-o", output)
     assert json.loads(result.stdout)["split"] == "test" and result.stderr == f"{output}\n"
     assert output.exists()
 
@@ -141,15 +135,15 @@ def test_summary_and_figure_together(tmp_path):
 def test_targets_need_a_summary_and_lie_within_the_sweep(tmp_path):
     run = linear_gaussian(tmp_path / "lin")
     text = "--target-rate and --target-distortion need --summary."
-    check_error(invoke(run, "-o", "a.png", "--target-rate", 3), 2, text)
+    check_message(rd_plot(run, "-o", "a.png", "--target-rate", 3), 2, text)
     text = (
         "the target rate must lie within the sweep, 1.609 to 5.868: got 9; sweep other betas to "
         "go beyond."
     )
-    check_error(invoke(run, "--summary", "--target-rate", 9), 2, text)
+    check_message(rd_plot(run, "--summary", "--target-rate", 9), 2, text)
     other = linear_gaussian(tmp_path / "other", shift=2)
-    result = invoke(run, other, "--summary", "--target-distortion", 1)
-    check_error(
+    result = rd_plot(run, other, "--summary", "--target-distortion", 1)
+    check_message(
         result,
         2,
         "other: the target distortion must lie within the sweep, 2.493 to 4.968: got 1; sweep "

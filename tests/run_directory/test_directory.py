@@ -1,11 +1,13 @@
 """The run directory, as a careless user, a crash and a hostile stranger leave it."""
 
+import contextlib
 import json
 import os
 import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,8 @@ import pytest
 
 from ratedistortion import files
 from ratedistortion.errors import (
-    LockedError,
     RateDistortionError,
     RunDirectoryError,
-    SettingsError,
 )
 from ratedistortion.files import write_file
 from ratedistortion.run_directory import reading
@@ -52,10 +52,22 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def check_one_line(error: BaseException, *words: str) -> None:
-    text = str(error)
-    assert "\n" not in text and text.endswith(".")
+@contextlib.contextmanager
+def refused(exit_code: int, *words: str) -> Iterator[None]:
+    """Expects an error of one line that has these words and ends the command with this code."""
+    with pytest.raises(RateDistortionError) as caught:
+        yield
+    text = str(caught.value)
+    assert "\n" not in text and text.endswith(".") and caught.value.exit_code == exit_code
     assert [word for word in words if word not in text] == []
+
+
+def fail(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 class Bomb:
@@ -78,28 +90,16 @@ def test_a_file_is_written_whole_and_nothing_else_is_left(tmp_path):
     assert names(tmp_path) == {"a"}
 
 
-@pytest.mark.parametrize("operation", ["fsync", "replace"])
-def test_a_write_that_fails_leaves_the_old_content(tmp_path, monkeypatch, operation):
+@pytest.mark.parametrize(
+    "operation, failure, raised",
+    [("fsync", fail, OSError), ("replace", fail, OSError), ("fsync", interrupt, KeyboardInterrupt)],
+)
+def test_a_write_that_fails_leaves_the_old_content(
+    tmp_path, monkeypatch, operation, failure, raised
+):
     write_file(tmp_path / "a", b"old")
-
-    def fail(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(files.os, operation, fail)
-    with pytest.raises(OSError, match="No space"):
-        write_file(tmp_path / "a", b"new")
-    assert (tmp_path / "a").read_bytes() == b"old"
-    assert names(tmp_path) == {"a"}
-
-
-def test_a_write_that_is_interrupted_leaves_the_old_content(tmp_path, monkeypatch):
-    write_file(tmp_path / "a", b"old")
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(files.os, "fsync", interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(files.os, operation, failure)
+    with pytest.raises(raised):
         write_file(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"old"
     assert names(tmp_path) == {"a"}
@@ -114,23 +114,17 @@ def test_a_link_is_replaced_not_followed(tmp_path):
 
 
 def test_a_full_disk_is_one_line_that_says_how_to_go_on(directory, monkeypatch):
-    def fail(*_):
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr(files.os, "fsync", fail)
-    with pytest.raises(RateDistortionError) as caught:
+    with refused(1, "rd.parquet", "No space left on device", "continues"):
         directory.write_table(b"table")
-    assert caught.value.exit_code == 1
-    check_one_line(caught.value, "rd.parquet", "No space left on device", "continues")
     assert "rd.parquet" not in names(directory.path)
 
 
 def test_folders_that_are_links_are_not_written_through(directory, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (directory.path / "chunks").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(RunDirectoryError) as caught:
+    with refused(4, "chunks", "link"):
         directory.write_state(0, 1, [np.zeros(2)])
-    check_one_line(caught.value, "chunks", "link")
     (directory.path / "log.jsonl").symlink_to(tmp_path / "elsewhere" / "log")
     with pytest.raises(RateDistortionError):
         directory.log({"event": "x"})
@@ -154,10 +148,8 @@ def test_a_second_process_is_refused_and_a_kill_frees_the_lock(tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-        with pytest.raises(LockedError) as caught:
+        with refused(5, str(path), "in use by another rd-sweep"):
             RunDirectory(path)
-        assert caught.value.exit_code == 5
-        check_one_line(caught.value, str(path), "in use by another rd-sweep")
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.communicate()
@@ -166,7 +158,7 @@ def test_a_second_process_is_refused_and_a_kill_frees_the_lock(tmp_path):
 
 
 def test_the_same_process_cannot_hold_it_twice(directory):
-    with pytest.raises(LockedError):
+    with refused(5):
         RunDirectory(directory.path)
 
 
@@ -189,10 +181,8 @@ def test_one_with_a_manifest_stays(directory):
 def test_a_folder_with_other_things_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     for take in (RunDirectory, check_folder):
-        with pytest.raises(RunDirectoryError) as caught:
+        with refused(4, str(tmp_path), "thesis.tex"):
             take(tmp_path)
-        assert caught.value.exit_code == 4
-        check_one_line(caught.value, str(tmp_path), "thesis.tex")
     assert names(tmp_path) == {"thesis.tex"}
 
 
@@ -214,10 +204,8 @@ def test_what_a_killed_process_left_is_no_obstacle_and_is_removed(tmp_path):
 def test_a_directory_that_cannot_be_is_a_usage_error(tmp_path, path):
     # A root user may write anywhere, but not below a regular file nor in /proc.
     (tmp_path / "file").touch()
-    with pytest.raises(SettingsError) as caught:
+    with refused(2, "cannot be written"):
         RunDirectory(Path(path.format(file=tmp_path / "file")))
-    assert caught.value.exit_code == 2
-    check_one_line(caught.value, "cannot be written")
 
 
 # Reading.
@@ -238,22 +226,20 @@ def test_a_directory_that_cannot_be_is_a_usage_error(tmp_path, path):
 )
 def test_a_damaged_manifest(directory, damage):
     (directory.path / "manifest.json").write_bytes(damage)
-    with pytest.raises(RunDirectoryError) as caught:
+    with refused(4, "manifest.json", "damaged", "restore it"):
         reading.read_manifest(directory.path)
-    assert caught.value.exit_code == 4
-    check_one_line(caught.value, "manifest.json", "damaged", "restore it")
 
 
 def test_a_manifest_of_a_newer_program_says_to_upgrade(directory):
     directory.write_manifest(MANIFEST | {"schema": reading.MANIFEST_VERSION + 1, "plan": "other"})
-    with pytest.raises(RunDirectoryError, match=r"schema version \d+ .* upgrade ratedistortion"):
+    with refused(4, "schema version ", " upgrade ratedistortion"):
         reading.read_manifest(directory.path)
 
 
 def test_a_pipe_in_place_of_a_file_is_not_waited_for(directory):
     (directory.path / "manifest.json").unlink()
     os.mkfifo(directory.path / "manifest.json")
-    with pytest.raises(RunDirectoryError):
+    with refused(4):
         reading.read_manifest(directory.path)
 
 
@@ -285,9 +271,8 @@ def test_a_damaged_checkpoint(directory):
     damages = [b"", b"no zip", whole[:-30], whole[: len(whole) // 2], b"\x93NUMPY" + whole]
     for damage in damages:
         path.write_bytes(damage)
-        with pytest.raises(RunDirectoryError) as caught:
+        with refused(4, str(path), "damaged", "delete"):
             directory.read_state(0)
-        check_one_line(caught.value, str(path), "damaged", "delete")
     for place in range(0, len(whole), 7):
         path.write_bytes(whole)
         flip(path, place)
@@ -306,9 +291,8 @@ def test_a_damaged_checkpoint(directory):
 def test_a_checkpoint_of_another_kind(directory, arrays):
     directory.write_state(0, 0, [])
     np.savez(directory.path / "chunks" / "0000" / "state.npz", **arrays)
-    with pytest.raises(RunDirectoryError) as caught:
+    with refused(4, "state.npz", "damaged"):
         directory.read_state(0)
-    check_one_line(caught.value, "state.npz", "damaged")
 
 
 @pytest.mark.parametrize("form", ["npz", "npy", "pickle"])
@@ -324,9 +308,9 @@ def test_objects_are_never_unpickled(directory, tmp_path, form):
                 np.save(file, bombs, allow_pickle=True)
             else:
                 pickle.dump(bombs, file)
-    with pytest.raises(RunDirectoryError):
+    with refused(4):
         directory.read_state(0)
-    with pytest.raises(RunDirectoryError):
+    with refused(4):
         reading.read_images(directory.path)
     assert not mark.exists()
     pickle.loads(pickle.dumps(Bomb(mark)))
@@ -347,10 +331,8 @@ def test_a_result_counts_only_when_it_is_done(directory):
 def test_a_result_that_does_not_match_its_checksum(directory, name):
     directory.write_result(0, {"rows": [1.25]}, PICTURES)
     flip(directory.path / "chunks" / "0000" / name, 20)
-    with pytest.raises(RunDirectoryError) as caught:
+    with refused(4, name, "SHA-256 differs", "delete", "chunks/0000"):
         directory.read_result(0)
-    assert caught.value.exit_code == 4
-    check_one_line(caught.value, name, "SHA-256 differs", "delete", "chunks/0000")
 
 
 @pytest.mark.parametrize("name", ["result.json", "images.npz", "SHA256SUMS"])
@@ -361,9 +343,8 @@ def test_a_result_with_a_file_missing_or_empty(directory, name, left):
     path.unlink()
     if left is not None:
         path.write_bytes(left)
-    with pytest.raises(RunDirectoryError) as caught:
+    with refused(4, "damaged"):
         directory.read_result(0)
-    check_one_line(caught.value, "damaged")
 
 
 def test_names_in_the_checksums_are_not_followed(directory, tmp_path):
@@ -371,15 +352,13 @@ def test_names_in_the_checksums_are_not_followed(directory, tmp_path):
     sums = directory.path / "chunks" / "0000" / "SHA256SUMS"
     os.mkfifo(tmp_path / "pipe")  # to open it would block for ever
     sums.write_text(f"{'0' * 64}  ../../../pipe\n{'0' * 64}  {tmp_path / 'pipe'}\n")
-    with pytest.raises(RunDirectoryError, match="SHA-256 differs"):
+    with refused(4, "SHA-256 differs"):
         directory.read_result(0)
 
 
 def test_an_unfinished_run_says_how_to_continue(directory):
-    with pytest.raises(RunDirectoryError) as caught:
+    with refused(4, "not finished", f"`rd-sweep {directory.path}`"):
         reading.read_table(directory.path)
-    assert caught.value.exit_code == 4
-    check_one_line(caught.value, "not finished", f"`rd-sweep {directory.path}`")
 
 
 def test_a_command_can_be_pasted():
@@ -387,9 +366,8 @@ def test_a_command_can_be_pasted():
 
 
 def test_a_folder_that_is_no_run_directory_has_no_table(tmp_path):
-    with pytest.raises(SettingsError) as caught:
+    with refused(2, "not a run directory"):
         reading.read_table(tmp_path)
-    check_one_line(caught.value, "not a run directory")
 
 
 def test_images_come_back_and_damage_is_seen(directory):
@@ -400,11 +378,10 @@ def test_images_come_back_and_damage_is_seen(directory):
     path = directory.path / "images.npz"
     for damage in (b"", path.read_bytes()[:100]):
         path.write_bytes(damage)
-        with pytest.raises(RunDirectoryError) as caught:
+        with refused(4, "images.npz", "damaged", "rd-sweep"):
             reading.read_images(directory.path)
-        check_one_line(caught.value, "images.npz", "damaged", "rd-sweep")
     path.unlink()
-    with pytest.raises(RunDirectoryError):
+    with refused(4):
         reading.read_images(directory.path)
 
 
@@ -421,9 +398,8 @@ def test_images_come_back_and_damage_is_seen(directory):
 def test_images_that_do_not_fit_together(directory, change):
     arrays = {name: array for name, array in (IMAGES | change).items() if array is not None}
     directory.write_images(arrays)
-    with pytest.raises(RunDirectoryError) as caught:
+    with refused(4, "images.npz"):
         reading.read_images(directory.path)
-    check_one_line(caught.value, "images.npz")
 
 
 def test_a_log_with_cut_lines_still_reads(directory):
@@ -456,9 +432,8 @@ def test_the_last_word_on_a_run_counts(directory):
 
 
 def test_a_log_that_is_missing(directory):
-    with pytest.raises(RunDirectoryError) as caught:
+    with refused(4, "log.jsonl"):
         reading.read_losses(directory.path)
-    check_one_line(caught.value, "log.jsonl")
 
 
 @pytest.mark.parametrize("written", range(4))

@@ -73,15 +73,10 @@ def test_a_file_has_items_by_lines_or_commas_with_comments(tmp_path):
     assert parse_grid(f"@{path}") == (0.1, 0.2, 1.0, 2.0, 4.0, 8.0)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
-    path = tmp_path / "no.txt"
-    assert refusal(f"@{path}").startswith(f"betas: cannot read the file {path}: ")
-
-
-def test_a_file_that_is_no_text_is_named(tmp_path):
-    path = tmp_path / "binary"
-    path.write_bytes(b"\xff\xfe\x00")
-    assert refusal(f"@{path}").startswith(f"betas: cannot read the file {path}: ")
+def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path):
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path / "no.txt", tmp_path / "binary"):
+        assert refusal(f"@{path}").startswith(f"betas: cannot read the file {path}: ")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,189 @@
+"""Sweeps that are stopped, killed, damaged or go on elsewhere."""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+import signalled_sweep
+from commands import STEPS, SWEEP, check_error, rd_sweep, run, tree
+
+import ratedistortion
+from ratedistortion.cli.signals import listen
+from ratedistortion.progress import Progress
+from ratedistortion.table import parquet
+
+COMMAND = Path(sys.executable).with_name("rd-sweep")
+
+
+def killed_at(event, count, *arguments):
+    program = signalled_sweep.__file__
+    killed = run(sys.executable, program, "SIGKILL", event, count, *arguments)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+
+
+@pytest.mark.slow
+def test_kill_9_anywhere_then_the_same_command_gives_the_same_bytes(undisturbed, tmp_path):
+    path = tmp_path / "run"
+    first, second = (path / "chunks" / name for name in ("0000", "0001"))
+
+    killed_at("Trained", 8, path, *SWEEP)  # while the first chunk trains
+    assert (first / "state.npz").exists() and not (first / "DONE").exists()
+    killed_at("ChunkDone", 1, path, *SWEEP)  # between the chunks
+    assert (first / "DONE").exists() and not second.exists()
+    killed_at("Measured", 2, path, *SWEEP)  # while the second is measured
+    assert (second / "state.npz").exists() and not (second / "DONE").exists()
+    assert not (path / "rd.parquet").exists()
+
+    result = run(COMMAND, path, *SWEEP, "--json")
+    assert result.returncode == 0 and json.loads(result.stdout)["runs"] == 4
+    assert "chunk 2 of 2 done" in result.stderr and "\x1b" not in result.stderr
+    for name in ("rd.parquet", "images.npz"):
+        assert (path / name).read_bytes() == (undisturbed[0] / name).read_bytes()
+    assert not list(path.rglob("*.tmp"))
+
+
+def test_signals_stop_with_a_checkpoint_and_the_same_command_finishes(
+    undisturbed, tmp_path, monkeypatch
+):
+    path = tmp_path / "run"
+
+    def stopped_by(name, count, code, *arguments):
+        with monkeypatch.context() as patch:
+            patch.setattr(Progress, "report", signalled_sweep.signalling(name, "Trained", count))
+            result = rd_sweep(path, *arguments, "--quiet")
+        check_error(result, code, f"stopped by {name} with a checkpoint", f"`rd-sweep {path}`")
+        with np.load(path / "chunks" / "0000" / "state.npz") as arrays:
+            assert 0 < arrays["steps"] < STEPS
+
+    stopped_by("SIGINT", 8, 130, *SWEEP)
+    stopped_by("SIGTERM", 1, 75)  # RUN_DIR alone continues
+    result = rd_sweep(path, *SWEEP, "--quiet", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert (path / "rd.parquet").read_bytes() == (undisturbed[0] / "rd.parquet").read_bytes()
+
+
+def test_a_table_that_was_lost_is_made_again_from_the_chunks(finished, undisturbed):
+    before = (finished / "rd.parquet").read_bytes()
+    (finished / "rd.parquet").unlink()
+    (finished / "images.npz").unlink()
+    result = rd_sweep(finished, "--json")
+    assert result.exit_code == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert summary["train_seconds"] == summary["model_steps_per_second"] == 0
+    assert (finished / "rd.parquet").read_bytes() == before
+    assert (finished / "images.npz").read_bytes() == (undisturbed[0] / "images.npz").read_bytes()
+
+
+def test_signals_that_were_ignored_stay_ignored():
+    """As under nohup, and in the background of a script."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with listen() as stop_signal:
+            signal.raise_signal(signal.SIGHUP)
+            assert stop_signal() is None
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_the_first_signal_is_kept_and_the_second_acts_at_once():
+    before = signal.getsignal(signal.SIGINT)
+    with listen() as stop_signal:
+        assert stop_signal() is None
+        signal.raise_signal(signal.SIGINT)
+        assert stop_signal() == "SIGINT"
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no way to take cores away")
+@pytest.mark.slow
+def test_a_sweep_of_two_cores_goes_on_with_one(undisturbed, almost_finished, monkeypatch):
+    monkeypatch.delenv("JAX_NUM_CPU_DEVICES")
+    program = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from ratedistortion.cli.sweep import main
+main()
+"""
+    result = run(sys.executable, "-c", program, almost_finished, "--quiet")
+    assert (result.returncode, result.stderr) == (0, "")
+    stored, again = (ratedistortion.read(path) for path in (undisturbed[0], almost_finished))
+    pandas.testing.assert_frame_equal(stored, again, rtol=1e-3)
+
+
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-"])
+@pytest.mark.slow
+def test_a_sweep_ends_well_where_standard_error_cannot_be_written(almost_finished, redirection):
+    command = shlex.join([str(COMMAND), str(almost_finished), "--json"])
+    result = run("sh", "-c", f"{command} {redirection}")
+    assert result.returncode == 0 and json.loads(result.stdout)["runs"] == 4
+    assert len(ratedistortion.read(almost_finished)) == 8
+
+
+def test_damage_is_one_line_and_exit_4(finished):
+    manifest = finished / "manifest.json"
+    values = json.loads(manifest.read_text())
+    (finished / "rd.parquet").unlink()
+    changed = ({"latents": 3}, {"layers": 3}, {"encoder": "cnn"}, {"betas": [-1]})
+    changes = [{"settings": values["settings"] | change} for change in changed]
+    for change in (*changes, {"plan": {}}, {"plan": values["plan"] | {"chunks": 1}}):
+        manifest.write_text(json.dumps(values | change))
+        check_error(rd_sweep(finished), 4, "manifest.json", "damaged")
+    manifest.write_text(json.dumps(values | {"data_sha256": "0" * 64}))
+    check_error(rd_sweep(finished), 4, "digits has changed since this sweep began")
+    manifest.write_text(json.dumps(values))
+    # A chunk of this sweep in the place of another, and a checkpoint of another model.
+    first, second = (finished / "chunks" / name for name in ("0000", "0001"))
+    first.rename(finished / "kept")
+    shutil.copytree(second, first)
+    check_error(rd_sweep(finished, "--quiet"), 4, "chunks/0000", "damaged", "delete")
+    shutil.rmtree(first)
+    (finished / "kept").rename(first)
+    (second / "DONE").unlink()
+    with np.load(second / "state.npz") as arrays:
+        leaves = dict(arrays)
+    for change in ({"steps": STEPS + 1}, {"steps": -1}, {"leaf0": np.zeros(3)}):
+        np.savez(second / "state.npz", **(leaves | change))
+        check_error(rd_sweep(finished, "--quiet"), 4, "0001/state.npz", "does not fit", "delete")
+    # And a table of another sweep.
+    (finished / "rd.parquet").write_bytes(parquet.write([], {"settings": {}}))
+    check_error(rd_sweep(finished), 4, "rd.parquet", "not the table of this run directory")
+    (finished / "rd.parquet").write_bytes(b"PAR1")
+    check_error(rd_sweep(finished), 4, "rd.parquet", "damaged")
+
+
+def test_only_a_finished_sweep_of_an_older_version_is_of_use(finished):
+    """Schema 1 had no `data_files`, and other numbers."""
+    manifest = finished / "manifest.json"
+    values = json.loads(manifest.read_text())
+    older = {name: value for name, value in values.items() if name != "data_files"}
+    manifest.write_text(json.dumps(older | {"schema": 1}))
+    shown = rd_sweep(finished, *SWEEP)
+    assert (shown.exit_code, shown.stderr) == (0, "") and "test split" in shown.stdout
+    assert rd_sweep(finished, "--dry-run").exit_code == 0
+    (finished / "rd.parquet").unlink()
+    before = tree(finished)
+    for arguments in ((), SWEEP, ("--dry-run",)):
+        result = rd_sweep(finished, *arguments)
+        check_error(result, 4, f"{finished} was begun by an older version", "another directory")
+    assert tree(finished) == before
+
+
+def test_a_warning_when_the_library_or_the_device_is_another(finished):
+    values = json.loads((finished / "manifest.json").read_text())
+    values |= {"device": "Abacus", "versions": values["versions"] | {"jax": "0.0.1"}}
+    (finished / "manifest.json").write_text(json.dumps(values))
+    (finished / "rd.parquet").unlink()
+    result = rd_sweep(finished, "--quiet")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Warning: begun with Abacus, jax 0.0.1, continued with ")
+    assert result.stderr.count("\n") == 1
