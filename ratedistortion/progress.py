@@ -107,7 +107,8 @@ class Progress:
         self._shown = time.monotonic()
         if self._bar:
             self._bar.console.print(text, highlight=False, markup=False)
-        elif always or not self._quiet:
+        # Without standard error `print` would write to standard output.
+        elif (always or not self._quiet) and sys.stderr:
             print(text, file=sys.stderr, flush=True)
 
 

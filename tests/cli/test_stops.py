@@ -112,6 +112,8 @@ def test_a_sweep_of_two_cores_goes_on_with_one(undisturbed, almost_finished, mon
 import os
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 from ratedistortion.cli.sweep import main
+
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
 main()
 """
     result = run(sys.executable, "-c", program, almost_finished, "--quiet")

@@ -21,6 +21,8 @@ from ratedistortion import datasets
 from ratedistortion.engine.engine import leaves
 from ratedistortion.engine.plan import Plan
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 values = {"betas": tuple(float(n) for n in range(6))}
 data = datasets.load(tiny_engine.settings_of())
 found = {}

@@ -18,6 +18,8 @@ from ratedistortion.engine.plan import Plan, RunId
 from ratedistortion.engine.programs import Program
 from ratedistortion.errors import RunDirectoryError
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 
 def trained(
     engine: Engine, runs: tuple[RunId, ...], start: Sequence[np.ndarray] | None = None

@@ -18,6 +18,8 @@ from ratedistortion.settings import Settings
 from ratedistortion.training.state import selected
 from ratedistortion.verify import recompute
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 
 def posteriors(images: int, latents: int) -> np.ndarray:
     """Means and log scales of posteriors from 1e-12 to 10 wide, half of them near another one."""

@@ -18,6 +18,8 @@ from ratedistortion.engine.plan import Plan, Sweep
 from ratedistortion.errors import OutOfMemoryError
 from ratedistortion.events import Warned
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 EIGHT = tuple(float(n) for n in range(8))
 
 

@@ -12,6 +12,8 @@ from ratedistortion.datasets import Dataset
 from ratedistortion.engine.plan import Plan
 from ratedistortion.engine.programs import Program
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 MODELS = {
     "dense": {"decoder": "mlp"},
     "convolutions": CONVOLUTIONS,

@@ -16,6 +16,8 @@ from ratedistortion.measuring.measurement import make_measure
 from ratedistortion.models.autoencoder import Functions, Model, make_functions
 from ratedistortion.settings import Settings
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 SCALE, IMAGES = 0.5, 400
 
 

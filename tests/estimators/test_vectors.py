@@ -10,6 +10,8 @@ import ratedistortion as rd
 from ratedistortion.cli.sweep import main
 from ratedistortion.settings import Settings
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 
 def vectors(scale: float, shift: float = 0.0) -> np.ndarray:
     """800 vectors of 20 numbers with three true dimensions, and noise of a tenth."""

@@ -16,6 +16,8 @@ from ratedistortion.models.likelihoods import LIKELIHOODS
 from ratedistortion.models.sampling import draw_pixels
 from ratedistortion.settings import Settings
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 LATENTS = 2
 SHAPE = (2, 2, 1)
 PIXELS = math.prod(SHAPE)

@@ -11,6 +11,8 @@ from ratedistortion.models.autoencoder import make_functions
 from ratedistortion.models.convolutions import Convolution, Residual, Upsampling
 from ratedistortion.settings import Settings
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 
 def key_of(number: int) -> jax.Array:
     return jax.random.key(number, impl="threefry2x32")

@@ -7,6 +7,8 @@ import pytest
 
 from ratedistortion.models.convolve import convolve
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 # Height, width, channels, outputs: few outputs, few channels, and many of both.
 SHAPES = [(6, 6, 1, 5), (12, 6, 3, 5), (6, 12, 8, 5), (6, 12, 32, 40)]
 

@@ -12,6 +12,8 @@ from ratedistortion.measuring.measurement import make_measure
 from ratedistortion.models.autoencoder import make_functions
 from ratedistortion.settings import Settings
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 DIMENSIONS = 6
 
 

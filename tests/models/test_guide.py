@@ -17,6 +17,8 @@ from ratedistortion.models.families import FAMILIES
 from ratedistortion.models.priors import PRIORS
 from ratedistortion.settings import Settings
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 GUIDE = Path(models.__file__).with_name("README.md")
 TEXT = GUIDE.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)

@@ -12,6 +12,8 @@ from ratedistortion.errors import DatasetError
 from ratedistortion.models.likelihoods import LIKELIHOODS
 from ratedistortion.settings import LEVELLED, Settings
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 LEVELS = 9
 
 

@@ -20,6 +20,8 @@ from ratedistortion.models.likelihoods import LIKELIHOODS
 from ratedistortion.models.priors import PRIORS
 from ratedistortion.settings import Settings
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 # An image of six pixels, hidden layers as wide: few shapes, so that little is compiled.
 SHAPE, LATENTS, IMAGES = (2, 3, 1), 3, 4
 DIMENSIONS = 6

@@ -16,6 +16,8 @@ from ratedistortion.training.held_out import count_held_out
 from ratedistortion.training.run import make_run
 from ratedistortion.training.state import DataShape, SweptParameters, TrainState, selected
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 IMAGES = np.random.default_rng(0).integers(0, 2, (40, 12)).astype(np.uint8)
 
 

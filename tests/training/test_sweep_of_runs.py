@@ -12,6 +12,8 @@ from ratedistortion.curve.points import points_of
 from ratedistortion.run_directory.reading import read_losses
 from ratedistortion.table import parquet
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 SETTINGS = rd.Settings(
     binarize="dynamic", encoder="linear", decoder="linear", latents=2, max_examples=200, codes=50,
     steps=1, target_rates=(200.0, 300.0, 0.0), seeds=2,

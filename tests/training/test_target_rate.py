@@ -10,6 +10,8 @@ import pytest
 from ratedistortion.training.state import SweptParameters, selected_log_beta, selected_step
 from ratedistortion.training.target_rate import rate_at_target
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 STEPS, WARMUP, TARGET = 100, 8, 5.0
 LAGRANGIAN = rate_at_target(WARMUP, STEPS)
 ARGUMENTS = SweptParameters(jnp.float32(2), jnp.float32(0.1), jnp.int32(0), jnp.float32(TARGET))

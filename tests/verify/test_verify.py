@@ -19,6 +19,8 @@ from ratedistortion.table import units
 from ratedistortion.theory import linear_gaussian_optimum
 from ratedistortion.verify import known, machine, models, training
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
