@@ -1,7 +1,8 @@
 # Every target works as the first command in a fresh clone: each makes .venv if it is missing.
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest
+# Two processes, each with whole files: a file trains and compiles what its tests share once.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 DEMO := runs/demo
 DEMO_BETAS ?= 0.01:10:log12
 DEMO_EPOCHS ?= 100
@@ -35,12 +36,12 @@ lint: install ## Check formatting, lint and types
 	$(BIN)/ruff check
 	$(BIN)/pyright
 
-test: install ## Run all tests (about 5 minutes on two free cores)
-	@echo "All tests take about 5 minutes on two free cores; 'make test-quick' takes less than one."
+test: install ## Run all tests (about 8 minutes on two free cores)
+	@echo "All tests take about 8 minutes on two free cores; 'make test-quick' takes about two."
 	$(PYTEST)
 
-test-quick: install ## Run the tests that are not marked slow (less than a minute on two free cores)
-	@echo "The quick tests take less than a minute on two free cores."
+test-quick: install ## Run the tests that are not marked slow (about 2 minutes on two free cores)
+	@echo "The quick tests take about 2 minutes on two free cores."
 	$(PYTEST) -m "not slow"
 
 check: lint test ## Formatting, lint, types and all tests
@@ -48,7 +49,7 @@ check: lint test ## Formatting, lint, types and all tests
 wheel: ## Build the wheel, install it into an empty environment and run it there (about 2 minutes)
 	.ci/wheel $(PYTHON)
 
-pythons: install ## Check that other Pythons compute the same (about 3 minutes for each one found)
+pythons: install ## Check that other Pythons compute the same (about 5 minutes for each one found)
 	.ci/pythons
 
 bench: install .venv-torch/installed ## Time the engine beside what a user would write instead

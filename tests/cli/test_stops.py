@@ -19,6 +19,8 @@ from ratedistortion.cli.signals import listen
 from ratedistortion.progress import Progress
 from ratedistortion.table import parquet
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 COMMAND = Path(sys.executable).with_name("rd-sweep")
 
 
@@ -112,8 +114,6 @@ def test_a_sweep_of_two_cores_goes_on_with_one(undisturbed, almost_finished, mon
 import os
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 from ratedistortion.cli.sweep import main
-
-pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
 main()
 """
     result = run(sys.executable, "-c", program, almost_finished, "--quiet")

@@ -13,6 +13,8 @@ from ratedistortion.engine.devices import find_devices
 from ratedistortion.errors import SettingsError
 from ratedistortion.settings import Settings
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 PROGRAM = """
 import sys
 import numpy as np
@@ -20,9 +22,6 @@ import tiny_engine
 from ratedistortion import datasets
 from ratedistortion.engine.engine import leaves
 from ratedistortion.engine.plan import Plan
-
-pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
-
 values = {"betas": tuple(float(n) for n in range(6))}
 data = datasets.load(tiny_engine.settings_of())
 found = {}
