@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ratedistortion.measuring.measurement import make_measure
-from ratedistortion.models.autoencoder import make_functions
+from ratedistortion.models.autoencoder import make_autoencoder
 from ratedistortion.settings import Settings
 
 REPLICATIONS, IMAGES = 200, 1000
@@ -33,18 +33,18 @@ def main() -> None:
         likelihood_scale=NOISE,
         latents=1,
     )
-    functions = make_functions(settings, (1,))
+    autoencoder = make_autoencoder(settings, (1,))
     values = {"encoder.mean": SLOPE, "encoder.log_scale": math.log(SCALE), "decoder": DECODER}
     model = jax.tree_util.tree_map_with_path(
         lambda path, leaf: jnp.full_like(leaf, _value(jax.tree_util.keystr(path), values)),
-        functions.build(jax.random.key(0)),
+        autoencoder.build(jax.random.key(0)),
     )
     rate = 0.5 * (SLOPE**2 + SCALE**2 - 1) - math.log(SCALE)
     error = (1 - DECODER * SLOPE) ** 2 + (DECODER * SCALE) ** 2
     distortion = math.log(NOISE * math.sqrt(2 * math.pi)) + error / (2 * NOISE**2)
 
     for codes in (250, IMAGES):
-        measure = jax.jit(make_measure(functions, 1, 1.0, codes))
+        measure = jax.jit(make_measure(autoencoder, 1, 1.0, codes))
         covered: dict[str, list[bool]] = {}
         random = np.random.default_rng(0)
         for seed in range(REPLICATIONS):

@@ -18,7 +18,7 @@ from ratedistortion.engine.programs import Program
 from ratedistortion.errors import RunDirectoryError
 from ratedistortion.measuring.measurement import Codes, Measurement, make_measure
 from ratedistortion.measuring.pictures import PICTURES, make_pictures
-from ratedistortion.models.autoencoder import Functions, make_functions
+from ratedistortion.models.autoencoder import Autoencoder, make_autoencoder
 from ratedistortion.settings import Settings
 from ratedistortion.training.run import Run, make_run
 from ratedistortion.training.state import DataShape, SweptParameters, TrainState, selected
@@ -35,7 +35,7 @@ class Block(NamedTuple):
     state: TrainState
 
 
-class Measured(NamedTuple):
+class MeasuredRun(NamedTuple):
     """One run on one split, as NumPy arrays."""
 
     run: RunId
@@ -147,7 +147,7 @@ class Engine:
             done = last
             yield Block(done, seconds, state)
 
-    def measure(self, runs: Sequence[RunId], state: TrainState) -> Iterator[Measured]:
+    def measure(self, runs: Sequence[RunId], state: TrainState) -> Iterator[MeasuredRun]:
         """Measures every run of a trained chunk on every split, one run per device at a time.
 
         Args:
@@ -171,7 +171,7 @@ class Engine:
                     n = device * share + place
                     if n < len(runs):
                         one = jax.tree.map(lambda leaf, device=device: leaf[device], results)
-                        yield Measured(runs[n], split, *one)
+                        yield MeasuredRun(runs[n], split, *one)
 
     def pictures(self, runs: Sequence[RunId], state: TrainState) -> dict[str, np.ndarray]:
         """The pictures of every run, as `make_pictures` has them, of the first test images.
@@ -313,7 +313,7 @@ class Engine:
         )
 
 
-def trace_run(settings: Settings, data: Dataset) -> tuple[Functions, Run]:
+def trace_run(settings: Settings, data: Dataset) -> tuple[Autoencoder, Run]:
     """The model's functions and the run, without computing.
 
     Args:
@@ -323,10 +323,10 @@ def trace_run(settings: Settings, data: Dataset) -> tuple[Functions, Run]:
     Raises:
         SettingsError: If the families, or training and measuring options, do not go together.
     """
-    functions = make_functions(settings, data.shape)
+    autoencoder = make_autoencoder(settings, data.shape)
     examples, dimensions = data.train.shape
     source = DataShape(examples, dimensions, data.scale, data.dynamic)
-    return functions, make_run(settings, functions, source)
+    return autoencoder, make_run(settings, autoencoder, source)
 
 
 def leaves(state: TrainState) -> list[np.ndarray]:

@@ -8,13 +8,13 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ratedistortion.estimators import importance_weighted_nll
 from ratedistortion.measuring.float64 import to_float64
-from ratedistortion.models.autoencoder import Functions, Model, Posterior
+from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
 
 _LOG_2PI = math.log(2 * math.pi)
 
 
 def importance_bound(
-    functions: Functions,
+    autoencoder: Autoencoder,
     model: Model,
     x: Float[Array, "1 dimensions"],
     posterior: Posterior,
@@ -27,7 +27,7 @@ def importance_bound(
     $$-\log \tfrac1K \sum_{k=1}^K \frac{p(x|z_k)\, p(z_k)}{q(z_k|x)}, \qquad z_k \sim q(z|x).$$
 
     Args:
-        functions: The model's functions.
+        autoencoder: The model, as pure functions.
         model: Its parameters.
         x: The image, float32.
         posterior: q(z|x) of this image, float32, with a leading axis of one image.
@@ -49,9 +49,9 @@ def importance_bound(
     def log_weight(k: Array) -> Array:
         draw = jax.random.fold_in(jax.random.fold_in(key, k), index)
         noise = jax.random.normal(draw, (1, latents), jnp.float32)
-        z = functions.draw(model, posterior, noise)
+        z = autoencoder.draw(model, posterior, noise)
         log_q = -0.5 * jnp.sum(to_float64(noise) ** 2, axis=-1) - constant
-        log_p = to_float64(functions.log_likelihood(model, x, z))
-        return log_p + functions.log_prior(model, to_float64(z)) - log_q
+        log_p = to_float64(autoencoder.log_likelihood(model, x, z))
+        return log_p + autoencoder.log_prior(model, to_float64(z)) - log_q
 
     return importance_weighted_nll(log_weight, samples, 1)[0]

@@ -20,7 +20,7 @@ from ratedistortion.estimators import (
     subset_bounds,
 )
 from ratedistortion.measuring.float64 import to_float64
-from ratedistortion.models.autoencoder import Functions, Model, Posterior
+from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
 
 # Images that the lower and the upper bound of I(n;z) are averaged over. Their standard errors are
 # then a few hundredths of a nat, and both together take 0.4 of the time of the exact estimate.
@@ -68,7 +68,7 @@ class Information(NamedTuple):
 
 
 def exact_information(
-    functions: Functions,
+    autoencoder: Autoencoder,
     model: Model,
     posterior: Posterior,
     distortions: Float[Array, "images"],
@@ -79,7 +79,7 @@ def exact_information(
     """Estimates for Gaussian posteriors: every chosen code is compared with all N of them.
 
     Args:
-        functions: The model's functions.
+        autoencoder: The model, as pure functions.
         model: Its parameters.
         posterior: Of every image of the split, float32.
         distortions: -log p(x|z) of every image in nats, float64.
@@ -99,14 +99,14 @@ def exact_information(
     posteriors = Posteriors(to_float64(posterior.mean), jnp.exp(log_scale))
     code = posteriors.mean[chosen] + posteriors.scale[chosen] * own_noise
     terms = mixture_terms(own_noise, chosen, posteriors)
-    log_prior = lax.map(lambda z: functions.log_prior(model, z[None])[0], code, batch_size=_BATCH)
+    log_prior = lax.map(lambda z: autoencoder.log_prior(model, z[None])[0], code, batch_size=_BATCH)
     marginal = terms.log_mixture - log_prior
-    closed_form = functions.latent_rates(model, posterior) is not None
+    closed_form = autoencoder.latent_rates(model, posterior) is not None
     rate, negative_elbo, marginal_kl = _rate_and_marginal_kl(
         closed_form, rates, distortions, chosen, terms.information, marginal
     )
     gaussian_kl = jnp.float64(jnp.nan)
-    standard = functions.standardize(model, posteriors.mean, log_scale)
+    standard = autoencoder.standardize(model, posteriors.mean, log_scale)
     if standard is not None:
         mean, log_scale = standard
         gaussian_kl = marginal_kl_gaussian(Posteriors(mean, jnp.exp(log_scale)))
@@ -124,7 +124,7 @@ def exact_information(
 
 
 def bounded_information(
-    functions: Functions,
+    autoencoder: Autoencoder,
     model: Model,
     posterior: Posterior,
     distortions: Float[Array, "images"],
@@ -135,7 +135,7 @@ def bounded_information(
     """Bounds for posteriors whose density takes long to compute, from subsets of the images.
 
     Args:
-        functions: As for `exact_information`, as are all the others.
+        autoencoder: As for `exact_information`, as are all the others.
         model: Its parameters.
         posterior: The Gaussians that the encoder's flow starts from.
         distortions: -log p(x|z) of every image in nats.
@@ -155,10 +155,10 @@ def bounded_information(
     def one_subset(rows: Array) -> tuple[Array, Array]:
         # In float32 the inverse of a flow would not give back the noise of a sharp posterior.
         part, own = to_float64(jax.tree.map(lambda leaf: leaf[rows], (posterior, noise)))
-        z = functions.draw(model, part, own)
+        z = autoencoder.draw(model, part, own)
 
         def one_code(code: Array) -> Array:
-            return functions.log_posterior(model, part, jnp.tile(code[None], (size, 1)))
+            return autoencoder.log_posterior(model, part, jnp.tile(code[None], (size, 1)))
 
         return subset_bounds(lax.map(one_code, z, batch_size=8))
 

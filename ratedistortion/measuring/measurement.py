@@ -17,7 +17,7 @@ from ratedistortion.measuring.information import (
     exact_information,
     not_estimated,
 )
-from ratedistortion.models.autoencoder import Functions, Model, Posterior
+from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
 
 # Images that are measured at once: enough for fast matrix products, few enough for the memory that
 # wide convolutions need.
@@ -81,12 +81,12 @@ class Codes(NamedTuple):
 
 
 def make_measure(
-    functions: Functions, latents: int, scale: float, codes: int, iwae: int = 0
+    autoencoder: Autoencoder, latents: int, scale: float, codes: int, iwae: int = 0
 ) -> Callable[[Model, Array, Array], tuple[Measurement, Codes]]:
     """Makes the function that measures one model on one split.
 
     Args:
-        functions: The model's functions.
+        autoencoder: The model, as pure functions.
         latents: Latent dimensions.
         scale: Factor from a stored number to a value of x.
         codes: How many codes the mutual information and the marginal KL are averaged over, one
@@ -112,27 +112,27 @@ def make_measure(
         def one_image(inputs: tuple[Array, Array]) -> tuple[Any, ...]:
             image, own_noise = jax.tree.map(lambda leaf: leaf[None], inputs)
             x = values(image)
-            posterior = functions.encode(model, x)
-            z = functions.draw(model, posterior, own_noise)
-            found = posterior, z, to_float64(functions.log_likelihood(model, x, z))
+            posterior = autoencoder.encode(model, x)
+            z = autoencoder.draw(model, posterior, own_noise)
+            found = posterior, z, to_float64(autoencoder.log_likelihood(model, x, z))
             return jax.tree.map(lambda leaf: leaf[0], found)
 
         def one_rate(inputs: tuple[Posterior, Array]) -> Array:
             # R is a difference of large numbers: float32 would lose digits.
             part, own_noise = to_float64(jax.tree.map(lambda leaf: leaf[None], inputs))
-            z = functions.draw(model, part, own_noise)
-            return functions.rate(model, part, own_noise, z)[0]
+            z = autoencoder.draw(model, part, own_noise)
+            return autoencoder.rate(model, part, own_noise, z)[0]
 
         def one_bound(row: Array) -> Array:
             x, own = jax.tree.map(lambda leaf: leaf[row][None], (images, posterior))
-            return importance_bound(functions, model, values(x), own, row, weight_key, iwae)
+            return importance_bound(autoencoder, model, values(x), own, row, weight_key, iwae)
 
         posterior, z, log_likelihood = lax.map(one_image, (images, noise), batch_size=BATCH)
         rates = lax.map(one_rate, (posterior, noise), batch_size=BATCH)
         chosen = jax.random.permutation(row_key, count)[: min(codes, count)]
-        inform = exact_information if functions.gaussian(model) else bounded_information
+        inform = exact_information if autoencoder.gaussian(model) else bounded_information
         rate, negative_elbo, information = inform(
-            functions, model, posterior, -log_likelihood, rates, noise, chosen
+            autoencoder, model, posterior, -log_likelihood, rates, noise, chosen
         )
         nll = not_estimated()
         if iwae:

@@ -6,19 +6,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ratedistortion.models.autoencoder import Functions, Model
+from ratedistortion.models.autoencoder import Autoencoder, Model
 
 # How many images, and how many samples.
 PICTURES = 10
 
 
 def make_pictures(
-    functions: Functions, scale: float
+    autoencoder: Autoencoder, scale: float
 ) -> Callable[[Model, Array, Array], dict[str, Array]]:
     """A function that draws the pictures of one model.
 
     Args:
-        functions: The model's functions.
+        autoencoder: The model, as pure functions.
         scale: What a stored number is multiplied by to be a value of x.
 
     Returns:
@@ -29,14 +29,14 @@ def make_pictures(
     """
 
     def pictures(model: Model, images: Array, seed: Array) -> dict[str, Array]:
-        posterior = functions.encode(model, images.astype(jnp.float32) * jnp.float32(scale))
+        posterior = autoencoder.encode(model, images.astype(jnp.float32) * jnp.float32(scale))
         keys = jax.random.split(jax.random.key(seed, impl="threefry2x32"), 3)
         codes = {
-            "reconstructions": functions.draw(model, posterior, 0 * posterior.mean),
-            "samples": functions.sample_prior(model, keys[0], PICTURES),
+            "reconstructions": autoencoder.draw(model, posterior, 0 * posterior.mean),
+            "samples": autoencoder.sample_prior(model, keys[0], PICTURES),
         }
         return {
-            name: functions.decode(model, z, key)
+            name: autoencoder.decode(model, z, key)
             for (name, z), key in zip(codes.items(), keys[1:], strict=True)
         }
 

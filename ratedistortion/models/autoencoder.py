@@ -30,7 +30,7 @@ class Model(NamedTuple):
     prior: Any
 
 
-class Functions(NamedTuple):
+class Autoencoder(NamedTuple):
     """What a model can do; every function but `build` takes the parameters first.
 
     Noise is (images, latents), standard normal; z is what `draw` makes of it.
@@ -68,7 +68,7 @@ class Functions(NamedTuple):
     standardize: Callable[[Model, Array, Array], tuple[Array, Array] | None]
 
 
-def make_functions(settings: Settings, shape: tuple[int, ...]) -> Functions:
+def make_autoencoder(settings: Settings, shape: tuple[int, ...]) -> Autoencoder:
     """The functions of the model that `settings` names.
 
     Args:
@@ -157,7 +157,7 @@ def make_functions(settings: Settings, shape: tuple[int, ...]) -> Functions:
             return draw_pixels(model.decoder, likelihood, z, key, dimensions)
         return likelihood.mean(per_dimension(model.decoder(z)))
 
-    return Functions(
+    return Autoencoder(
         build=build,
         encode=lambda model, x: model.encoder(x),
         draw=draw,

@@ -8,7 +8,7 @@ import numpy as np
 
 from ratedistortion import events
 from ratedistortion.engine.devices import out_of_memory
-from ratedistortion.engine.engine import Block, Engine, Measured
+from ratedistortion.engine.engine import Block, Engine, MeasuredRun
 from ratedistortion.engine.outcomes import loss_curves, outcomes
 from ratedistortion.errors import OutOfMemoryError
 from ratedistortion.sweeping.rows import row, row_name, row_names
@@ -34,7 +34,7 @@ class ChunkResult(NamedTuple):
 
 def run_chunk(
     engine: Engine, chunk: int, saved: tuple[int, list[np.ndarray]] | None
-) -> Generator[events.Event | Block | Measured, None, ChunkResult | None]:
+) -> Generator[events.Event | Block | MeasuredRun, None, ChunkResult | None]:
     """Trains and measures the runs of a chunk.
 
     A caller that stops iterating ends the work; what it has stored by then is all that is left.

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ratedistortion.engine.engine import Engine, Measured
+from ratedistortion.engine.engine import Engine, MeasuredRun
 from ratedistortion.engine.outcomes import Outcome
 from ratedistortion.engine.plan import RunId
 from ratedistortion.measuring.consistency import Bounded, Facts, contradictions, within_bounds
@@ -90,7 +90,7 @@ def row_name(row: dict[str, Any]) -> tuple[float, int, str]:
     return *run_key(row), row["split"]
 
 
-def row(engine: Engine, measured: Measured, outcome: Outcome) -> dict[str, Any]:
+def row(engine: Engine, measured: MeasuredRun, outcome: Outcome) -> dict[str, Any]:
     """Makes the row of one run on one split.
 
     Args:
@@ -153,7 +153,7 @@ def row(engine: Engine, measured: Measured, outcome: Outcome) -> dict[str, Any]:
     return {name: _plain(value) for name, value in values.items()}
 
 
-def facts(engine: Engine, measured: Measured) -> Facts:
+def facts(engine: Engine, measured: MeasuredRun) -> Facts:
     """Collects what is known about a row besides what was measured.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ratedistortion import datasets, events
 from ratedistortion.datasets import Dataset
-from ratedistortion.engine.engine import Block, Engine, Measured, leaves
+from ratedistortion.engine.engine import Block, Engine, MeasuredRun, leaves
 from ratedistortion.engine.plan import RunId, Sweep, make_plan
 from ratedistortion.errors import (
     Interrupted,
@@ -167,7 +167,7 @@ class _Chunks:
                     directory.write_state(chunk, part.steps, leaves(part.state))
                     saved_at = now
                 self._stop(stopping)
-            elif isinstance(part, Measured):
+            elif isinstance(part, MeasuredRun):
                 if settings.save_posteriors:
                     data = engine.sweep.data
                     arrays = part.codes._asdict()

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ratedistortion.models.autoencoder import Functions, Model
+from ratedistortion.models.autoencoder import Autoencoder, Model
 from ratedistortion.settings import Settings
 from ratedistortion.training.state import DataShape, SweptParameters
 
@@ -54,7 +54,7 @@ class RateTerm(NamedTuple):
     held_out: Callable[[SweptParameters, Array], Array]
 
 
-def make_objective(settings: Settings, functions: Functions, shape: DataShape) -> Objective:
+def make_objective(settings: Settings, autoencoder: Autoencoder, shape: DataShape) -> Objective:
     """The loss of a model on images as they are stored.
 
     With free bits f, the R that is weighed is the sum over latents of max(f, mean KL of the
@@ -62,7 +62,7 @@ def make_objective(settings: Settings, functions: Functions, shape: DataShape) -
 
     Args:
         settings: The sweep's settings: latents and free bits are read.
-        functions: The model's functions.
+        autoencoder: The model, as pure functions.
         shape: What is static about the data.
 
     Returns:
@@ -81,13 +81,13 @@ def make_objective(settings: Settings, functions: Functions, shape: DataShape) -
         return Batch(x, noise)
 
     def loss(model: Model, batch: Batch, term: Callable[[Array], Array]) -> tuple[Array, Array]:
-        posterior = functions.encode(model, batch.x)
-        z = functions.draw(model, posterior, batch.noise)
-        rate = counted = jnp.mean(functions.rate(model, posterior, batch.noise, z))
-        each = functions.latent_rates(model, posterior) if settings.free_bits else None
+        posterior = autoencoder.encode(model, batch.x)
+        z = autoencoder.draw(model, posterior, batch.noise)
+        rate = counted = jnp.mean(autoencoder.rate(model, posterior, batch.noise, z))
+        each = autoencoder.latent_rates(model, posterior) if settings.free_bits else None
         if each is not None:
             counted = jnp.sum(jnp.maximum(jnp.mean(each, axis=0), settings.free_bits))
-        distortion = -jnp.mean(functions.log_likelihood(model, batch.x, z))
+        distortion = -jnp.mean(autoencoder.log_likelihood(model, batch.x, z))
         return distortion + term(counted), jnp.stack([distortion, rate])
 
     return Objective(read, loss)

@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.models.autoencoder import Functions
+from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.settings import Settings
 from ratedistortion.settings.fields import MAX_COUNT
 from ratedistortion.training.held_out import count_held_out, make_selection
@@ -51,7 +51,7 @@ class Run(NamedTuple):
     state: TrainState
 
 
-def make_run(settings: Settings, functions: Functions, shape: DataShape) -> Run:
+def make_run(settings: Settings, autoencoder: Autoencoder, shape: DataShape) -> Run:
     """Does all that is static about a run, and returns its two pure functions.
 
     The loss is D + beta R; with target rates it is D at R = target, and beta is found. Adam; the
@@ -64,7 +64,7 @@ def make_run(settings: Settings, functions: Functions, shape: DataShape) -> Run:
 
     Args:
         settings: The sweep's settings; beta, seeds and learning rate are not read.
-        functions: The model's functions.
+        autoencoder: The model, as pure functions.
         shape: What is static about the data.
 
     Returns:
@@ -77,7 +77,7 @@ def make_run(settings: Settings, functions: Functions, shape: DataShape) -> Run:
     select_best = settings.select == "best"
     examples = shape.examples - (count_held_out(shape.examples) if select_best else 0)
     steps = _count_steps(settings, shape.examples, examples)
-    objective = make_objective(settings, functions, shape)
+    objective = make_objective(settings, autoencoder, shape)
     rate_term = (
         rate_at_target(settings.warmup, steps)
         if settings.target_rates
@@ -89,7 +89,7 @@ def make_run(settings: Settings, functions: Functions, shape: DataShape) -> Run:
     step = _make_step(objective, rate_term, examples, settings.batch_size, steps)
 
     def start(arguments: SweptParameters) -> TrainState:
-        model = functions.build(key_for(arguments.seed, "model"))
+        model = autoencoder.build(key_for(arguments.seed, "model"))
         log_beta = rate_term.init(arguments)
         return TrainState(
             model=model,

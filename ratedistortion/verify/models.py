@@ -10,7 +10,7 @@ import numpy as np
 
 from ratedistortion import datasets
 from ratedistortion.engine.devices import find_devices
-from ratedistortion.engine.engine import Engine, Measured
+from ratedistortion.engine.engine import Engine, MeasuredRun
 from ratedistortion.engine.outcomes import outcomes
 from ratedistortion.engine.plan import Sweep, make_plan
 from ratedistortion.measuring.information import terms_of_bounds
@@ -137,7 +137,7 @@ def _drawn(codes: Codes) -> dict[str, float]:
     }
 
 
-def _truths(engine: Engine, model: Any, measured: Measured) -> dict[str, tuple[float, float]]:
+def _truths(engine: Engine, model: Any, measured: MeasuredRun) -> dict[str, tuple[float, float]]:
     """By name: the value that NumPy computes from these parameters and noise, and its tolerance."""
     settings, codes = engine.sweep.settings, measured.codes
     x = engine.sweep.data.splits[measured.split].astype(np.float64) * engine.sweep.data.scale
@@ -181,7 +181,7 @@ def _truths(engine: Engine, model: Any, measured: Measured) -> dict[str, tuple[f
     return found
 
 
-def _error_of_posteriors(engine: Engine, model: Any, measured: Measured) -> float:
+def _error_of_posteriors(engine: Engine, model: Any, measured: MeasuredRun) -> float:
     """The largest error of a mean or a scale, as a share of it or of 1."""
     x = engine.sweep.data.splits[measured.split].astype(np.float64) * engine.sweep.data.scale
     truths = _posterior(recompute.mlp(x, _layers(model.encoder.network)))

@@ -12,7 +12,7 @@ from jax import monitoring
 from tiny_engine import BETAS, CONVOLUTIONS, STEPS, engine_of, settings_of
 
 from ratedistortion.datasets import Dataset
-from ratedistortion.engine.engine import Block, Engine, Measured, leaves, trace_run
+from ratedistortion.engine.engine import Block, Engine, MeasuredRun, leaves, trace_run
 from ratedistortion.engine.outcomes import loss_curves, outcomes
 from ratedistortion.engine.plan import Plan, RunId
 from ratedistortion.engine.programs import Program
@@ -38,10 +38,10 @@ class Swept:
         self.state = trained(self.engine, self.runs, start).state
 
     @functools.cached_property
-    def measured(self) -> list[Measured]:
+    def measured(self) -> list[MeasuredRun]:
         return list(self.engine.measure(self.runs, self.state))
 
-    def of(self, beta: float, split: str) -> Measured:
+    def of(self, beta: float, split: str) -> MeasuredRun:
         (one,) = (m for m in self.measured if (m.run.beta, m.split) == (beta, split))
         return one
 
@@ -58,7 +58,7 @@ def vmapped(data: Dataset, mapped: Swept) -> Swept:
 
 
 @pytest.fixture(scope="module")
-def single(data: Dataset) -> tuple[Any, Measured]:
+def single(data: Dataset) -> tuple[Any, MeasuredRun]:
     """A grid of one, on one device."""
     engine = engine_of(data, Plan("map", 1, 1, 1), betas=BETAS[1:2])
     state = trained(engine, (RunId(1.0, 0),)).state

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ratedistortion import datasets
-from ratedistortion.engine.engine import Engine, Measured
+from ratedistortion.engine.engine import Engine, MeasuredRun
 from ratedistortion.engine.plan import Plan, Sweep
 from ratedistortion.measuring.information import terms_of_bounds
 from ratedistortion.models.autoencoder import Model, Posterior
@@ -66,7 +66,7 @@ def moved(prior):
     return jax.tree.map(one, prior)
 
 
-def measured(engine: Engine) -> list[tuple[Model, Measured]]:
+def measured(engine: Engine) -> list[tuple[Model, MeasuredRun]]:
     """Both runs on both splits, each with its parameters."""
     runs = engine.sweep.runs
     state = next(iter(engine.train(runs))).state

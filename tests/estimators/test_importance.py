@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 from ratedistortion.estimators import importance_weighted_nll
 from ratedistortion.measuring.measurement import make_measure
-from ratedistortion.models.autoencoder import Functions, Model, make_functions
+from ratedistortion.models.autoencoder import Autoencoder, Model, make_autoencoder
 from ratedistortion.settings import Settings
 
 pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
@@ -22,7 +22,7 @@ SCALE, IMAGES = 0.5, 400
 
 
 @pytest.fixture(scope="module")
-def linear() -> tuple[Functions, Model, np.ndarray, float]:
+def linear() -> tuple[Autoencoder, Model, np.ndarray, float]:
     """A model, data drawn from it, and their exact mean -log p(x).
 
     The decoder is as it was initialised; the encoder has the exact posterior means, and scales
@@ -36,8 +36,8 @@ def linear() -> tuple[Functions, Model, np.ndarray, float]:
         likelihood_scale=SCALE,
         latents=2,
     )
-    functions = make_functions(settings, (3,))
-    model = functions.build(jax.random.key(3, impl="threefry2x32"))
+    autoencoder = make_autoencoder(settings, (3,))
+    model = autoencoder.build(jax.random.key(3, impl="threefry2x32"))
     layer = model.decoder.layers[0]
     weights, bias = np.asarray(layer.kernel[...], float), np.asarray(layer.bias[...], float)
     marginal = stats.multivariate_normal(bias, weights.T @ weights + SCALE**2 * np.eye(3))
@@ -56,13 +56,13 @@ def linear() -> tuple[Functions, Model, np.ndarray, float]:
 
     model = jax.tree_util.tree_map_with_path(placed, model)
     x = np.asarray(marginal.rvs(IMAGES, random_state=0), np.float32)
-    return functions, model, x, -float(np.mean(marginal.logpdf(x)))
+    return autoencoder, model, x, -float(np.mean(marginal.logpdf(x)))
 
 
 def test_the_bound_is_near_the_exact_likelihood_and_below_the_elbo(linear) -> None:
-    functions, model, x, exact = linear
+    autoencoder, model, x, exact = linear
     with jax.enable_x64(True):
-        measure = jax.jit(make_measure(functions, 2, 1.0, IMAGES, 3000))
+        measure = jax.jit(make_measure(autoencoder, 2, 1.0, IMAGES, 3000))
         measured, _ = measure(model, jnp.asarray(x), jnp.int32(0))
     assert float(measured.negative_elbo.value) > exact + 0.2
     assert exact - 0.005 < float(measured.nll_iwae.value) < exact + 0.02

@@ -14,7 +14,7 @@ import pytest
 
 from ratedistortion.estimators import Estimate
 from ratedistortion.measuring.measurement import Codes, Measurement, make_measure
-from ratedistortion.models.autoencoder import Functions, Model, Posterior, make_functions
+from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior, make_autoencoder
 from ratedistortion.models.gaussian import StandardNormal
 from ratedistortion.settings import Settings
 
@@ -57,11 +57,11 @@ def model_of(a: float = A, b: float = B, s: float = S) -> Model:
     )
 
 
-def functions(latents: int = 1, scale: float = NOISE) -> Functions:
+def autoencoder_of(latents: int = 1, scale: float = NOISE) -> Autoencoder:
     settings = Settings(
         dataset="made", likelihood="gaussian", likelihood_scale=scale, latents=latents
     )
-    return make_functions(settings, (latents,))
+    return make_autoencoder(settings, (latents,))
 
 
 STORED = np.random.default_rng(0).normal(size=(IMAGES, 1)).astype(np.float32) * 2
@@ -80,7 +80,7 @@ class Measure:
         key = codes, len(images)
         with jax.enable_x64(True):
             if key not in self.compiled:
-                self.compiled[key] = jax.jit(make_measure(functions(), 1, STORED_SCALE, codes))
+                self.compiled[key] = jax.jit(make_measure(autoencoder_of(), 1, STORED_SCALE, codes))
             results = self.compiled[key](model, jnp.asarray(images), jnp.int32(seed))
             return jax.tree.map(np.asarray, results)
 
@@ -343,7 +343,7 @@ def linear_gaussian() -> Any:
     x = (x - x.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(x.T, bias=True))).T
     images = jnp.asarray(x * np.sqrt(VARIANCES), jnp.float32)
     with jax.enable_x64(True):
-        compiled = jax.jit(make_measure(functions(3, DECODER_SCALE), 3, 1.0, 2000))
+        compiled = jax.jit(make_measure(autoencoder_of(3, DECODER_SCALE), 3, 1.0, 2000))
 
     def measured(beta: float) -> Measurement:
         """q(z|x) is the channel of the reverse water-filling point at the level beta s^2."""

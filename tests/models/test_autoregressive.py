@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ratedistortion.models.autoencoder import make_functions
+from ratedistortion.models.autoencoder import make_autoencoder
 from ratedistortion.models.decoders import DECODERS
 from ratedistortion.models.likelihoods import LIKELIHOODS
 from ratedistortion.models.sampling import draw_pixels
@@ -52,11 +52,11 @@ def test_every_decoder_says_whether_it_is_autoregressive():
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_the_probabilities_of_all_images_sum_to_one(name, likelihood, quick_jit):
     levels = 2 if likelihood == "bernoulli" else 3
-    functions = make_functions(settings_of(name, likelihood), SHAPE)
-    model = jax.tree.map(lambda leaf: 3 * leaf, quick_jit(functions.build)(key_of(1)))
+    autoencoder = make_autoencoder(settings_of(name, likelihood), SHAPE)
+    model = jax.tree.map(lambda leaf: 3 * leaf, quick_jit(autoencoder.build)(key_of(1)))
     images = np.array(list(itertools.product(range(levels), repeat=PIXELS))) / (levels - 1)
     x = jnp.asarray(images, jnp.float32)
-    log_p = quick_jit(functions.log_likelihood)
+    log_p = quick_jit(autoencoder.log_likelihood)
     for z in np.random.default_rng(0).normal(size=(3, LATENTS)).astype(np.float32):
         probabilities = np.exp(np.asarray(log_p(model, x, jnp.tile(z, (len(x), 1)))))
         assert probabilities.sum() == pytest.approx(1, abs=2e-6)
@@ -66,15 +66,15 @@ def test_the_probabilities_of_all_images_sum_to_one(name, likelihood, quick_jit)
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_draws_follow_the_probabilities(name, quick_jit):
     """Chi-square over the 16 images; a p-value below 1e-4 would be a 4-sigma event."""
-    functions = make_functions(settings_of(name), SHAPE)
-    model = jax.tree.map(lambda leaf: 3 * leaf, quick_jit(functions.build)(key_of(2)))
+    autoencoder = make_autoencoder(settings_of(name), SHAPE)
+    model = jax.tree.map(lambda leaf: 3 * leaf, quick_jit(autoencoder.build)(key_of(2)))
     count = 4000
     z = jnp.full((count, LATENTS), 0.7, jnp.float32)
-    draws = np.asarray(quick_jit(functions.decode)(model, z, key_of(3)))
+    draws = np.asarray(quick_jit(autoencoder.decode)(model, z, key_of(3)))
     assert set(np.unique(draws)) <= {0, 1}
     images = jnp.asarray(list(itertools.product((0.0, 1.0), repeat=PIXELS)), jnp.float32)
     expected = count * np.exp(
-        np.asarray(quick_jit(functions.log_likelihood)(model, images, z[:16]))
+        np.asarray(quick_jit(autoencoder.log_likelihood)(model, images, z[:16]))
     )
     place = (draws @ 2 ** np.arange(PIXELS)[::-1]).astype(int)
     found = np.bincount(place, minlength=16)

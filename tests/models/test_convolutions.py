@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.models.autoencoder import make_functions
+from ratedistortion.models.autoencoder import make_autoencoder
 from ratedistortion.models.convolutions import Convolution, Residual, Upsampling
 from ratedistortion.settings import Settings
 
@@ -50,20 +50,20 @@ def test_a_residual_block_without_its_last_layer_is_the_identity():
     np.testing.assert_array_equal(layer(x), x)
 
 
-def functions_of(shape, **values):
+def autoencoder_of(shape, **values):
     settings = Settings(dataset="made", latents=2, likelihood="gaussian", **values)
-    return make_functions(settings, shape)
+    return make_autoencoder(settings, shape)
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (8, 12, 2)])
 @pytest.mark.parametrize("pair", [("conv", "deconv"), ("resnet", "resnet")])
 def test_images_of_any_size_that_the_strides_divide(shape, pair):
-    functions = functions_of(shape, encoder=pair[0], decoder=pair[1])
-    model = jax.eval_shape(functions.build, key_of(0))
+    autoencoder = autoencoder_of(shape, encoder=pair[0], decoder=pair[1])
+    model = jax.eval_shape(autoencoder.build, key_of(0))
     x = jax.ShapeDtypeStruct((3, int(np.prod(shape))), jnp.float32)
 
     def there_and_back(model, x):
-        return functions.decode(model, functions.encode(model, x).mean, key_of(0))
+        return autoencoder.decode(model, autoencoder.encode(model, x).mean, key_of(0))
 
     assert jax.eval_shape(there_and_back, model, x).shape == x.shape
 
@@ -82,5 +82,5 @@ def test_images_of_any_size_that_the_strides_divide(shape, pair):
 )
 def test_what_they_refuse_takes_one_line(families, shape, more, message):
     with pytest.raises(SettingsError, match=message) as error:
-        jax.eval_shape(functions_of(shape, **families, **more).build, key_of(0))
+        jax.eval_shape(autoencoder_of(shape, **families, **more).build, key_of(0))
     assert "\n" not in str(error.value)

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from ratedistortion.measuring.measurement import make_measure
-from ratedistortion.models.autoencoder import make_functions
+from ratedistortion.models.autoencoder import make_autoencoder
 from ratedistortion.settings import Settings
 
 pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
@@ -24,14 +24,14 @@ def key_of(number: int) -> jax.Array:
 def model_of(latents: int, factor: float = 3, **families):
     """A model far from its start, where the flows are nearly the identity and biases zero."""
     settings = Settings(dataset="made", latents=latents, hidden=(8,), **families)
-    functions = make_functions(settings, (DIMENSIONS,))
-    leaves, structure = jax.tree.flatten(functions.build(key_of(0)))
+    autoencoder = make_autoencoder(settings, (DIMENSIONS,))
+    leaves, structure = jax.tree.flatten(autoencoder.build(key_of(0)))
     keys = jax.random.split(key_of(7), len(leaves))
     moved = [
         factor * (leaf + 0.05 * jax.random.normal(key, leaf.shape, jnp.float32))
         for leaf, key in zip(leaves, keys, strict=True)
     ]
-    return functions, jax.tree.unflatten(structure, moved)
+    return autoencoder, jax.tree.unflatten(structure, moved)
 
 
 def wide(tree):
@@ -41,7 +41,7 @@ def wide(tree):
 @pytest.mark.parametrize("latents", [1, 4])
 def test_maf_is_the_change_of_variables_of_its_own_draws(latents, monkeypatch, quick_jit):
     """log p(z) = log N(e) - log |det dz/de| where `sample` makes z of e; float64, N by SciPy."""
-    functions, model = model_of(latents, prior="maf")
+    autoencoder, model = model_of(latents, prior="maf")
     with jax.enable_x64(True):
         prior = wide(model.prior)
         start = jax.random.normal(key_of(1), (latents,), jnp.float64)
@@ -51,7 +51,7 @@ def test_maf_is_the_change_of_variables_of_its_own_draws(latents, monkeypatch, q
             return prior.sample(key_of(2), 1)[0]
 
         z, jacobian = quick_jit(lambda noise: (drawn(noise), jax.jacfwd(drawn)(noise)))(start)
-        measured = float(quick_jit(functions.log_prior)(model, z[None])[0])
+        measured = float(quick_jit(autoencoder.log_prior)(model, z[None])[0])
     jacobian = np.asarray(jacobian)
     _, log_volume = np.linalg.slogdet(jacobian)
     assert abs(log_volume) > 1e-3
@@ -79,40 +79,40 @@ def test_a_flow_starts_near_the_normal_it_is_made_of():
     z = jax.random.normal(key_of(1), (200, 4), jnp.float32)
     x = jax.random.normal(key_of(2), (200, DIMENSIONS), jnp.float32)
     settings = Settings(dataset="made", latents=4, hidden=(8,), prior="maf", encoder="iaf")
-    functions = make_functions(settings, (DIMENSIONS,))
-    model = functions.build(key_of(0))
-    away = np.abs(functions.log_prior(model, z) - stats.norm.logpdf(z).sum(1))
-    moved = np.abs(model.encoder.flow(z, functions.encode(model, x).context) - z)
+    autoencoder = make_autoencoder(settings, (DIMENSIONS,))
+    model = autoencoder.build(key_of(0))
+    away = np.abs(autoencoder.log_prior(model, z) - stats.norm.logpdf(z).sum(1))
+    moved = np.abs(model.encoder.flow(z, autoencoder.encode(model, x).context) - z)
     assert 0 < away.mean() < 0.5 and 0 < moved.mean() < 0.2
 
 
 @pytest.mark.parametrize("place", [0.0, 1e3, -1e6])
 def test_the_density_of_maf_is_finite_far_away(place):
     """A scale is bounded, so that neither a density nor its gradient overflows."""
-    functions, model = model_of(3, 10, prior="maf")
+    autoencoder, model = model_of(3, 10, prior="maf")
     z = jnp.full((1, 3), place, jnp.float32)
-    value, gradient = jax.value_and_grad(lambda z: functions.log_prior(model, z)[0])(z)
+    value, gradient = jax.value_and_grad(lambda z: autoencoder.log_prior(model, z)[0])(z)
     assert np.isfinite(value) and np.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize("latents", [1, 4])
 def test_iaf_changes_no_volume_and_is_inverted(latents, quick_jit):
-    functions, model = model_of(latents, encoder="iaf")
+    autoencoder, model = model_of(latents, encoder="iaf")
     x = jax.random.normal(key_of(1), (3, DIMENSIONS), jnp.float32)
-    posterior = functions.encode(model, x)
+    posterior = autoencoder.encode(model, x)
     noise = jax.random.normal(key_of(2), (3, latents), jnp.float32)
     flow, unflow = quick_jit(model.encoder.flow), quick_jit(model.encoder.unflow)
     context = posterior.context
-    assert context is not None and not functions.gaussian(model)
+    assert context is not None and not autoencoder.gaussian(model)
     start = posterior.mean + jnp.exp(posterior.log_scale) * noise
     z = flow(start, context)
-    np.testing.assert_array_equal(functions.draw(model, posterior, noise), z)
+    np.testing.assert_array_equal(autoencoder.draw(model, posterior, noise), z)
     np.testing.assert_allclose(unflow(z, context), start, rtol=1e-5, atol=1e-5)
     with jax.enable_x64(True):
         own, exact_noise = wide(posterior), wide(noise)
-        exact = functions.draw(model, own, exact_noise)
+        exact = autoencoder.draw(model, own, exact_noise)
         back = quick_jit(wide(model.encoder).unflow)(exact, own.context)
-        log_q = quick_jit(functions.log_posterior)(model, own, exact)
+        log_q = quick_jit(autoencoder.log_posterior)(model, own, exact)
     mean, scale = np.asarray(own.mean), np.exp(np.asarray(own.log_scale))
     expected = mean + scale * np.asarray(exact_noise)
     np.testing.assert_allclose(back, expected, rtol=1e-12, atol=1e-12)
@@ -131,35 +131,35 @@ def test_iaf_changes_no_volume_and_is_inverted(latents, quick_jit):
 
 
 def test_the_posterior_of_iaf_integrates_to_one_and_its_rate_is_that_of_quadrature():
-    functions, model = model_of(2, 1.5, encoder="iaf")
+    autoencoder, model = model_of(2, 1.5, encoder="iaf")
     x = jax.random.normal(key_of(3), (1, DIMENSIONS), jnp.float32)
     count = 20_000
-    many = jax.tree.map(lambda leaf: jnp.repeat(leaf, count, 0), functions.encode(model, x))
+    many = jax.tree.map(lambda leaf: jnp.repeat(leaf, count, 0), autoencoder.encode(model, x))
     noise = jax.random.normal(key_of(4), (count, 2), jnp.float32)
-    draws = functions.draw(model, many, noise)
+    draws = autoencoder.draw(model, many, noise)
     axes = [np.linspace(c.mean() - 9 * c.std(), c.mean() + 9 * c.std(), 801) for c in draws.T]
     grid = np.stack(np.meshgrid(*axes), -1).reshape(-1, 2).astype(np.float32)
 
     @jax.jit
     def log_densities(z):
         posterior = jax.tree.map(
-            lambda leaf: jnp.repeat(leaf, len(z), 0), functions.encode(model, x)
+            lambda leaf: jnp.repeat(leaf, len(z), 0), autoencoder.encode(model, x)
         )
-        return functions.log_posterior(model, posterior, z), functions.log_prior(model, z)
+        return autoencoder.log_posterior(model, posterior, z), autoencoder.log_prior(model, z)
 
     log_q, log_p = (np.asarray(part, float) for part in log_densities(jnp.asarray(grid)))
     weight = np.exp(log_q) * np.prod([axis[1] - axis[0] for axis in axes])
     assert weight.sum() == pytest.approx(1, abs=1e-3)
-    rates = np.asarray(functions.rate(model, many, noise, draws))
+    rates = np.asarray(autoencoder.rate(model, many, noise, draws))
     truth = weight @ (log_q - log_p)
     assert abs(rates.mean() - truth) < 4 * rates.std() / math.sqrt(count) + 1e-3 * abs(truth)
 
 
 def test_a_flow_s_information_has_bounds_and_no_estimate():
-    functions, model = model_of(3, encoder="iaf")
+    autoencoder, model = model_of(3, encoder="iaf")
     images = np.random.default_rng(0).normal(size=(300, DIMENSIONS)).astype(np.float32)
     with jax.enable_x64(True):
-        measure = jax.jit(make_measure(functions, 3, 1.0, 256))
+        measure = jax.jit(make_measure(autoencoder, 3, 1.0, 256))
         m, codes = jax.tree.map(np.asarray, measure(model, jnp.asarray(images), jnp.int32(0)))
     for name in ("mutual_information", "marginal_kl", "identity_residual"):
         assert np.isnan(getattr(m.information, name)).all()

@@ -12,7 +12,7 @@ import pytest
 
 from ratedistortion import models
 from ratedistortion.models import interfaces
-from ratedistortion.models.autoencoder import make_functions
+from ratedistortion.models.autoencoder import make_autoencoder
 from ratedistortion.models.families import FAMILIES
 from ratedistortion.models.priors import PRIORS
 from ratedistortion.settings import Settings
@@ -70,18 +70,18 @@ def test_its_density_integrates_to_one_and_its_draws_follow_it(laplace):
 def test_a_model_with_it_is_trained(laplace, quick_jit):
     """Thirty steps of gradient descent on D + R lower it, and move the prior."""
     settings = Settings(dataset="made", prior="laplace", latents=2, hidden=(8,))
-    functions = make_functions(settings, (6,))
+    autoencoder = make_autoencoder(settings, (6,))
     x = jax.random.bernoulli(jax.random.key(0), 0.3, (50, 6)).astype(jnp.float32)
 
     def loss(model, key):
-        posterior = functions.encode(model, x)
+        posterior = autoencoder.encode(model, x)
         noise = jax.random.normal(key, posterior.mean.shape, jnp.float32)
-        z = functions.draw(model, posterior, noise)
-        rate = functions.rate(model, posterior, noise, z)
-        return jnp.mean(rate - functions.log_likelihood(model, x, z))
+        z = autoencoder.draw(model, posterior, noise)
+        rate = autoencoder.rate(model, posterior, noise, z)
+        return jnp.mean(rate - autoencoder.log_likelihood(model, x, z))
 
     step = quick_jit(jax.value_and_grad(loss))
-    model, losses = quick_jit(functions.build)(jax.random.key(1)), []
+    model, losses = quick_jit(autoencoder.build)(jax.random.key(1)), []
     for n in range(30):
         value, gradient = step(model, jax.random.key(n))
         losses.append(float(value))

@@ -12,7 +12,7 @@ import pytest
 from scipy import integrate, stats
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.models.autoencoder import Functions, Model, Posterior, make_functions
+from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior, make_autoencoder
 from ratedistortion.models.decoders import DECODERS
 from ratedistortion.models.encoders import ENCODERS
 from ratedistortion.models.families import FAMILIES
@@ -59,8 +59,8 @@ def settings_of(encoder="mlp", decoder="mlp", prior="standard", likelihood="bern
     )
 
 
-def functions_of(*names, **values):
-    return make_functions(settings_of(*names, **values), SHAPE)
+def autoencoder_of(*names, **values):
+    return make_autoencoder(settings_of(*names, **values), SHAPE)
 
 
 def key_of(number: int) -> jax.Array:
@@ -71,27 +71,27 @@ def pixels() -> jax.Array:
     return jax.random.bernoulli(key_of(1), 0.4, (IMAGES, DIMENSIONS)).astype(jnp.float32)
 
 
-def rates(functions: Functions, model, x, noise):
+def rates(autoencoder: Autoencoder, model, x, noise):
     """A loss with the rate, and all that an encoder and a prior can do."""
-    posterior = functions.encode(model, x)
-    z = functions.draw(model, posterior, noise)
+    posterior = autoencoder.encode(model, x)
+    z = autoencoder.draw(model, posterior, noise)
     outputs = {
         "mean": posterior.mean,
         "log_scale": posterior.log_scale,
         "z": z,
-        "log_posterior": functions.log_posterior(model, posterior, z),
-        "rate": functions.rate(model, posterior, noise, z),
-        "log_prior": functions.log_prior(model, z),
+        "log_posterior": autoencoder.log_posterior(model, posterior, z),
+        "rate": autoencoder.rate(model, posterior, noise, z),
+        "log_prior": autoencoder.log_prior(model, z),
     }
     # With the codes, as a decoder would use them: a shift of all codes may leave the rate alone.
     return jnp.mean(outputs["rate"] + jnp.sum(z, axis=-1)), outputs
 
 
-def distortions(functions: Functions, model, x, z):
+def distortions(autoencoder: Autoencoder, model, x, z):
     """The mean distortion, and all that a decoder and a likelihood can do."""
     outputs = {
-        "log_likelihood": functions.log_likelihood(model, x, z),
-        "decoded": functions.decode(model, z, key_of(5)),
+        "log_likelihood": autoencoder.log_likelihood(model, x, z),
+        "decoded": autoencoder.decode(model, z, key_of(5)),
     }
     return -jnp.mean(outputs["log_likelihood"]), outputs
 
@@ -114,14 +114,14 @@ def check_contract(quick_jit, names, half, shapes: dict[str, tuple]) -> dict[str
     Returns:
         What the half computes.
     """
-    functions = functions_of(*names)
-    shape = jax.eval_shape(functions.build, key_of(0))
+    autoencoder = autoencoder_of(*names)
+    shape = jax.eval_shape(autoencoder.build, key_of(0))
     parts = ("encoder", "prior") if half is rates else ("decoder",)
     many = stack_of({part: getattr(shape, part) for part in parts}, 2)
     own = jax.tree.map(lambda leaf: leaf[0], many)
 
     def of(own):
-        return half(functions, Model(**dict.fromkeys(Model._fields) | own), pixels(), noise_of())
+        return half(autoencoder, Model(**dict.fromkeys(Model._fields) | own), pixels(), noise_of())
 
     gradient, outputs = quick_jit(jax.grad(of, has_aux=True))(own)
     assert {name: value.shape for name, value in outputs.items()} == shapes
@@ -169,7 +169,7 @@ def test_the_contract_of_every_encoder_with_every_prior(encoder, prior, quick_ji
     names = (encoder, "mlp", prior, "bernoulli")
     if (encoder, prior) == ("iaf", "vamp"):
         with pytest.raises(SettingsError, match="prior vamp needs an encoder") as error:
-            jax.eval_shape(functions_of(*names).build, key_of(0))
+            jax.eval_shape(autoencoder_of(*names).build, key_of(0))
         assert "\n" not in str(error.value)
         return
     shapes = {
@@ -221,13 +221,13 @@ def test_all_pairs_meet():
 def test_every_model_is_made_without_computing(names):
     if names[::2] == ("iaf", "vamp"):
         return  # they are refused
-    functions = functions_of(*names)
-    model = jax.eval_shape(functions.build, key_of(0))
+    autoencoder = autoencoder_of(*names)
+    model = jax.eval_shape(autoencoder.build, key_of(0))
     assert all(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(model))
 
     def loss(model, x, noise):
-        rate, outputs = rates(functions, model, x, noise)
-        return rate + distortions(functions, model, x, outputs["z"])[0]
+        rate, outputs = rates(autoencoder, model, x, noise)
+        return rate + distortions(autoencoder, model, x, outputs["z"])[0]
 
     assert jax.eval_shape(loss, model, pixels(), noise_of()).shape == ()
 
@@ -244,7 +244,7 @@ def test_mlp_without_hidden_layers_is_affine(family):
 
 
 def test_hidden_layers_are_mirrored_in_the_decoder():
-    model = jax.eval_shape(functions_of(hidden=(5, 4)).build, key_of(0))
+    model = jax.eval_shape(autoencoder_of(hidden=(5, 4)).build, key_of(0))
     encoder = [leaf.shape for leaf in jax.tree.leaves(model.encoder) if leaf.ndim == 2]
     decoder = [leaf.shape for leaf in jax.tree.leaves(model.decoder) if leaf.ndim == 2]
     assert encoder == [(6, 5), (5, 4), (4, 6)]
@@ -252,16 +252,19 @@ def test_hidden_layers_are_mirrored_in_the_decoder():
 
 
 def test_a_linear_encoder_has_one_log_scale_and_an_affine_mean():
-    functions = functions_of("linear")
-    model = functions.build(key_of(0))
+    autoencoder = autoencoder_of("linear")
+    model = autoencoder.build(key_of(0))
     scales = [leaf for leaf in jax.tree.leaves(model.encoder) if leaf.shape == (LATENTS,)]
     assert len(scales) == 2  # the bias of the mean, and the log scale
     x = jax.random.normal(key_of(1), (5, DIMENSIONS), jnp.float32)
-    mean, log_scale, _ = functions.encode(model, x)
+    mean, log_scale, _ = autoencoder.encode(model, x)
     assert (np.asarray(log_scale) == np.asarray(log_scale)[:1]).all()
     kernel, bias = np.asarray(mean)[:3] - np.asarray(mean)[3], np.asarray(mean)[3]
     assert np.linalg.matrix_rank(kernel) == 3 and bias.shape == (LATENTS,)
-    both, zero = functions.encode(model, x[:1] + x[1:2]).mean, functions.encode(model, 0 * x).mean
+    both, zero = (
+        autoencoder.encode(model, x[:1] + x[1:2]).mean,
+        autoencoder.encode(model, 0 * x).mean,
+    )
     np.testing.assert_allclose(both + zero[:1], mean[:1] + mean[1:2], atol=1e-5)
 
 
@@ -301,11 +304,11 @@ def test_gaussian_is_scipy_s(scale):
 def test_the_scale_of_the_settings_reaches_the_likelihood():
     values = []
     for scale in (0.5, 1.0):
-        functions = functions_of(likelihood="gaussian", likelihood_scale=scale)
-        model, z = functions.build(key_of(0)), jnp.zeros((IMAGES, LATENTS), jnp.float32)
-        error = ((pixels() - functions.decode(model, z, key_of(1))) ** 2).sum(1)
+        autoencoder = autoencoder_of(likelihood="gaussian", likelihood_scale=scale)
+        model, z = autoencoder.build(key_of(0)), jnp.zeros((IMAGES, LATENTS), jnp.float32)
+        error = ((pixels() - autoencoder.decode(model, z, key_of(1))) ** 2).sum(1)
         expected = -error / (2 * scale**2) - DIMENSIONS * math.log(scale * math.sqrt(2 * math.pi))
-        measured = functions.log_likelihood(model, pixels(), z)
+        measured = autoencoder.log_likelihood(model, pixels(), z)
         np.testing.assert_allclose(measured, expected, rtol=1e-5)
         values.append(measured)
     assert np.all(values[0] != values[1])
@@ -313,17 +316,17 @@ def test_the_scale_of_the_settings_reaches_the_likelihood():
 
 def rate_of(prior: str, mean, log_scale, noise) -> np.ndarray:
     """KL(q || p), or its one-draw estimate, under a prior with parameters that are random."""
-    functions = functions_of(prior=prior)
+    autoencoder = autoencoder_of(prior=prior)
     posterior = Posterior(jnp.asarray(mean), jnp.asarray(log_scale))
     noise = jnp.asarray(noise)
-    z = functions.draw(random_model(prior), posterior, noise)
-    return np.asarray(functions.rate(random_model(prior), posterior, noise, z))
+    z = autoencoder.draw(random_model(prior), posterior, noise)
+    return np.asarray(autoencoder.rate(random_model(prior), posterior, noise, z))
 
 
 @functools.cache
 def random_model(prior: str) -> Model:
     """A model whose prior's parameters are not those of the start."""
-    model = functions_of(prior=prior).build(key_of(0))
+    model = autoencoder_of(prior=prior).build(key_of(0))
     leaves, structure = jax.tree.flatten(model.prior)
     random = np.random.default_rng(6)
     moved = [leaf + 0.5 * random.normal(size=leaf.shape).astype(np.float32) for leaf in leaves]
@@ -353,7 +356,7 @@ def test_the_rate_is_that_of_monte_carlo_over_the_prior_s_own_density(prior):
     noise = random.normal(size=(count, LATENTS)).astype(np.float32)
     z = mean + np.exp(log_scale) * noise
     log_q = stats.norm(mean, np.exp(log_scale)).logpdf(z).sum(1)
-    log_p = functions_of(prior=prior).log_prior(random_model(prior), jnp.asarray(z))
+    log_p = autoencoder_of(prior=prior).log_prior(random_model(prior), jnp.asarray(z))
     terms = log_q - np.asarray(log_p)
     pair = (jnp.asarray(np.repeat(part, count, 0)) for part in (mean, log_scale))
     rate = rate_of(prior, *pair, jnp.asarray(noise)).mean()
@@ -366,12 +369,12 @@ GRID = np.linspace(-12, 12, 401)
 @pytest.fixture(scope="module", params=PRIORS)
 def on_a_grid(request, quick_jit):
     """A prior in two dimensions, and its log density in float64 at the points of a grid."""
-    functions = functions_of(prior=request.param, latents=2)
-    model = quick_jit(functions.build)(key_of(3))
+    autoencoder = autoencoder_of(prior=request.param, latents=2)
+    model = quick_jit(autoencoder.build)(key_of(3))
     points = np.stack(np.meshgrid(GRID, GRID), -1).reshape(-1, 2)
     with jax.enable_x64(True):
-        log_density = np.asarray(quick_jit(functions.log_prior)(model, jnp.asarray(points)))
-    return functions, model, points, log_density
+        log_density = np.asarray(quick_jit(autoencoder.log_prior)(model, jnp.asarray(points)))
+    return autoencoder, model, points, log_density
 
 
 def test_the_density_of_every_prior_integrates_to_one(on_a_grid):
@@ -381,10 +384,10 @@ def test_the_density_of_every_prior_integrates_to_one(on_a_grid):
 
 def test_the_draws_of_every_prior_have_its_density(on_a_grid, quick_jit):
     """Their mean log density and their moments against sums over the grid; 4 standard errors."""
-    functions, model, points, log_density = on_a_grid
+    autoencoder, model, points, log_density = on_a_grid
     weight = np.exp(log_density) / np.exp(log_density).sum()
-    draws = quick_jit(functions.sample_prior, static_argnums=2)(model, key_of(9), 4000)
-    log_p = np.asarray(quick_jit(functions.log_prior)(model, draws))
+    draws = quick_jit(autoencoder.sample_prior, static_argnums=2)(model, key_of(9), 4000)
+    log_p = np.asarray(quick_jit(autoencoder.log_prior)(model, draws))
     draws = np.asarray(draws)
     assert draws.shape == (4000, 2) and draws.dtype == np.float32
     for values, truths in (
@@ -421,14 +424,14 @@ def test_the_standard_prior_s_density_and_draws():
 def test_every_prior_says_whether_moments_bound_its_marginal_kl():
     pair = jnp.ones((2, 1, LATENTS), jnp.float32)
     for prior in PRIORS:
-        standard = functions_of(prior=prior).standardize(random_model(prior), *pair)
+        standard = autoencoder_of(prior=prior).standardize(random_model(prior), *pair)
         assert (standard is not None) == (prior in ("standard", "diagonal"))
 
 
 def test_vamp_is_the_mean_of_the_posteriors_of_its_inputs():
-    functions = functions_of(prior="vamp")
-    model, z = functions.build(key_of(0)), jnp.zeros((1, LATENTS), jnp.float32)
-    posterior = functions.encode(model, model.prior.inputs[...])
+    autoencoder = autoencoder_of(prior="vamp")
+    model, z = autoencoder.build(key_of(0)), jnp.zeros((1, LATENTS), jnp.float32)
+    posterior = autoencoder.encode(model, model.prior.inputs[...])
     mean, scale = np.asarray(posterior.mean, float), np.exp(np.asarray(posterior.log_scale, float))
     expected = np.log(np.mean(stats.norm(mean, scale).pdf(np.asarray(z)).prod(1)))
-    assert float(functions.log_prior(model, z)[0]) == pytest.approx(expected, rel=1e-5)
+    assert float(autoencoder.log_prior(model, z)[0]) == pytest.approx(expected, rel=1e-5)

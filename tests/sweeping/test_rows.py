@@ -9,7 +9,7 @@ import pytest
 from measured_like import HEALTHY, changed, of
 
 from ratedistortion import datasets
-from ratedistortion.engine.engine import Engine, Measured
+from ratedistortion.engine.engine import Engine, MeasuredRun
 from ratedistortion.engine.outcomes import Outcome
 from ratedistortion.engine.plan import Plan, RunId, Sweep
 from ratedistortion.measuring.measurement import Codes, Measurement
@@ -34,7 +34,7 @@ def engine_of(tmp_path, array=None, **values) -> Engine:
 
 
 def row_of(engine: Engine, m: Measurement, outcome=FINISHED, split="train"):
-    return row(engine, Measured(RunId(0.5, 0), split, m, NO_CODES), outcome)
+    return row(engine, MeasuredRun(RunId(0.5, 0), split, m, NO_CODES), outcome)
 
 
 HELD = changed(
@@ -110,7 +110,7 @@ def test_the_least_distortion_is_the_likelihood_s(tmp_path, likelihood, scale, l
     engine = engine_of(tmp_path, likelihood_scale=scale)
     other = dataclasses.replace(engine.sweep.settings, likelihood=likelihood)
     engine.sweep = dataclasses.replace(engine.sweep, settings=other)
-    known = facts(engine, Measured(RunId(0.5, 0), "test", HELD, NO_CODES))
+    known = facts(engine, MeasuredRun(RunId(0.5, 0), "test", HELD, NO_CODES))
     assert known.least_distortion == pytest.approx(least)
 
 
@@ -119,7 +119,7 @@ def test_the_entropy_of_a_source_counts_for_images_that_are_new():
     sweep = Sweep(settings, datasets.load(settings), Plan("map", 1, 1, 1))
     engine = Engine(sweep, jax.local_devices())
     for split, entropy in (("train", None), ("test", 16 * 0.610864)):
-        known = facts(engine, Measured(RunId(1.0, 0), split, HELD, NO_CODES))
+        known = facts(engine, MeasuredRun(RunId(1.0, 0), split, HELD, NO_CODES))
         assert (known.entropy and known.entropy[0]) == (
             entropy and pytest.approx(entropy, abs=1e-4)
         )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ratedistortion import datasets
-from ratedistortion.models.autoencoder import make_functions
+from ratedistortion.models.autoencoder import make_autoencoder
 from ratedistortion.settings import Settings
 from ratedistortion.training.objective import make_objective
 from ratedistortion.training.run import make_run
@@ -45,11 +45,11 @@ def train_linear() -> Callable[..., Ended]:
         )
         data = datasets.load(settings)
         images = jnp.asarray(data.train)
-        functions = make_functions(settings, data.shape)
+        autoencoder = make_autoencoder(settings, data.shape)
         examples, dimensions = data.train.shape
         shape = DataShape(examples, dimensions, data.scale, data.dynamic)
-        run = make_run(settings, functions, shape)
-        objective = make_objective(settings, functions, shape)
+        run = make_run(settings, autoencoder, shape)
+        objective = make_objective(settings, autoencoder, shape)
 
         def whole(arguments: SweptParameters, images: jax.Array) -> tuple[TrainState, jax.Array]:
             state = run.advance(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.models.autoencoder import Functions, Model, Posterior, make_functions
+from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior, make_autoencoder
 from ratedistortion.settings import Settings
 from ratedistortion.training.minibatch import minibatch
 from ratedistortion.training.run import make_run
@@ -97,13 +97,13 @@ def arguments_of(beta: float = 1.0, learning_rate: float = 0.05, seed: int = 0) 
     )
 
 
-def made_of(rate, log_likelihood) -> Functions:
+def made_of(rate, log_likelihood) -> Autoencoder:
     """A model of one parameter p, a vector of two, whose posteriors are N(x, I)."""
 
     def unused(*_: Any) -> Any:
         raise AssertionError("training has no need of this")
 
-    return Functions(
+    return Autoencoder(
         build=lambda key: Model(jnp.array([0.5, -0.5], jnp.float32), (), ()),
         encode=lambda model, x: Posterior(x, 0 * x),
         draw=lambda model, posterior, noise: posterior.mean + noise,
@@ -122,11 +122,11 @@ def made_of(rate, log_likelihood) -> Functions:
 class Trained:
     """A run, compiled once: `trained(arguments, images)` is its state after all steps."""
 
-    def __init__(self, functions: Functions, dimensions=2, scale=1.0, dynamic=False, **values):
+    def __init__(self, autoencoder: Autoencoder, dimensions=2, scale=1.0, dynamic=False, **values):
         settings = Settings(
             **{"dataset": "made", "latents": 2, "batch_size": BATCH, "steps": STEPS} | values
         )
-        self.run = make_run(settings, functions, DataShape(EXAMPLES, dimensions, scale, dynamic))
+        self.run = make_run(settings, autoencoder, DataShape(EXAMPLES, dimensions, scale, dynamic))
         self.start = jax.jit(self.run.start, compiler_options=QUICKLY)
         self.advance = jax.jit(self.run.advance, compiler_options=QUICKLY)
 
@@ -147,11 +147,11 @@ class Trained:
 def shown() -> tuple[Trained, np.ndarray]:
     """A run that shows its inputs: R is the batch as a sum of powers of 2, D the mean noise."""
     images = np.stack([2.0 ** np.arange(EXAMPLES), np.zeros(EXAMPLES)], 1, dtype=np.float32)
-    functions = made_of(
+    autoencoder = made_of(
         rate=lambda model, posterior: posterior.mean[:, 0],
         log_likelihood=lambda model, x, z: -z[:, 1],
     )
-    return Trained(functions), images
+    return Trained(autoencoder), images
 
 
 def batches(trained: Trained, state: TrainState) -> list[list[int]]:
@@ -184,13 +184,13 @@ def test_a_step_sees_a_batch_of_distinct_images_and_fresh_noise(shown):
 def test_the_steps_are_those_of_optax(shown):
     """Adam with cosine decay on D + beta R = mean |x - p|^2 + beta |p|^2 / 2, beta rising."""
     images = np.random.default_rng(0).normal(size=(EXAMPLES, 2)).astype(np.float32)
-    functions = made_of(
+    autoencoder = made_of(
         rate=lambda model, q: jnp.zeros_like(q.mean[:, 0]) + 0.5 * jnp.sum(model.encoder**2),
         log_likelihood=lambda model, x, z: -jnp.sum((x - model.encoder[None]) ** 2, axis=-1),
     )
     beta, learning_rate, warmup = 3.0, 0.1, 8
     arguments = arguments_of(beta, learning_rate)
-    state = Trained(functions, warmup=warmup)(arguments, images)
+    state = Trained(autoencoder, warmup=warmup)(arguments, images)
 
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, STEPS))
     p = jnp.array([0.5, -0.5], jnp.float32)
@@ -211,23 +211,23 @@ def drawn() -> tuple[np.ndarray, np.ndarray]:
     """Probabilities, and the history of 450 steps that see all of them: D is 2, R a mean pixel."""
     images = np.random.default_rng(1).integers(0, 256, (EXAMPLES, 2)).astype(np.uint8)
     images[0] = 0, 255
-    functions = made_of(
+    autoencoder = made_of(
         rate=lambda model, q: q.mean @ jnp.array([1.0, 10.0], jnp.float32),
         # A pixel that is neither 0 nor 1 would add to it.
         log_likelihood=lambda model, x, z: -2.0 - jnp.sum(x * (1 - x), axis=-1),
     )
-    trained = Trained(functions, scale=1 / 255, dynamic=True, batch_size=EXAMPLES, steps=450)
+    trained = Trained(autoencoder, scale=1 / 255, dynamic=True, batch_size=EXAMPLES, steps=450)
     return images / 255, np.asarray(trained(arguments_of(), images).history)
 
 
 @pytest.mark.parametrize("slope, diverged_at", [(1e18, -1), (-1e20, 0)])
 def test_a_gradient_whose_square_is_infinite_stops_the_run(slope, diverged_at):
-    functions = made_of(
+    autoencoder = made_of(
         rate=lambda model, q: 0 * q.mean[:, 0],
         log_likelihood=lambda model, x, z: 0 * x[:, 0] - slope * jnp.sum(model.encoder),
     )
     images = np.zeros((EXAMPLES, 2), np.float32)
-    state = Trained(functions)(arguments_of(), images)
+    state = Trained(autoencoder)(arguments_of(), images)
     assert int(state.diverged_at) == diverged_at
     assert np.all(np.isfinite(state.model.encoder))
 
@@ -255,18 +255,18 @@ def test_dynamic_binarisation_draws_fresh_pixels_with_the_right_mean(drawn):
 )
 def test_an_epoch_has_as_many_steps_as_whole_batches(values, steps):
     settings = Settings(**{"dataset": "made", "batch_size": BATCH} | values)
-    functions = made_of(lambda *_: None, lambda *_: None)
-    assert make_run(settings, functions, DataShape(EXAMPLES, 2, 1.0, False)).steps == steps
+    autoencoder = made_of(lambda *_: None, lambda *_: None)
+    assert make_run(settings, autoencoder, DataShape(EXAMPLES, 2, 1.0, False)).steps == steps
 
 
 def test_more_steps_than_can_be_counted_or_fewer_than_the_warmup_are_refused():
-    functions = made_of(lambda *_: None, lambda *_: None)
+    autoencoder = made_of(lambda *_: None, lambda *_: None)
     shape = DataShape(EXAMPLES, 2, 1.0, False)
     plain = {"dataset": "made", "batch_size": BATCH}
     with pytest.raises(SettingsError, match="warmup must be less than the 6,000 steps"):
-        make_run(Settings(**plain, steps=6000, warmup=6000), functions, shape)
+        make_run(Settings(**plain, steps=6000, warmup=6000), autoencoder, shape)
     with pytest.raises(SettingsError, match="epochs: a run has at most 10,000,000 steps"):
-        make_run(Settings(**plain, epochs=10_000_000), functions, shape)
+        make_run(Settings(**plain, epochs=10_000_000), autoencoder, shape)
 
 
 def test_without_select_the_last_parameters_are_kept(shown):
@@ -290,7 +290,7 @@ class Real:
             dataset="made", hidden=(4,), latents=2, batch_size=BATCH, steps=STEPS, warmup=0
         )
         source = DataShape(EXAMPLES, PIXELS, 1.0, False)
-        run = make_run(settings, make_functions(settings, (PIXELS,)), source)
+        run = make_run(settings, make_autoencoder(settings, (PIXELS,)), source)
         advance = jax.vmap(run.advance, (0, 0, None, None, None))
         self.start = jax.jit(jax.vmap(run.start), compiler_options=QUICKLY)
         self.advance = jax.jit(advance, compiler_options=QUICKLY)
