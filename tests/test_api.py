@@ -17,7 +17,7 @@ from ratedistortion.errors import (
 )
 
 SETTINGS = Settings(
-    max_examples=200,
+    dataset="images.npy",  # in the working directory
     hidden=(8,),
     latents=2,
     steps=1000,
@@ -25,6 +25,17 @@ SETTINGS = Settings(
     betas=(0.1, 2.0),
     runs_at_once=2,
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data(tmp_path_factory):
+    """The file of the data set; all tests run in its folder."""
+    folder = tmp_path_factory.mktemp("data")
+    images = numpy.random.default_rng(0).integers(0, 2, (240, 8, 8), dtype=numpy.uint8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        numpy.save("images.npy", images)
+        yield folder / "images.npy"
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +77,7 @@ def test_read_gives_the_same_table(swept):
 
 def test_a_finished_sweep_is_not_computed_again(swept, monkeypatch):
     path, frame, _ = swept
-    monkeypatch.setattr("ratedistortion.datasets.load", None)  # nor are the digits read
+    monkeypatch.setattr("ratedistortion.datasets.load", None)  # nor are the data read
     for settings in (SETTINGS, None):
         reported = []
         again = ratedistortion.sweep(settings, path, reported.append)
@@ -133,24 +144,20 @@ def test_figures_are_drawn_from_tables(swept):
         assert isinstance(drawn, Figure)
 
 
-def test_the_table_of_other_data_is_not_shown(tmp_path):
-    data, path = tmp_path / "data.npy", tmp_path / "run"
-    numpy.save(data, numpy.eye(40, dtype=numpy.uint8))
-    linear = {"encoder": "linear", "decoder": "linear", "latents": 2}
-    settings = Settings(dataset=str(data), **linear, steps=2, batch_size=10, betas=(1.0,))
-    frame = ratedistortion.sweep(settings, path)
+def test_the_table_of_other_data_is_not_shown(swept, data, tmp_path):
+    path, frame, _ = swept
     data.rename(tmp_path / "kept")
-    for asked in (settings, None):
+    for asked in (SETTINGS, None):
         reported = []
         again = ratedistortion.sweep(asked, path, reported.append)
         pandas.testing.assert_frame_equal(again, frame, check_exact=True)
         (event,) = reported
-        assert isinstance(event, events.Warned) and "data.npy is not there" in event.text
-    numpy.save(data, numpy.eye(40, dtype=numpy.uint8)[::-1])
-    for asked in (settings, None):
-        with pytest.raises(RunDirectoryError, match="data.npy has changed since this sweep began"):
+        assert isinstance(event, events.Warned) and "images.npy is not there" in event.text
+    numpy.save(data, numpy.eye(240, 64, dtype=numpy.uint8))
+    for asked in (SETTINGS, None):
+        with pytest.raises(RunDirectoryError, match="images.npy has changed since this sweep"):
             ratedistortion.sweep(asked, path)
-    assert len(ratedistortion.read(path)) == 2
+    assert len(ratedistortion.read(path)) == 4
     (tmp_path / "kept").rename(data)
     reported = []
     again = ratedistortion.sweep(None, path, reported.append)
