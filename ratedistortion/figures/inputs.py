@@ -52,9 +52,9 @@ class Inputs(NamedTuple):
     split: str
     units: str
     """Words for an axis, such as `nats per image`."""
-    images: Mapping[str, Any] | None
+    images: Mapping[str, Any] | None = None
     """For the gallery, as `figure` takes them."""
-    losses: Sequence[Mapping[str, Any]] | None
+    losses: Sequence[Mapping[str, Any]] | None = None
     """For the training curves, as `figure` takes them."""
     squared: bool = False
     """Whether the distortion is a squared error, and so not in `units`."""
@@ -95,16 +95,11 @@ class Inputs(NamedTuple):
 
     def title(self) -> list[str]:
         """Lines: what is drawn, and where there are some, the runs not drawn like the others."""
-        suspect = sum(len(table.suspects) for table in self.tables.values())
-        diverged = sum(table.diverged for table in self.tables.values())
-        notes = [
-            f"{count} {word} run{'' if count == 1 else 's'} {fate}"
-            for count, word, fate in (
-                (suspect, "suspect", "drawn hollow"),
-                (diverged, "diverged", "left out"),
-            )
-            if count
-        ]
+        counts = (
+            (sum(len(table.suspects) for table in self.tables.values()), "suspect", "drawn hollow"),
+            (sum(table.diverged for table in self.tables.values()), "diverged", "left out"),
+        )
+        notes = [f"{n} {word} run{'s' * (n > 1)} {fate}" for n, word, fate in counts if n]
         return [self.source(), ", ".join(notes)] if notes else [self.source()]
 
     def everything(self) -> pandas.DataFrame:
@@ -159,8 +154,6 @@ def gather(
     tables: pandas.DataFrame | Mapping[str, pandas.DataFrame],
     units: str,
     split: str,
-    images: Mapping[str, Any] | None = None,
-    losses: Sequence[Mapping[str, Any]] | None = None,
 ) -> Inputs:
     """Checks what `figure` was given, chooses the rows and converts them.
 
@@ -168,8 +161,6 @@ def gather(
         tables: One table, or label -> table.
         units: nats, bits or bits-per-dim.
         split: train or test.
-        images: Kept as they are.
-        losses: Kept as they are.
 
     Returns:
         The rows of the split, without those that diverged, in `units`.
@@ -185,7 +176,7 @@ def gather(
     if split not in SPLITS:
         raise SettingsError(f"split must be one of {', '.join(SPLITS)}: got {split!r}.")
     found = {label: _table(table, units, split) for label, table in tables.items()}
-    inputs = Inputs(found, split, unit_words(units), images, losses)
+    inputs = Inputs(found, split, unit_words(units))
     if inputs.everything().empty:
         raise RateDistortionError(f"every run of the split {split} diverged: nothing to draw.")
     return inputs
