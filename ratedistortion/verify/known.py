@@ -36,15 +36,11 @@ _EQUAL = 2049
 
 def units() -> list[Check]:
     """Checks the factors between units of the printed tables."""
-    return [
-        Check("1 nat in bits", 1 / math.log(2), per_nat("bits", 8), 1e-12),
-        Check(
-            "8 nats of 8 pixels, bits-per-dim",
-            1 / math.log(2),
-            8 * per_nat("bits-per-dim", 8),
-            1e-12,
-        ),
-    ]
+    factors = {
+        "1 nat in bits": per_nat("bits", 8),
+        "8 nats of 8 pixels, bits-per-dim": 8 * per_nat("bits-per-dim", 8),
+    }
+    return [Check(name, 1 / math.log(2), factor, 1e-12) for name, factor in factors.items()]
 
 
 def mixtures() -> list[Check]:
