@@ -13,7 +13,7 @@ MAX_COUNT = 10_000_000
 
 
 class Kind:
-    """What the values of a setting have in common.
+    """What the values of a setting have in common; each kind overrides `check`.
 
     Attributes:
         shell_type: The type that a command turns the text of an option into.
