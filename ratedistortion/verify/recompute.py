@@ -34,9 +34,7 @@ def rates(
     """
     mean, scale, noise = _posteriors(codes)
     if gaussian_prior is not None:
-        center, width = gaussian_prior
-        square = ((mean - center) ** 2 + scale**2) / width**2
-        return np.sum(0.5 * (square - 1) - np.log(scale / width), axis=1)
+        return _kl(mean, scale, *gaussian_prior).sum(axis=1)
     return _own_log_density(scale, noise) - log_prior(mean + scale * noise)
 
 
