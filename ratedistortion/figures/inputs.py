@@ -132,21 +132,19 @@ def squared_errors(inputs: Inputs) -> Inputs:
     Raises:
         SettingsError: If a table has none.
     """
-
-    def squared(rows: pandas.DataFrame) -> pandas.DataFrame:
-        if "distortion_mse" not in rows or len(rows["distortion_mse"].dropna()) < len(rows):
+    tables = {}
+    for label, table in inputs.tables.items():
+        drawn = table.drawn()
+        if "distortion_mse" not in drawn or drawn["distortion_mse"].hasnans:
             raise SettingsError(
                 "distortion mse needs models with --likelihood gaussian: got"
-                f" {', '.join(sorted(set(rows['likelihood'])))}."
+                f" {', '.join(sorted(set(drawn['likelihood'])))}."
             )
-        return rows.assign(
-            distortion=rows["distortion_mse"], distortion_se=rows["distortion_mse_se"]
+        rows, suspects = (
+            part.assign(distortion=part["distortion_mse"], distortion_se=part["distortion_mse_se"])
+            for part in (table.rows, table.suspects)
         )
-
-    tables = {
-        label: table._replace(rows=squared(table.rows), suspects=squared(table.suspects))
-        for label, table in inputs.tables.items()
-    }
+        tables[label] = table._replace(rows=rows, suspects=suspects)
     return inputs._replace(tables=tables, squared=True)
 
 
