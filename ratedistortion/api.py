@@ -57,37 +57,29 @@ def sweep(
         True
         >>> rd.figure(table, units="bits").savefig("curve.png")
     """
+    from ratedistortion.run_directory.directory import RunDirectory
+    from ratedistortion.run_directory.reading import TABLE
+    from ratedistortion.sweeping.manifest import Manifest
+
+    path = Path(run_dir)
     with Progress(quiet=not progress) as shown:
 
         def tell(event: Any) -> None:
             shown.report(event)
             report(event)
 
-        return _sweep(settings, Path(run_dir), tell, stop_signal)
+        manifest = Manifest.read(path)
+        if manifest is not None and (path / TABLE).exists():
+            # Needs no lock, nor to be writable: a table is written last, and once.
+            from ratedistortion.sweeping.summary import finished
 
+            manifest.check_data(_agreed(settings, manifest), tell)
+            return finished(manifest, None)
+        with RunDirectory(path) as directory:
+            settings = _agreed(settings, Manifest.read(path))
+            from ratedistortion.sweeping import sweep as sweeping
 
-def _sweep(
-    settings: Settings | None,
-    path: Path,
-    report: Report,
-    stop_signal: Callable[[], str | None],
-) -> "pandas.DataFrame":
-    from ratedistortion.run_directory.directory import RunDirectory
-    from ratedistortion.run_directory.reading import TABLE
-    from ratedistortion.sweeping.manifest import Manifest
-
-    manifest = Manifest.read(path)
-    if manifest is not None and (path / TABLE).exists():
-        # Needs no lock, nor to be writable: a table is written last, and once.
-        from ratedistortion.sweeping.summary import finished
-
-        manifest.check_data(_agreed(settings, manifest), report)
-        return finished(manifest, None)
-    with RunDirectory(path) as directory:
-        settings = _agreed(settings, Manifest.read(path))
-        from ratedistortion.sweeping import sweep as sweeping
-
-        return sweeping.sweep(settings, directory, report, stop_signal)
+            return sweeping.sweep(settings, directory, tell, stop_signal)
 
 
 def read(run_dir: str | Path) -> "pandas.DataFrame":
@@ -140,19 +132,14 @@ def dry_run(
 
 
 def _agreed(settings: Settings | None, manifest: "Manifest | None") -> Settings:
-    """The settings to use, once they agree with those that the directory was made with."""
-    if settings is None:
-        settings = manifest.settings if manifest else Settings()
-    _check_families(settings)
-    if manifest is not None:
-        manifest.check_settings(settings)
-    return settings
-
-
-def _check_families(settings: Settings) -> None:
-    """Refuses a name that no family has, before anything is made."""
+    """The settings to use, once their families exist and they agree with those of the directory."""
     from ratedistortion.models.families import FAMILIES
 
+    if settings is None:
+        settings = manifest.settings if manifest else Settings()
     for name, family in FAMILIES.items():
         if (value := getattr(settings, name)) not in family:
             raise SettingsError(f"{name} must be one of {', '.join(family)}: got {value!r}.")
+    if manifest is not None:
+        manifest.check_settings(settings)
+    return settings

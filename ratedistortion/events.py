@@ -151,6 +151,9 @@ def as_logged(event: Event) -> dict[str, Any] | None:
 
     Args:
         event: Any of the events of this file.
+
+    Returns:
+        Name -> value, with the event's name first.
     """
     name = LOGGED.get(type(event))
     return None if name is None else {"event": name, **event._asdict()}

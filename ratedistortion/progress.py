@@ -118,5 +118,8 @@ def counted(number: int, noun: str) -> str:
     Args:
         number: How many, at least 0.
         noun: In the singular.
+
+    Returns:
+        Both, with an s where the number is not 1.
     """
     return f"{number} {noun}" + ("" if number == 1 else "s")

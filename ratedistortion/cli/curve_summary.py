@@ -57,8 +57,13 @@ def summarise(
             left = _nothing_left(table)
             raise RateDistortionError(f"{label}: every run of the split {split} {left}.")
         analysis = curve.analyse(table.rows)
+        places: dict[str, Any] = {"at_rate": None, "at_distortion": None}
         try:
-            places = _places(analysis.points, target_rate, target_distortion)
+            if target_rate is not None:
+                places["at_rate"] = curve.at_rate(analysis.points, target_rate)._asdict()
+            if target_distortion is not None:
+                found = curve.at_distortion(analysis.points, target_distortion)
+                places["at_distortion"] = found._asdict()
         except SettingsError as error:
             raise SettingsError(f"{label}: {error}" if len(tables) > 1 else str(error)) from error
         objection = curve.objection(table.rows)
@@ -85,15 +90,14 @@ def as_text(summary: Mapping[str, Any]) -> str:
     Returns:
         Lines without a newline at the end.
     """
-    parts = []
     digits = 4 if summary["units"] == unit_words("bits-per-dim") else 2
+    parts = []
     for run in summary["runs"]:
         title = f"{run['run']}: {run['dataset']}, {run['images']:,} {summary['split']} images"
-        parts.append("\n".join([f"{title}, {summary['units']}", *_table(run, digits)]))
-        parts.append("\n".join(_findings(run, digits)))
+        parts += [[f"{title}, {summary['units']}", *_table(run, digits)], _findings(run, digits)]
     if comparison := summary["comparison"]:
-        parts.append("\n".join(_compared(comparison, summary, digits)))
-    return "\n\n".join(parts)
+        parts.append(_compared(comparison, summary, digits))
+    return "\n\n".join("\n".join(lines) for lines in parts)
 
 
 def _nothing_left(table: Table) -> str:
@@ -129,17 +133,6 @@ def _known(table: Table) -> dict[str, Any]:
         "entropy": entropy and table.factor * entropy[0],
         "entropy_se": entropy and table.factor * entropy[1],
         "semantic_rate": rate and table.factor * rate,
-    }
-
-
-def _places(
-    points: curve.Points, rate: float | None, distortion: float | None
-) -> dict[str, dict[str, float] | None]:
-    return {
-        "at_rate": None if rate is None else curve.at_rate(points, rate)._asdict(),
-        "at_distortion": (
-            None if distortion is None else curve.at_distortion(points, distortion)._asdict()
-        ),
     }
 
 
@@ -210,12 +203,14 @@ def _findings(run: Mapping[str, Any], digits: int) -> list[str]:
         )
         span = f"beta {both[0]:.4g} to {both[1]:.4g}" if both else "none"
         lines.append(f"Knee (R and D both change fast): {span}.")
-    for name, symbol in (("at_rate", "R"), ("at_distortion", "D")):
-        if place := run[name]:
-            beta = "beta -" if place["beta"] is None else f"beta {place['beta']:.4g}"
-            given = place["rate" if symbol == "R" else "distortion"]
-            other = f"R {number(place['rate'], digits)}, D {number(place['distortion'], digits)}"
-            lines.append(f"At {symbol} = {given:g}: {beta}, {other} (interpolated).")
+    for symbol, name in (("R", "rate"), ("D", "distortion")):
+        if place := run[f"at_{name}"]:
+            beta = "-" if place["beta"] is None else f"{place['beta']:.4g}"
+            rate, distortion = (number(place[each], digits) for each in ("rate", "distortion"))
+            lines.append(
+                f"At {symbol} = {place[name]:g}: beta {beta}, R {rate}, D {distortion}"
+                " (interpolated)."
+            )
     if run["diverged"]:
         lines.append(f"Left out, because they diverged: {run['diverged']}.")
     if run["suspects"]:

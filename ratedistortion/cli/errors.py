@@ -18,7 +18,16 @@ class Command(click.Command):
     """
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        """Runs the command, and in standalone mode exits."""
+        """Runs the command, and in standalone mode exits.
+
+        Args:
+            args: As `click.Command.main` takes them, the words of the command line first.
+            standalone_mode: Whether errors become a line and an exit code; if not, they are raised.
+            extra: As `click.Command.main` takes it.
+
+        Returns:
+            What the command returned; only where it is not standalone.
+        """
         if not standalone_mode:
             return super().main(*args, standalone_mode=False, **extra)
         try:

@@ -15,6 +15,12 @@ class GroupedCommand(Command):
     """A command whose help has one list for each group of settings, and one for other options."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the groups, in the order of the table of settings.
+
+        Args:
+            ctx: Of the command.
+            formatter: What the help is written to.
+        """
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)

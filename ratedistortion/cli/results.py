@@ -33,6 +33,9 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
     Args:
         frame: The table, in nats.
         units: Of the printed numbers.
+
+    Returns:
+        Lines without a newline at the end.
     """
     digits = 4 if units == "bits-per-dim" else 2
     rows = frame.loc[frame["split"] == "test"].to_dict("records")
@@ -80,7 +83,14 @@ def _note(row: dict[str, Any]) -> str:
 
 
 def suspects(frame: "pandas.DataFrame") -> str:
-    """One line that says which rows not to believe, why, and what to do."""
+    """One line that says which rows not to believe, why, and what to do.
+
+    Args:
+        frame: The table of a sweep, with its summary in `attrs`.
+
+    Returns:
+        The line, which names at most three rows.
+    """
     rows = frame.loc[frame["status"] == "suspect"].to_dict("records")
     named = [
         f"beta {row['beta']:g}, seed {row['seed']}, {row['split']} ({row['failed_checks']})"
@@ -96,7 +106,14 @@ def suspects(frame: "pandas.DataFrame") -> str:
 
 
 def checks(done: "Sequence[Check]") -> str:
-    """One line per check: truth, measured, error, tolerance and verdict; then the count."""
+    """One line per check: truth, measured, error, tolerance and verdict; then the count.
+
+    Args:
+        done: Checks of `rd-sweep --verify`.
+
+    Returns:
+        Lines without a newline at the end, a header first.
+    """
     lines = [f"{'quantity':44} {'truth':>9} {'measured':>9} {'error':>9} {'allowed':>8}"]
     for check in done:
         numbers = f"{check.truth:9.5f} {check.measured:9.5f} {check.measured - check.truth:+z9.5f}"

@@ -1,24 +1,20 @@
 """What the points of one sweep say as a curve: hull, slopes, regimes, interpolation."""
 
-from ratedistortion.curve.analysis import Analysis, Best, analyse
-from ratedistortion.curve.comparison import Comparison, compare
+from ratedistortion.curve.analysis import Analysis, analyse
+from ratedistortion.curve.comparison import compare
 from ratedistortion.curve.hull import lower_convex_hull
-from ratedistortion.curve.interpolation import Place, at_distortion, at_rate
+from ratedistortion.curve.interpolation import at_distortion, at_rate
 from ratedistortion.curve.objection import objection
 from ratedistortion.curve.points import Points, collapsed, points_of
-from ratedistortion.curve.regimes import REGIMES, Regimes, regimes
-from ratedistortion.curve.slopes import VERDICTS, Slopes, slopes
+from ratedistortion.curve.regimes import REGIMES, regimes
+from ratedistortion.curve.slopes import VERDICTS, slopes
 
 __all__ = [
     "REGIMES",
     "VERDICTS",
-    "Best",
-    "Comparison",
-    "Place",
-    "Points",
     "Analysis",
-    "Regimes",
-    "Slopes",
+    "Points",
+    "analyse",
     "at_distortion",
     "at_rate",
     "collapsed",
@@ -26,7 +22,6 @@ __all__ = [
     "lower_convex_hull",
     "objection",
     "points_of",
-    "analyse",
     "regimes",
     "slopes",
 ]

@@ -1,17 +1,15 @@
 """Everything that one sweep's curve says, at once."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas
 from jaxtyping import Int
 
 from ratedistortion.curve.hull import lower_convex_hull
 from ratedistortion.curve.points import Points, points_of
 from ratedistortion.curve.regimes import Regimes, regimes
 from ratedistortion.curve.slopes import Slopes, slopes
-
-if TYPE_CHECKING:
-    import pandas
 
 
 class Best(NamedTuple):
@@ -34,7 +32,7 @@ class Analysis(NamedTuple):
     best: Best
 
 
-def analyse(rows: "pandas.DataFrame") -> Analysis:
+def analyse(rows: pandas.DataFrame) -> Analysis:
     """Makes a curve of the rows of one split: points, hull, slopes, regimes and the best ELBO.
 
     The best ELBO is that of one run, not of a mean over seeds.

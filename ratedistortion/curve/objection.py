@@ -1,15 +1,12 @@
 """Why the slope of a curve must not be used to judge a sweep."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pandas
+import pandas
 
 # Share of the training steps that must be made at the final beta, after the warm-up.
 _MIN_SHARE_AT_FINAL_BETA = 0.2
 
 
-def objection(rows: "pandas.DataFrame") -> str | None:
+def objection(rows: pandas.DataFrame) -> str | None:
     """Why dD/dR = -beta need not hold, however long the sweep is trained.
 
     Args:

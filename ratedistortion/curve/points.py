@@ -1,14 +1,12 @@
 """From the rows of a table to one point a beta."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pandas
 from jaxtyping import Bool, Float, Int
 
 from ratedistortion.table.identity import asked_for
-
-if TYPE_CHECKING:
-    import pandas
 
 # Share of the sweep's largest rate; a point with no more rate than that has collapsed.
 _COLLAPSED = 1e-3
@@ -50,7 +48,7 @@ class Points(NamedTuple):
         )
 
 
-def points_of(rows: "pandas.DataFrame") -> Points:
+def points_of(rows: pandas.DataFrame) -> Points:
     r"""The mean over the seeds of each beta or target rate, of the runs whose status is ok.
 
     The standard error of a mean over n seeds has two parts,

@@ -76,9 +76,8 @@ def _both_fast(points: Points) -> tuple[float, float] | None:
     steps = np.diff(np.log(beta))
     fast = np.ones(len(steps), bool)
     for values in (-points.rate[positive], points.distortion[positive]):
-        mean = (values[-1] - values[0]) / steps.sum()
-        fast &= np.diff(values) / steps >= mean / 2
-        fast &= mean > 0
+        whole = values[-1] - values[0]
+        fast &= (whole > 0) & (np.diff(values) * steps.sum() >= whole * steps / 2)
     best, length, start = None, 0.0, 0
     for n, each in enumerate(fast):
         start = start if each else n + 1

@@ -70,8 +70,9 @@ def slopes(points: Points) -> Slopes:
     Otherwise it is `converged`, or `unclear` where nothing can be said: bend + 2 se of the ratio is
     above 0.25, as for betas a factor of ten apart, or there is no ratio. A collapsed point, R = 0,
     has no slope; it is `converged` if a point that has not collapsed has no lower loss at its beta.
-    Beta = 0 has no logarithm; it is `converged` if no other point has a lower distortion, and the
-    interval beside it is left out of the slope at the next beta.
+    Beta = 0 has no logarithm; it is `converged` if no other point has a lower distortion. The
+    interval beside it is left out of the slope at the next beta, as are intervals of no length,
+    between target rates that ended at the same beta.
 
     What to beware of:
 
@@ -97,14 +98,16 @@ def slopes(points: Points) -> Slopes:
     count = len(points.beta)
     flat = collapsed(points)
     ratio, ratio_se, bend = np.full((3, count), np.nan)
-    for i in range(count):
-        ratio[i], ratio_se[i], bend[i] = _ratio(points, flat, i)
+    for i in np.flatnonzero(~flat).tolist():
+        ratio[i], ratio_se[i], bend[i] = _ratio(points, i)
     regret, regret_se = _regret(points)
+    # The regret of points that coincide is the rounding error of a loss in float64, and not 0.
+    rounding = 1e-9 * (abs(points.distortion) + points.beta * abs(points.rate))
     together = _off_together(ratio, bend)
     verdict = []
     for i in range(count):
         doubt = bend[i] + _RATIO_SIGMAS * ratio_se[i]
-        worse = regret[i] > _REGRET_SIGMAS * regret_se[i] + _rounding(points, i)
+        worse = regret[i] > _REGRET_SIGMAS * regret_se[i] + rounding[i]
         if worse or together[i] or abs(ratio[i] - 1) > _RATIO_TOLERANCE + doubt:
             verdict.append("under-trained")
         elif flat[i] or points.beta[i] == 0:
@@ -115,18 +118,18 @@ def slopes(points: Points) -> Slopes:
     return Slopes(-scale * ratio, scale * ratio_se, ratio, bend, regret, regret_se, verdict)
 
 
-def _ratio(points: Points, flat: np.ndarray, i: int) -> tuple[float, float, float]:
+def _ratio(points: Points, i: int) -> tuple[float, float, float]:
     """Ratio, its standard error and its bend at one point."""
     beta, count = points.beta, len(points.beta)
     # These weights of D and of R give Delta D and -L Delta R, summed over both intervals.
     gain, lost, bend = np.zeros(count), np.zeros(count), 0.0
     for low in (i - 1, i):
-        if low < 0 or low + 1 >= count or beta[low] == 0 or flat[i]:
-            continue
-        mean = (beta[low + 1] - beta[low]) / np.log(beta[low + 1] / beta[low])
-        gain += np.eye(count)[low + 1] - np.eye(count)[low]
-        lost += mean * (np.eye(count)[low] - np.eye(count)[low + 1])
-        bend += _bend(points, low, mean)
+        if 0 <= low < count - 1 and 0 < beta[low] < beta[low + 1]:
+            mean = (beta[low + 1] - beta[low]) / np.log(beta[low + 1] / beta[low])
+            change = np.eye(count)[low + 1] - np.eye(count)[low]
+            gain += change
+            lost -= mean * change
+            bend += _bend(points, low, mean)
     fall = float(lost @ points.rate)
     if not fall > 0:
         return np.nan, np.nan, np.nan
@@ -138,22 +141,22 @@ def _ratio(points: Points, flat: np.ndarray, i: int) -> tuple[float, float, floa
 def _bend(points: Points, low: int, mean: float) -> float:
     """How far D at the end of an interval can be from what R linear in log beta makes of it."""
     beta, rate = points.beta, points.rate
-    ends = [n for n in range(max(low - 1, 0), min(low + 3, len(beta))) if beta[n] > 0]
+    # A neighbour without an interval of its own says nothing.
+    first = low - 1 if low > 0 and 0 < beta[low - 1] < beta[low] else low
+    last = low + 2 if low + 2 < len(beta) and beta[low + 1] < beta[low + 2] else low + 1
+    ends = slice(first, last + 1)
     steps = np.diff(np.log(beta[ends]))
     speeds = -np.diff(rate[ends]) / steps
-    here = ends.index(low)
     # At worst all of the fall of R over the interval lies at one of its two betas.
     largest = abs(rate[low] - rate[low + 1])
-    if len(steps) == 3:
+    if last - first == 3:
         m = mean / beta[low]
-        return min(
-            float(np.ptp(speeds) * beta[low] * (m * np.log(m) - m + 1)),
-            float(largest * (beta[low + 1] - mean)),
-        )
+        curved = np.ptp(speeds) * beta[low] * (m * np.log(m) - m + 1)
+        return float(min(curved, largest * (beta[low + 1] - mean)))
     # At an end of the sweep there is one neighbour: at worst the part of the fall that its speed
     # does not explain lies at one beta.
-    if len(steps) == 2:
-        largest = min(largest, float(np.ptp(speeds) * steps[here]))
+    if last - first == 2:
+        largest = min(largest, np.ptp(speeds) * steps[low - first])
     return float(largest * (beta[low + 1] - mean))
 
 
@@ -185,8 +188,3 @@ def _regret(points: Points) -> tuple[np.ndarray, np.ndarray]:
             best = int(np.argmax(difference / np.maximum(spread, 1e-300)))
             regret[i], error[i] = difference[best], spread[best]
     return regret, error
-
-
-def _rounding(points: Points, i: int) -> float:
-    """Rounding error of a loss in float64: the regret of points that coincide is that, not 0."""
-    return 1e-9 * float(abs(points.distortion[i]) + points.beta[i] * abs(points.rate[i]))

@@ -6,7 +6,6 @@ import pandas
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from ratedistortion.figures import style
 from ratedistortion.figures.beta_scale import BetaScale
@@ -38,11 +37,12 @@ def _panel(axes: Axes, table: Table, scale: BetaScale) -> dict[str, Artist]:
     """Points for the runs, lines through the means over seeds, a band over all seeds' bounds."""
     rows, suspects = table.rows, table.suspects
     handles: dict[str, Artist] = {}
+    marked: dict[str, Artist] = {}
     betas: Any = rows.groupby("beta")
     means = betas.mean(numeric_only=True)
     places = scale.place(means.index)
     for column, label, colour, marker, size in _SERIES:
-        if not len(rows[column].dropna()):  # posteriors of which only bounds of I(n;z) are known
+        if not len(table.drawn()[column].dropna()):  # only bounds of I(n;z) are known
             continue
         axes.plot(places, means[column], color=colour, linewidth=0.8)
         handles[label], *_others = axes.errorbar(
@@ -55,6 +55,9 @@ def _panel(axes: Axes, table: Table, scale: BetaScale) -> dict[str, Artist]:
             markeredgewidth=0.6,
             elinewidth=0.7,
         )
+        if len(suspects):
+            place = scale.place(suspects["beta"])
+            marked["suspect run"] = style.suspects(axes, place, suspects[column], marker, colour)
     low, high = betas["mutual_information_lower"].min(), betas["mutual_information_upper"].max()
     band = axes.fill_between(places, low, high, color=style.ORANGE, alpha=0.3, linewidth=0)
     handles["bounds of I"] = band
@@ -66,17 +69,10 @@ def _panel(axes: Axes, table: Table, scale: BetaScale) -> dict[str, Artist]:
         (handles["I near log N"],) = axes.plot(
             x, y, "o", color=style.ORANGE, mfc="white", markersize=3, markeredgewidth=0.6, zorder=3
         )
-    for column, label, colour, marker, _ in _SERIES if len(suspects) else ():
-        if not len(suspects[column].dropna()):
-            continue
-        place = scale.place(suspects["beta"])
-        plus = style.suspects(axes, place, suspects[column], marker, colour)
-        handles.setdefault(label, Line2D([], [], linestyle="", color=colour, marker=marker))
-        handles["suspect run"] = plus
     least = rows["marginal_kl"] - rows["marginal_kl_se"].fillna(0)
     others = [suspects[column] for column, *_ in _SERIES]
     low: Any = pandas.concat([least, *others]).min()
     high: Any = pandas.concat([rows["rate"], *others]).max()
     # Without numbers both are NaN, which Python's min and max leave out where it comes second.
     style.symmetric_log(axes, min(0.0, low), max(ceiling, high))
-    return handles
+    return handles | marked

@@ -52,9 +52,9 @@ class Inputs(NamedTuple):
     split: str
     units: str
     """Words for an axis, such as `nats per image`."""
-    images: Mapping[str, Any] | None
+    images: Mapping[str, Any] | None = None
     """For the gallery, as `figure` takes them."""
-    losses: Sequence[Mapping[str, Any]] | None
+    losses: Sequence[Mapping[str, Any]] | None = None
     """For the training curves, as `figure` takes them."""
     squared: bool = False
     """Whether the distortion is a squared error, and so not in `units`."""
@@ -95,16 +95,11 @@ class Inputs(NamedTuple):
 
     def title(self) -> list[str]:
         """Lines: what is drawn, and where there are some, the runs not drawn like the others."""
-        suspect = sum(len(table.suspects) for table in self.tables.values())
-        diverged = sum(table.diverged for table in self.tables.values())
-        notes = [
-            f"{count} {word} run{'' if count == 1 else 's'} {fate}"
-            for count, word, fate in (
-                (suspect, "suspect", "drawn hollow"),
-                (diverged, "diverged", "left out"),
-            )
-            if count
-        ]
+        counts = (
+            (sum(len(table.suspects) for table in self.tables.values()), "suspect", "drawn hollow"),
+            (sum(table.diverged for table in self.tables.values()), "diverged", "left out"),
+        )
+        notes = [f"{n} {word} run{'s' * (n > 1)} {fate}" for n, word, fate in counts if n]
         return [self.source(), ", ".join(notes)] if notes else [self.source()]
 
     def everything(self) -> pandas.DataFrame:
@@ -137,21 +132,19 @@ def squared_errors(inputs: Inputs) -> Inputs:
     Raises:
         SettingsError: If a table has none.
     """
-
-    def squared(rows: pandas.DataFrame) -> pandas.DataFrame:
-        if "distortion_mse" not in rows or len(rows["distortion_mse"].dropna()) < len(rows):
+    tables = {}
+    for label, table in inputs.tables.items():
+        drawn = table.drawn()
+        if "distortion_mse" not in drawn or drawn["distortion_mse"].hasnans:
             raise SettingsError(
                 "distortion mse needs models with --likelihood gaussian: got"
-                f" {', '.join(sorted(set(rows['likelihood'])))}."
+                f" {', '.join(sorted(set(drawn['likelihood'])))}."
             )
-        return rows.assign(
-            distortion=rows["distortion_mse"], distortion_se=rows["distortion_mse_se"]
+        rows, suspects = (
+            part.assign(distortion=part["distortion_mse"], distortion_se=part["distortion_mse_se"])
+            for part in (table.rows, table.suspects)
         )
-
-    tables = {
-        label: table._replace(rows=squared(table.rows), suspects=squared(table.suspects))
-        for label, table in inputs.tables.items()
-    }
+        tables[label] = table._replace(rows=rows, suspects=suspects)
     return inputs._replace(tables=tables, squared=True)
 
 
@@ -159,8 +152,6 @@ def gather(
     tables: pandas.DataFrame | Mapping[str, pandas.DataFrame],
     units: str,
     split: str,
-    images: Mapping[str, Any] | None = None,
-    losses: Sequence[Mapping[str, Any]] | None = None,
 ) -> Inputs:
     """Checks what `figure` was given, chooses the rows and converts them.
 
@@ -168,8 +159,6 @@ def gather(
         tables: One table, or label -> table.
         units: nats, bits or bits-per-dim.
         split: train or test.
-        images: Kept as they are.
-        losses: Kept as they are.
 
     Returns:
         The rows of the split, without those that diverged, in `units`.
@@ -185,7 +174,7 @@ def gather(
     if split not in SPLITS:
         raise SettingsError(f"split must be one of {', '.join(SPLITS)}: got {split!r}.")
     found = {label: _table(table, units, split) for label, table in tables.items()}
-    inputs = Inputs(found, split, unit_words(units), images, losses)
+    inputs = Inputs(found, split, unit_words(units))
     if inputs.everything().empty:
         raise RateDistortionError(f"every run of the split {split} diverged: nothing to draw.")
     return inputs

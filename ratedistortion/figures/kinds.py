@@ -51,7 +51,7 @@ def figure(
         raise SettingsError(
             f"distortion must be one of {', '.join(DISTORTIONS)}: got {distortion!r}."
         )
-    given = inputs.gather(tables, units, split, images, losses)
+    given = inputs.gather(tables, units, split)._replace(images=images, losses=losses)
     if distortion == "mse":
         if kind != "rate-distortion":
             raise SettingsError(f"distortion mse is drawn against R only: got kind {kind!r}.")

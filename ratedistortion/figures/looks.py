@@ -50,11 +50,10 @@ def _families(inputs: Inputs) -> dict[str, tuple[str, str, str]] | None:
     """
     found = {}
     for label, table in inputs.tables.items():
-        rows = table.drawn()
-        families = set(zip(rows["encoder"], rows["decoder"], rows["prior"], strict=True))
+        families = table.drawn()[["encoder", "decoder", "prior"]].drop_duplicates()
         if len(families) != 1:
             return None
-        found[label] = families.pop()
+        found[label] = tuple(families.iloc[0])
     counts = [len(set(column)) for column in zip(*found.values(), strict=True)]
     varying = [count for count in counts if count > 1]
     good = (

@@ -76,15 +76,14 @@ def _runs(axes: Axes, rows: pandas.DataFrame, scale: BetaScale, marker: str, edg
 
 def _exact(axes: Axes, inputs: Inputs) -> Line2D | None:
     """The frontier of each source that is known, once."""
-    drawn, line = [], None
+    sources, line = [], None
     for table in inputs.tables.values():
         settings = table.settings()
         source = [settings.get(name) for name in ("dataset", "likelihood", "likelihood_scale")]
-        curve = known_curve(settings)
-        if curve is not None and source not in drawn:
+        if source not in sources and (curve := known_curve(settings)) is not None:
             distortion, rate = (table.factor * values for values in curve)
             (line,) = axes.plot(rate, distortion, "k--", linewidth=0.8, zorder=2.5)
-            drawn.append(source)
+            sources.append(source)
     return line
 
 

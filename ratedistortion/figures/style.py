@@ -163,10 +163,10 @@ def log_ticks(low: float, high: float) -> list[float]:
     Returns:
         Ticks in rising order; `low` alone where there is no round number.
     """
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks: list[float] = []
     for digits in ((1,), (1, 3), (1, 2, 5), range(1, 10)):
-        found = [d * 10.0**e for e in range(first, last + 1) for d in digits]
+        found = [d * 10.0**e for e in decades for d in digits]
         ticks = [tick for tick in found if low * 0.999 <= tick <= high * 1.001]
         if len(ticks) >= 3:
             break

@@ -66,17 +66,31 @@ class RunDirectory:
         self._lock.release()
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        """Stores the manifest, from then on the directory's identity."""
+        """Stores the manifest, from then on the directory's identity.
+
+        Args:
+            manifest: As JSON can hold it.
+        """
         self._write(self.path / MANIFEST, _json(manifest))
 
     def log(self, event: Mapping[str, Any]) -> None:
-        """Appends one line to the log, which is for reading: no number comes from it."""
+        """Appends one line to the log, which is for reading: no number comes from it.
+
+        Args:
+            event: As JSON can hold it.
+        """
         path = self.path / LOG
         with _writing(path):
             append_line(path, json.dumps(event).encode())
 
     def read_state(self, chunk: int) -> tuple[int, list[np.ndarray]] | None:
         """The checkpoint of a chunk: steps done and the leaves of its state; None without one.
+
+        Args:
+            chunk: Its number, from 0.
+
+        Returns:
+            Steps, and arrays in the order in which `write_state` got them.
 
         Raises:
             RunDirectoryError: If it cannot be read.
@@ -92,18 +106,34 @@ class RunDirectory:
             raise damaged(path, error, remedy) from error
 
     def write_state(self, chunk: int, steps: int, leaves: Sequence[np.ndarray]) -> None:
-        """Checkpoints a chunk."""
+        """Checkpoints a chunk.
+
+        Args:
+            chunk: Its number, from 0.
+            steps: Training steps done.
+            leaves: The arrays of its state.
+        """
         named = {f"leaf{n}": leaf for n, leaf in enumerate(leaves)}
         self._write(self._chunk(chunk, _STATE), _npz({"steps": np.int64(steps), **named}))
 
     def remove_state(self, chunk: int) -> None:
-        """Forgets the checkpoint of a chunk, if there is one."""
+        """Forgets the checkpoint of a chunk, if there is one.
+
+        Args:
+            chunk: Its number, from 0.
+        """
         path = self._chunk(chunk, _STATE)
         with _writing(path):
             path.unlink(missing_ok=True)
 
     def read_result(self, chunk: int) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         """The result and the pictures of a chunk that is done, with checksums verified.
+
+        Args:
+            chunk: Its number, from 0.
+
+        Returns:
+            What `write_result` got; None where the chunk is not done.
 
         Raises:
             RunDirectoryError: If a file is missing or does not match its checksum.
@@ -126,7 +156,13 @@ class RunDirectory:
     def write_result(
         self, chunk: int, result: Mapping[str, Any], pictures: Mapping[str, np.ndarray]
     ) -> None:
-        """Stores what a chunk came to; only its last file makes it count."""
+        """Stores what a chunk came to; only its last file makes it count.
+
+        Args:
+            chunk: Its number, from 0.
+            result: As JSON can hold it.
+            pictures: Name -> array.
+        """
         contents = {
             self._chunk(chunk, _RESULT): _json(result),
             self._chunk(chunk, IMAGES): _npz(pictures),
@@ -138,25 +174,52 @@ class RunDirectory:
         self._write(self._chunk(chunk, _DONE), b"")
 
     def foreign_state(self, chunk: int) -> RunDirectoryError:
-        """What to raise if the checkpoint of a chunk is not one of this sweep."""
+        """What to raise if the checkpoint of a chunk is not one of this sweep.
+
+        Args:
+            chunk: Its number, from 0.
+
+        Returns:
+            The error, for the caller to raise.
+        """
         path = self._chunk(chunk, _STATE)
         return damaged(path, "it does not fit the model", _computed_again(path))
 
     def foreign_result(self, chunk: int) -> RunDirectoryError:
-        """What to raise if the result of a chunk is not one of this sweep."""
+        """What to raise if the result of a chunk is not one of this sweep.
+
+        Args:
+            chunk: Its number, from 0.
+
+        Returns:
+            The error, for the caller to raise.
+        """
         path = self._chunk(chunk)
         return damaged(path, "it holds other runs than this chunk should", _computed_again(path))
 
     def write_posterior(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Stores the posteriors of one run on one split."""
+        """Stores the posteriors of one run on one split.
+
+        Args:
+            name: Of the file, without its suffix.
+            arrays: Name -> array.
+        """
         self._write(self.path / "posteriors" / f"{name}.npz", _npz(arrays))
 
     def write_images(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Stores the pictures of every run."""
+        """Stores the pictures of every run.
+
+        Args:
+            arrays: Name -> array.
+        """
         self._write(self.path / IMAGES, _npz(arrays))
 
     def write_table(self, data: bytes) -> None:
-        """Stores the table, which makes the sweep finished."""
+        """Stores the table, which makes the sweep finished.
+
+        Args:
+            data: A Parquet file.
+        """
         self._write(self.path / TABLE, data)
 
     def _chunk(self, chunk: int, file: str = "") -> Path:
@@ -189,6 +252,9 @@ class RunDirectory:
 
 def check_folder(path: Path) -> None:
     """Refuses a folder with other things in it, where there is no run directory yet.
+
+    Args:
+        path: Where a run directory is or will be.
 
     Raises:
         RunDirectoryError: If it is one.

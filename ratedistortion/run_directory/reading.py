@@ -32,6 +32,12 @@ _MANIFEST_FIELDS = {
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """The manifest of a run directory, or None where there is none yet.
 
+    Args:
+        path: The run directory.
+
+    Returns:
+        Name -> value, with every field of this version.
+
     Raises:
         RunDirectoryError: If it is damaged or of a newer version.
         SettingsError: If there can be no directory of that name.
@@ -57,6 +63,12 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
 def read_table(path: Path) -> "pandas.DataFrame":
     """The table of a finished run directory, in nats.
 
+    Args:
+        path: The run directory.
+
+    Returns:
+        As of `ratedistortion.table.parquet.read`.
+
     Raises:
         RunDirectoryError: If the sweep is not finished, or the table is damaged.
         SettingsError: If the folder is no run directory.
@@ -74,6 +86,12 @@ def read_table(path: Path) -> "pandas.DataFrame":
 
 def read_images(path: Path) -> dict[str, np.ndarray]:
     """The pictures of every run: `originals`, `reconstructions`, `samples`, `beta`, `seed`.
+
+    Args:
+        path: The run directory.
+
+    Returns:
+        Name -> array, as the gallery takes them.
 
     Raises:
         RunDirectoryError: If they are missing or damaged.
@@ -126,5 +144,12 @@ def read_losses(path: Path) -> list[dict[str, Any]]:
 
 
 def command(path: Path) -> str:
-    """The command that continues a run directory, as it can be pasted."""
+    """The command that continues a run directory, as it can be pasted.
+
+    Args:
+        path: The run directory.
+
+    Returns:
+        One line for a shell.
+    """
     return f"rd-sweep {shlex.quote(str(path))}"

@@ -18,6 +18,9 @@ def read_file(path: Path, remedy: str) -> bytes:
         path: The file.
         remedy: What to do if it is damaged, as the end of a sentence.
 
+    Returns:
+        All of its bytes.
+
     Raises:
         RunDirectoryError: If it cannot be read.
     """
@@ -31,6 +34,14 @@ def read_file(path: Path, remedy: str) -> bytes:
 
 def parse_arrays(path: Path, data: bytes, remedy: str) -> dict[str, np.ndarray]:
     """The arrays of an npz file, given its content.
+
+    Args:
+        path: The file, for the error.
+        data: Its content.
+        remedy: As for `read_file`.
+
+    Returns:
+        Name -> array.
 
     Raises:
         RunDirectoryError: If it is damaged or holds Python objects.
@@ -46,6 +57,14 @@ def parse_arrays(path: Path, data: bytes, remedy: str) -> dict[str, np.ndarray]:
 def parse_object(path: Path, data: bytes, remedy: str) -> dict[str, Any]:
     """The object of a JSON file, given its content.
 
+    Args:
+        path: The file, for the error.
+        data: Its content.
+        remedy: As for `read_file`.
+
+    Returns:
+        Name -> value.
+
     Raises:
         RunDirectoryError: If it is damaged.
     """
@@ -59,6 +78,15 @@ def parse_object(path: Path, data: bytes, remedy: str) -> dict[str, Any]:
 
 
 def damaged(path: Path, reason: object, remedy: str) -> RunDirectoryError:
-    """What to raise of a file that is not as this program wrote it."""
+    """What to raise of a file that is not as this program wrote it.
+
+    Args:
+        path: The file.
+        reason: What is wrong, as text or as the error that says it.
+        remedy: As for `read_file`.
+
+    Returns:
+        The error, for the caller to raise.
+    """
     reason = reason.strerror if isinstance(reason, OSError) and reason.strerror else reason
     return RunDirectoryError(f"{path}: it is damaged ({reason}); {remedy}.")

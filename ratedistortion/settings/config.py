@@ -32,8 +32,7 @@ def from_mapping(values: dict[str, Any], source: str) -> Settings:
     """Settings from a mapping of field names, such as a TOML table or a manifest.
 
     Args:
-        values: Field name -> value; `betas` may be a string in the grammar of `--betas`, a list
-            such as `hidden` a string such as `512,512`, and `runs_at_once` `auto` or a number.
+        values: Field name -> value, as `Settings` takes it.
         source: What to call the mapping in an error.
 
     Returns:
@@ -49,11 +48,7 @@ def from_mapping(values: dict[str, Any], source: str) -> Settings:
             close = difflib.get_close_matches(name, FIELDS, n=1)
             hint = f"; did you mean {close[0]}?" if close else "."
             raise SettingsError(f"{source}: no setting is called {name!r}{hint}")
-    checked = {}
-    for name, value in values.items():
-        if isinstance(value, str):
-            value = FIELDS[name].kind.read(name, value)
-        checked[name] = FIELDS[name].check(name, value)
+    checked = {name: FIELDS[name].check(name, value) for name, value in values.items()}
     return Settings(**checked)
 
 

@@ -13,7 +13,7 @@ MAX_COUNT = 10_000_000
 
 
 class Kind:
-    """What the values of a setting have in common.
+    """What the values of a setting have in common; each kind overrides `check`.
 
     Attributes:
         shell_type: The type that a command turns the text of an option into.
@@ -21,27 +21,13 @@ class Kind:
 
     shell_type: ClassVar[type] = str
 
-    def read(self, name: str, text: str) -> Any:
-        """The value that a text stands for, in a shell or in TOML; `check` has yet to see it.
-
-        Args:
-            name: What to call the setting in an error.
-            text: The text; most kinds leave it as it is.
-
-        Returns:
-            The value.
-
-        Raises:
-            SettingsError: If the text stands for no value of this kind.
-        """
-        return text
-
     def check(self, name: str, value: Any) -> Any:
         """The value in the one form that the settings keep.
 
         Args:
             name: What to call the setting in an error.
-            value: Anything that a caller may pass.
+            value: Anything that a caller may pass; the text of an option or of TOML too, where
+                `shell_type` is text.
 
         Returns:
             The value: a number for a setting of numbers, a tuple for a list.
@@ -106,11 +92,13 @@ class WholeOrAuto(Whole):
 
     shell_type = str
 
-    def read(self, name: str, text: str) -> int | None:
+    def check(self, name: str, value: Any) -> Any:
+        if value == "auto":
+            return None
         try:
-            return None if text == "auto" else int(text)
+            return super().check(name, int(value) if isinstance(value, str) else value)
         except ValueError:
-            raise SettingsError(f"{name} must be auto or a whole number: got {text!r}.") from None
+            raise SettingsError(f"{name} must be auto or a whole number: got {value!r}.") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,15 +120,14 @@ class Number(Kind):
 class Wholes(Kind):
     """Whole numbers of at least 1, as text `512,512`."""
 
-    def read(self, name: str, text: str) -> tuple[int, ...]:
-        try:
-            return tuple(int(item) for item in text.split(",")) if text.strip() else ()
-        except ValueError:
-            raise SettingsError(
-                f"{name} must be whole numbers such as 512,512: got {text!r}."
-            ) from None
-
     def check(self, name: str, value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                value = [int(item) for item in value.split(",")] if value.strip() else []
+            except ValueError:
+                raise SettingsError(
+                    f"{name} must be whole numbers such as 512,512: got {value!r}."
+                ) from None
         if not isinstance(value, list | tuple):
             raise SettingsError(f"{name} must be a list of whole numbers: got {value!r}.")
         return tuple(Whole().check(name, item) for item in value)
@@ -179,10 +166,19 @@ class Setting(NamedTuple):
     shown: str
 
     def check(self, name: str, value: Any) -> Any:
-        """As `Kind.check`, but None passes where it is the default."""
-        if value is None and self.default is None:
-            return None
-        return self.kind.check(name, value)
+        """As `Kind.check`, but None passes where it is the default.
+
+        Args:
+            name: What to call the setting in an error.
+            value: Anything that a caller may pass.
+
+        Returns:
+            The value in the one form that the settings keep.
+
+        Raises:
+            SettingsError: As of `Kind.check`.
+        """
+        return None if value is None and self.default is None else self.kind.check(name, value)
 
 
 def setting(

@@ -14,7 +14,6 @@ from ratedistortion.engine.engine import Engine, MeasuredRun
 from ratedistortion.engine.outcomes import outcomes
 from ratedistortion.engine.plan import Sweep, make_plan
 from ratedistortion.measuring.information import terms_of_bounds
-from ratedistortion.measuring.measurement import Codes
 from ratedistortion.settings import Settings
 from ratedistortion.sweeping.rows import row
 from ratedistortion.training.state import TrainState, selected
@@ -24,24 +23,27 @@ from ratedistortion.verify.check import Check
 # Largest difference of a number between float32 in the engine and float64 in NumPy, as a share of
 # the number and in nats.
 _SHARE, _NATS = 2e-5, 2e-4
-# Every likelihood and every prior is used once, and both batchings. One model has more images than
-# one tile of 2,048 posteriors and codes of some images only.
-_MANY = {"dataset": "patterns:8,64,0.1", "max_examples": 2049, "codes": 300}
-_MODELS: tuple[dict[str, Any], ...] = (
-    {**_MANY, "prior": "standard", "likelihood": "bernoulli", "batching": "map"},
-    {
-        "dataset": "gaussian:9,4,1,1",
-        "prior": "diagonal",
-        "likelihood": "gaussian",
-        "batching": "vmap",
-    },
-    {"prior": "mixture", "likelihood": "discretized-logistic", "batching": "map"},
-    {"prior": "vamp", "likelihood": "categorical", "batching": "vmap", "levels": 11},
-    {"prior": "maf", "likelihood": "bernoulli", "binarize": "threshold", "batching": "map"},
+# Largest difference of a count, and of the logarithm of one.
+_EXACT = 1e-6
+# A factor on the encoder's parameters, which makes posteriors range from wide to sharp, and the
+# settings of a model. Every likelihood and every prior is used once, and both batchings. The first
+# model has more images than one tile of 2,048 posteriors, and codes of some images only.
+_MODELS: tuple[tuple[float, dict[str, Any]], ...] = (
+    (2.0, {"dataset": "patterns:8,64,0.1", "max_examples": 2049, "codes": 300, "batching": "map"}),
+    (
+        2.5,
+        {
+            "dataset": "gaussian:9,4,1,1",
+            "prior": "diagonal",
+            "likelihood": "gaussian",
+            "batching": "vmap",
+        },
+    ),
+    (2.0, {"prior": "mixture", "likelihood": "discretized-logistic", "batching": "map"}),
+    (1.0, {"prior": "vamp", "likelihood": "categorical", "batching": "vmap", "levels": 11}),
+    (2.5, {"prior": "maf", "binarize": "threshold", "batching": "map"}),
 )
 _LATENTS = 32
-# Factor on the encoder's parameters of each model: its posteriors then range from wide to sharp.
-_GAINS = (2.0, 2.5, 2.0, 1.0, 2.5)
 
 
 def recomputed() -> Iterator[Check]:
@@ -51,8 +53,8 @@ def recomputed() -> Iterator[Check]:
         For each number the check with the largest error, as a share of its tolerance.
     """
     worst: dict[str, tuple[float, Check]] = {}
-    for values, gain in zip(_MODELS, _GAINS, strict=True):
-        for name, check in _of_model(values, gain):
+    for gain, values in _MODELS:
+        for name, check in _of_model(gain, values):
             share = abs(check.measured - check.truth) / check.tolerance
             if name not in worst or not share <= worst[name][0]:  # nan is worse than any
                 worst[name] = share, check
@@ -74,14 +76,14 @@ def engine_of(values: Mapping[str, Any]) -> Engine:
     return Engine(Sweep(settings, datasets.load(settings), plan), devices)
 
 
-def _of_model(values: Mapping[str, Any], gain: float) -> Iterator[tuple[str, Check]]:
+def _of_model(gain: float, values: Mapping[str, Any]) -> Iterator[tuple[str, Check]]:
     """Name and check of every number of the first, second and last run on both splits."""
     engine = engine_of(
         {"betas": (1.0,), "hidden": (48,), "latents": _LATENTS, "components": 7, "levels": 17}
         | {"codes": 250, "max_examples": 299, "likelihood_scale": 0.7}
         | dict(values)
     )
-    runs = engine.sweep.runs
+    runs, settings = engine.sweep.runs, engine.sweep.settings
     start = next(iter(engine.train(runs))).state
     state = _spread_out(start, gain)
     ended = outcomes(runs, state)
@@ -90,19 +92,16 @@ def _of_model(values: Mapping[str, Any], gain: float) -> Iterator[tuple[str, Che
             continue
         n = runs.index(measured.run)
         model = jax.tree.map(lambda leaf, n=n: np.asarray(leaf)[n], selected(state))
-        settings = engine.sweep.settings
-        label = f"{settings.prior}, {settings.likelihood}, {measured.split}"
-        raw = ("leave_one_out", "mutual_information_lower", "mutual_information_upper")
-        got = row(engine, measured, ended[measured.run])
+        found = row(engine, measured, ended[measured.run])
         numbers = measured.measurement.by_name()
-        for name in raw:  # the row has them held within their bounds
-            got[name], got[f"{name}_se"] = numbers[name]
-        got |= {"alarms": (got["failed_checks"] or "").count(";") + (got["status"] != "ok")}
-        got |= _drawn(measured.codes)
-        got["error of the posteriors"] = _error_of_posteriors(engine, model, measured)
-        for name, (truth, tolerance) in _truths(engine, model, measured).items():
-            value = math.nan if got[name] is None else float(got[name])
-            yield name, Check(f"{name}: {label}", truth, value, tolerance)
+        # The row has these held within their bounds.
+        for name in ("leave_one_out", "mutual_information_lower", "mutual_information_upper"):
+            found[name], found[f"{name}_se"] = numbers[name]
+        checks = *_of_codes(measured), *_of_row(engine, model, measured, found)
+        for name, truth, value, tolerance in checks:
+            label = f"{name}: {settings.prior}, {settings.likelihood}, {measured.split}"
+            value = math.nan if value is None else float(value)
+            yield name, Check(label, truth, value, tolerance)
 
 
 def _spread_out(state: TrainState, gain: float) -> TrainState:
@@ -125,72 +124,75 @@ def _spread_out(state: TrainState, gain: float) -> TrainState:
     )
 
 
-def _drawn(codes: Codes) -> dict[str, float]:
+def _of_codes(measured: MeasuredRun) -> Iterator[tuple[str, float, float, float]]:
     """Statistics of the codes, whose expected values do not depend on the random numbers."""
-    chosen, noise = (np.asarray(x, float) for x in (codes.chosen, codes.noise))
-    code = np.asarray(codes.mean, float) + np.asarray(codes.scale, float) * noise
-    return {
-        "different images among the codes": float(len(set(chosen))),
-        "mean place of the codes' images": float(chosen.mean()) / len(noise),
-        "mean square of the noise": float(np.mean(noise**2)),
-        "error of the codes": float(np.max(abs(codes.code - code) / (1 + abs(code)))),
-    }
+    codes = measured.codes
+    chosen, noise, mean, scale = (
+        np.asarray(part, float) for part in (codes.chosen, codes.noise, codes.mean, codes.scale)
+    )
+    drawn, count = len(chosen), len(noise)
+    yield "different images among the codes", drawn, len(set(chosen)), _EXACT
+    # Means of uniform numbers and of squared normal numbers; the tolerance is six standard errors.
+    yield "mean place of the codes' images", 0.5, chosen.mean() / count, 6 / math.sqrt(12 * drawn)
+    yield "mean square of the noise", 1.0, float(np.mean(noise**2)), 6 * math.sqrt(2 / noise.size)
+    yield "error of the codes", 0.0, _largest_error(codes.code, mean + scale * noise), 1e-4
 
 
-def _truths(engine: Engine, model: Any, measured: MeasuredRun) -> dict[str, tuple[float, float]]:
-    """By name: the value that NumPy computes from these parameters and noise, and its tolerance."""
-    settings, codes = engine.sweep.settings, measured.codes
-    x = engine.sweep.data.splits[measured.split].astype(np.float64) * engine.sweep.data.scale
-    count, drawn = len(x), len(codes.chosen)
+def _of_row(
+    engine: Engine, model: Any, measured: MeasuredRun, found: Mapping[str, Any]
+) -> Iterator[tuple[str, float, Any, float]]:
+    """Each number of a row beside what NumPy computes from these parameters and this noise."""
+    settings, data, codes = engine.sweep.settings, engine.sweep.data, measured.codes
+    x = data.splits[measured.split].astype(np.float64) * data.scale
     encoder, decoder = (_layers(part) for part in (model.encoder.network, model.decoder))
+    posterior = _posterior(recompute.mlp(x, encoder))
+    error = _largest_error(np.stack([codes.mean, codes.scale]), np.stack(posterior))
+    yield "error of the posteriors", 0.0, error, 1e-4
     log_prior, gaussian = _prior(engine, model, encoder)
-    pairs = recompute.information(codes, log_prior, gaussian, *terms_of_bounds(drawn, exact=True))
+    bounds = terms_of_bounds(len(codes.chosen), exact=True)
+    pairs = recompute.information(codes, log_prior, gaussian, *bounds)
     decoded = recompute.mlp(np.asarray(codes.code, float), decoder).reshape(*x.shape, -1)
     distortions = -recompute.log_likelihood(
         settings.likelihood, x, decoded, settings.likelihood_scale, settings.levels
     )
     pairs["distortion"] = recompute.pair(distortions)
-    found = {}
+    if settings.likelihood == "gaussian":
+        squares = np.mean((x - decoded[..., 0]) ** 2, axis=1)
+        pairs["distortion_mse"] = recompute.pair(squares)
     for name, (value, error) in pairs.items():
-        found[name] = value, _SHARE * abs(value) + _NATS
-        if name != "marginal_kl_gaussian":
-            found[f"{name}_se"] = error, 1e-3 * error + 1e-6
+        yield name, value, found[name], _SHARE * abs(value) + _NATS
+        if f"{name}_se" in found:
+            yield f"{name}_se", error, found[f"{name}_se"], 1e-3 * error + 1e-6
     elbo = pairs["rate"][0] + pairs["distortion"][0]
-    found["negative_elbo"] = elbo, _SHARE * abs(elbo) + _NATS
-    if gaussian:
-        error = recompute.pair(recompute.rates(codes, log_prior, gaussian) + distortions)[1]
-        found["negative_elbo_se"] = error, 1e-3 * error
+    yield "negative_elbo", elbo, found["negative_elbo"], _SHARE * abs(elbo) + _NATS
+    if gaussian:  # otherwise R can be the mean over fewer codes, whose sum with D has another error
+        _, error = recompute.pair(recompute.rates(codes, log_prior, gaussian) + distortions)
+        yield "negative_elbo_se", error, found["negative_elbo_se"], 1e-3 * error
     information, distinct = pairs["mutual_information"][0], len(np.unique(x, axis=0))
     exact = {
-        "examples": count,
+        "examples": len(x),
         "distinct_examples": distinct,
+        "log_examples": math.log(len(x)),
         "saturated": information > math.log(distinct) - 1,
-        "active_units": int(np.sum(np.var(np.asarray(codes.mean, float), axis=0) > 0.01)),
-        "alarms": 0,
-        "different images among the codes": drawn,
+        "active_units": np.sum(np.var(np.asarray(codes.mean, float), axis=0) > 0.01),
     }
-    found |= {name: (float(value), 0.1) for name, value in exact.items()}
-    found["log_examples"] = math.log(count), 1e-12
-    # Means of uniform numbers and of squared normal numbers; the tolerance is six standard errors.
-    found["mean place of the codes' images"] = 0.5, 6 / math.sqrt(12 * drawn)
-    found["mean square of the noise"] = 1.0, 6 * math.sqrt(2 / codes.noise.size)
-    found["error of the codes"] = found["error of the posteriors"] = 0.0, 1e-4
-    if settings.likelihood == "gaussian":
-        squares = recompute.pair(np.mean((x - decoded[..., 0]) ** 2, axis=1))
-        found["distortion_mse"], found["distortion_mse_se"] = ((y, 1e-4 * y) for y in squares)
-    return found
+    for name, value in exact.items():
+        yield name, float(value), found[name], _EXACT
+    alarms = (found["failed_checks"] or "").count(";") + (found["status"] != "ok")
+    yield "alarms", 0.0, alarms, _EXACT
 
 
-def _error_of_posteriors(engine: Engine, model: Any, measured: MeasuredRun) -> float:
-    """The largest error of a mean or a scale, as a share of it or of 1."""
-    x = engine.sweep.data.splits[measured.split].astype(np.float64) * engine.sweep.data.scale
-    truths = _posterior(recompute.mlp(x, _layers(model.encoder.network)))
-    pairs = zip((measured.codes.mean, measured.codes.scale), truths, strict=True)
-    return max(float(np.max(abs(got - truth) / (1 + abs(truth)))) for got, truth in pairs)
+def _largest_error(got: Any, truth: np.ndarray) -> float:
+    """The largest error of an array, as a share of the number or of 1."""
+    return float(np.max(abs(got - truth) / (1 + abs(truth))))
 
 
 def _layers(network: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-    return [(np.asarray(x.kernel[...]), np.asarray(x.bias[...])) for x in network.layers]
+    return [(_wide(x.kernel), _wide(x.bias)) for x in network.layers]
+
+
+def _wide(parameter: Any) -> np.ndarray:
+    return np.asarray(parameter[...], float)
 
 
 def _posterior(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -202,29 +204,21 @@ def _posterior(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _prior(engine: Engine, model: Any, encoder: list[tuple[np.ndarray, np.ndarray]]) -> tuple:
     """log p(z), and the mean and the scale of p(z) where it is Gaussian."""
-    prior, latents = model.prior, engine.sweep.settings.latents
-    one = np.zeros(1)
-    match engine.sweep.settings.prior:
-        case "standard" | "diagonal" as name:
-            mean, scale = np.zeros(latents), np.ones(latents)
-            if name == "diagonal":
-                mean = np.asarray(prior.mean[...], float)[0]
-                scale = np.exp(np.asarray(prior.log_scale[...], float))[0]
-            return recompute.log_mixture_prior(mean[None], scale[None], one), (mean, scale)
-        case "mixture":
-            mean, log_scale, log_weight = (
-                np.asarray(part[...], float)
-                for part in (prior.mean, prior.log_scale, prior.log_weight)
-            )
-            return recompute.log_mixture_prior(mean, np.exp(log_scale), log_weight), None
-        case "vamp":
-            inputs = np.asarray(prior.inputs[...], float)
-            mean, scale = _posterior(recompute.mlp(inputs, encoder))
-            return recompute.log_mixture_prior(mean, scale, np.zeros(len(inputs))), None
+    name, prior = engine.sweep.settings.prior, model.prior
 
-    def log_density(z: np.ndarray) -> np.ndarray:
+    def of_flow(z: np.ndarray) -> np.ndarray:
         """The flow's own density, run operation by operation outside the engine's program."""
         with jax.enable_x64(True):
             return np.asarray(engine.autoencoder.log_prior(model, jnp.asarray(z)))
 
-    return log_density, None
+    if name == "maf":
+        return of_flow, None
+    if name == "standard":
+        mean, scale = np.zeros((1, _LATENTS)), np.ones((1, _LATENTS))
+    elif name == "vamp":
+        mean, scale = _posterior(recompute.mlp(_wide(prior.inputs), encoder))
+    else:
+        mean, scale = _wide(prior.mean), np.exp(_wide(prior.log_scale))
+    log_weight = _wide(prior.log_weight) if name == "mixture" else np.zeros(len(mean))
+    gaussian = (mean, scale) if len(mean) == 1 else None
+    return recompute.log_mixture_prior(mean, scale, log_weight), gaussian

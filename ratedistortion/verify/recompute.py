@@ -6,20 +6,17 @@ shared with the estimators, and speed does not matter here.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import special
 from scipy.special import expit, log_expit, log_softmax
+from scipy.stats import norm
 
 from ratedistortion.measuring.measurement import Codes
 
 # A mean over terms and its standard error.
 Pair = tuple[float, float]
 LogDensity = Callable[[np.ndarray], np.ndarray]
-
-_LOG_2PI = math.log(2 * math.pi)
 
 
 def rates(
@@ -30,16 +27,14 @@ def rates(
     Args:
         codes: Gaussian posteriors and the noise of their codes.
         log_prior: log p(z) in nats, (codes, latents) -> (codes,).
-        gaussian_prior: Mean and scale of p(z), (latents,); None where p(z) is not Gaussian.
+        gaussian_prior: Mean and scale of p(z), (1, latents); None where p(z) is not Gaussian.
 
     Returns:
         Nats per image, (images,).
     """
     mean, scale, noise = _posteriors(codes)
     if gaussian_prior is not None:
-        center, width = gaussian_prior
-        square = ((mean - center) ** 2 + scale**2) / width**2
-        return np.sum(0.5 * (square - 1) - np.log(scale / width), axis=1)
+        return _kl(mean, scale, *gaussian_prior).sum(axis=1)
     return _own_log_density(scale, noise) - log_prior(mean + scale * noise)
 
 
@@ -69,33 +64,29 @@ def information(
     log_q = np.stack([_log_normal(each, mean, scale) for each in z])  # (codes, posteriors)
     here = np.arange(len(chosen)), chosen
     log_q[here] = own
-    log_mixture = logsumexp(log_q, axis=1) - math.log(count)
-    share = np.exp(log_q - logsumexp(log_q, axis=1, keepdims=True))
-    log_share = np.log(np.where(share > 0, share, 1))
+    log_total = np.logaddexp.reduce(log_q, axis=1, keepdims=True)
+    log_share = log_q - log_total
+    share = np.exp(log_share)
     entropy = -np.sum(share * log_share, axis=1)
     spread = np.sum(share * (log_share + entropy[:, None]) ** 2, axis=1)
-    others = log_q.copy()
-    others[here] = -np.inf
-    log_others = logsumexp(others, axis=1) - math.log(count - 1)
+    log_q[here] = -np.inf
+    log_others = np.logaddexp.reduce(log_q, axis=1) - math.log(count - 1)
     each = rates(codes, log_prior, gaussian_prior)
-    terms, marginal = math.log(count) - entropy, log_mixture - log_prior(z)
-    rate, by_codes = pair(each), pair(terms + marginal)
+    terms = math.log(count) - entropy
+    marginal = log_total[:, 0] - math.log(count) - log_prior(z)
+    rate, by_codes, draws = pair(each), pair(terms + marginal), pair(each[chosen])
+    marginal_kl = pair(marginal)
     if gaussian_prior is not None:
         difference = pair(marginal - each[chosen])
         marginal_kl = rate[0] + difference[0], difference[1]
-    else:
-        marginal_kl, draws = pair(marginal), pair(each[chosen])
-        if by_codes[1] < draws[1] * math.sqrt(len(chosen) / count) and len(chosen) >= 100:
-            rate = by_codes
-    residual = pair(each[chosen] - terms - marginal)
+    elif by_codes[1] < draws[1] * math.sqrt(len(chosen) / count) and len(chosen) >= 100:
+        rate = by_codes
+    residual, residual_se = pair(each[chosen] - terms - marginal)
     found = {
         "rate": rate,
         "mutual_information": pair(terms),
         "marginal_kl": marginal_kl,
-        "identity_residual": (
-            residual[0],
-            max(residual[1], math.sqrt(spread.mean() / len(chosen))),
-        ),
+        "identity_residual": (residual, max(residual_se, math.sqrt(spread.mean() / len(chosen)))),
         "leave_one_out": pair(own - log_others),
         "mutual_information_lower": _pairwise(mean, scale, chosen[:lower_rows], _bhattacharyya),
         "mutual_information_upper": _pairwise(mean, scale, chosen[:upper_rows], _kl),
@@ -111,12 +102,12 @@ def mlp(x: np.ndarray, layers: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.nd
 
     Args:
         x: Inputs, (images, dimensions).
-        layers: Kernel and bias of each layer.
+        layers: Kernel and bias of each layer, in float64.
 
     Returns:
         (images, outputs of the last layer).
     """
-    *hidden, (kernel, bias) = [(k.astype(float), b.astype(float)) for k, b in layers]
+    *hidden, (kernel, bias) = layers
     for inner, shift in hidden:
         x = x @ inner + shift
         x = x * expit(x)
@@ -134,8 +125,10 @@ def log_mixture_prior(mean: np.ndarray, scale: np.ndarray, log_weight: np.ndarra
     Returns:
         A function (codes, latents) -> (codes,), in nats.
     """
-    weight = log_weight - np.log(np.sum(np.exp(log_weight)))
-    return lambda z: np.array([logsumexp(weight + _log_normal(one, mean, scale)) for one in z])
+    weight = log_weight - np.logaddexp.reduce(log_weight)
+    return lambda z: np.logaddexp.reduce(
+        [weight + _log_normal(one, mean, scale) for one in z], axis=1
+    )
 
 
 def log_likelihood(
@@ -157,36 +150,23 @@ def log_likelihood(
     if name == "bernoulli":
         each = np.where(x > 0.5, log_expit(first), log_expit(-first))
     elif name == "gaussian":
-        each = -0.5 * ((x - first) / scale) ** 2 - math.log(scale) - 0.5 * _LOG_2PI
+        each = norm.logpdf(x, first, scale)
     elif name == "categorical":
         level = np.round(x * (levels - 1)).astype(int)
         each = np.take_along_axis(log_softmax(parameters, axis=-1), level[..., None], -1)[..., 0]
     else:
         center, width = first + 0.5, np.exp(np.maximum(parameters[..., 1] - 2, -7))
         half = 0.5 / (levels - 1)
-        # The logistic is symmetric: mirror x to the side of the centre where both distribution
-        # functions are small, so that their difference keeps its digits.
-        side = np.where(x > center, -1, 1)
-        ends = [side * (x + sign * half - center) / width for sign in (side, -side)]
-        above, below = (log_expit(end) for end in ends)
+        # The outermost levels hold the tails of the logistic.
+        low = np.where(x < half, -np.inf, x - half - center) / width
+        high = np.where(x > 1 - half, np.inf, x + half - center) / width
+        # The logistic is symmetric: beyond the centre its upper tails are subtracted, because a
+        # difference of small numbers keeps its digits.
+        mirror = x > center
+        above = log_expit(np.where(mirror, -low, high))
+        below = log_expit(np.where(mirror, -high, low))
         each = above + np.log1p(-np.exp(below - above))
-        each = np.where(x < half, log_expit((half - center) / width), each)
-        each = np.where(x > 1 - half, log_expit((center - 1 + half) / width), each)
     return each.sum(axis=1)
-
-
-def logsumexp(x: np.ndarray, axis: int | None = None, keepdims: bool = False) -> Any:
-    """SciPy's function with type Any: SciPy's own type says that it may return two arrays.
-
-    Args:
-        x: Exponents.
-        axis: The axis to sum over; None sums over all.
-        keepdims: Whether the axis stays, with length one.
-
-    Returns:
-        log(sum(exp(x))).
-    """
-    return special.logsumexp(x, axis=axis, keepdims=keepdims)
 
 
 def pair(terms: np.ndarray) -> Pair:
@@ -207,11 +187,11 @@ def _posteriors(codes: Codes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _own_log_density(scale: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    return -np.sum(0.5 * noise**2 + np.log(scale) + 0.5 * _LOG_2PI, axis=1)
+    return np.sum(norm.logpdf(noise) - np.log(scale), axis=1)
 
 
 def _log_normal(z: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    return -np.sum(0.5 * ((z - mean) / scale) ** 2 + np.log(scale) + 0.5 * _LOG_2PI, axis=1)
+    return np.sum(norm.logpdf(z, mean, scale), axis=1)
 
 
 def _pairwise(
@@ -219,7 +199,7 @@ def _pairwise(
 ) -> Pair:
     """- mean_n log (1/N) sum_m exp(-distance(q_n, q_m)) over some of the n and all m."""
     distances = [distance(mean[n], scale[n], mean, scale).sum(axis=1) for n in rows]
-    return pair(np.array([math.log(len(mean)) - logsumexp(-each) for each in distances]))
+    return pair(math.log(len(mean)) - np.logaddexp.reduce(-np.array(distances), axis=1))
 
 
 def _kl(mean: np.ndarray, scale: np.ndarray, means: np.ndarray, scales: np.ndarray) -> np.ndarray:
@@ -237,9 +217,7 @@ def _bhattacharyya(
 
 def _gaussian_kl(mean: np.ndarray, scale: np.ndarray) -> float:
     """KL of the Gaussian with the moments of q(z) to a standard normal."""
-    covariance = np.cov(mean.T, bias=True).reshape(mean.shape[1], -1) + np.diag(
-        np.mean(scale**2, axis=0)
-    )
+    covariance = np.cov(mean.T, bias=True) + np.diag(np.mean(scale**2, axis=0))
     center = mean.mean(axis=0)
     log_det = np.linalg.slogdet(covariance)[1]
     return 0.5 * float(np.trace(covariance) + center @ center - mean.shape[1] - log_det)

@@ -58,3 +58,16 @@ def test_nothing_is_fast_where_d_is_lower_at_the_largest_beta(exact):
 def test_without_a_curve_there_are_no_regimes(exact):
     assert regimes(exact([0.1, 1.0])) is None
     assert regimes(exact([20.0, 30.0, 40.0])) is None
+
+
+def test_points_of_one_beta_do_not_move_the_knee(exact):
+    """Runs whose target rates are out of reach end at one beta."""
+    betas = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
+    twice = [0, 1, 2, 2, 3, 4, 5, 5]
+    single = exact(betas)
+    double = single._replace(**{name: value[twice] for name, value in single._asdict().items()})
+    assert regimes(double).both_fast == regimes(single).both_fast is not None
+    same = exact([1.0, 1.0, 1.0])._replace(
+        rate=np.array([1.0, 2.0, 3.0]), distortion=np.array([3.0, 2.0, 1.0])
+    )
+    assert regimes(same).both_fast is None

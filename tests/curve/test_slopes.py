@@ -148,3 +148,15 @@ def test_the_standard_error_of_a_slope_is_that_of_its_derivatives(exact):
         + 2 * covariance @ (by_rate * by_distortion)
     )
     np.testing.assert_allclose(slopes(points).slope_se, np.sqrt(variance), rtol=1e-6)
+
+
+def test_points_of_one_beta_are_judged_by_their_other_neighbours(exact):
+    """Runs whose target rates are out of reach end at one beta: no slope lies between them."""
+    betas = [0.1, 0.15, 0.2, 0.2, 0.3, 0.45]
+    alone = [0, 1, 2, 4, 5]
+    found, single = slopes(exact(betas)), slopes(exact(np.array(betas)[alone]))
+    ends = [0, 1, 4, 5]
+    assert found.ratio[ends].tolist() == single.ratio[[0, 1, 3, 4]].tolist()
+    np.testing.assert_allclose(found.ratio[2:4], 1, atol=0.01)
+    assert set(found.verdict) == {"converged"}
+    assert np.isnan(slopes(exact([0.2, 0.2, 0.2])).ratio).all()

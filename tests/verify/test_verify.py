@@ -154,7 +154,6 @@ def test_it_names_what_the_engine_measures_wrong(
 ) -> None:
     """One model, whose programs are compiled with the fault in them."""
     monkeypatch.setattr(models, "_MODELS", models._MODELS[3:4])
-    monkeypatch.setattr(models, "_GAINS", models._GAINS[3:4])
     right = estimators.mixture_terms
     monkeypatch.setattr(information, "mixture_terms", lambda *given: breakage(right(*given)))
     text = failed(models.recomputed())
