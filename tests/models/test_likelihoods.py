@@ -101,7 +101,7 @@ def write_colour(path, shape=(4, 4, 3), count=80):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (count, 1, 1, 3)) + random.integers(-3, 4, (count, *shape))
     images = np.clip(images, 0, 255).astype(np.uint8)
-    np.savez(path, train=images[: count - 20], test=images[-20:])
+    np.savez(path, train=images[: count // 2], test=images[count // 2 :])
     return path
 
 
@@ -130,7 +130,7 @@ def test_data_without_these_levels_are_refused(likelihood, values, message):
 
 def test_colour_images_through_convolutions(tmp_path):
     """Far below the 8 bits a value of a uniform distribution; the noise alone is 2.8 bits."""
-    path = str(write_colour(tmp_path / "colour.npz", count=220))
+    path = str(write_colour(tmp_path / "colour.npz", count=200))
     frame = rd.sweep(
         rd.Settings(
             dataset=path,
