@@ -59,6 +59,7 @@ def test_the_command_refuses_before_it_computes(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_command_warns_of_a_newer_release_and_goes_on(monkeypatch, tmp_path):
     monkeypatch.setattr(jax, "__version_info__", (0, 12, 0))
     result = CliRunner().invoke(main, [str(tmp_path / "run"), "--steps", "1", "--dry-run"])

@@ -210,6 +210,7 @@ def test_errors_are_the_spread_of_what_they_are_of(measure):
     assert errors.mean() < 0.1 * each.std() / math.sqrt(IMAGES)
 
 
+@pytest.mark.slow
 def test_the_example_of_calibration_runs(monkeypatch, capsys):
     path = Path(__file__).parents[2] / "examples" / "calibration.py"
     spec = importlib.util.spec_from_file_location("calibration", path)
@@ -253,6 +254,7 @@ def test_one_seed_draws_the_same_noise_for_every_model(measure):
     assert np.mean(np.isclose(first, noise(model_of(), 4), atol=1e-4)) < 0.01
 
 
+@pytest.mark.slow
 def test_fewer_codes_are_held_against_all_posteriors(measure):
     """Of a subset of the posteriors the information would be less, by log 1104 - log 100."""
     few, all_codes = measure(model_of(s=1e-3), codes=100)[0], measure(model_of(s=1e-3))[0]
@@ -368,6 +370,7 @@ def linear_gaussian() -> Any:
     return measured
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "beta, rate, mse, distortion",
     [
@@ -401,6 +404,7 @@ def test_the_optimum_of_a_linear_gaussian_model(linear_gaussian, beta, rate, mse
     assert int(m.information.active_units) == (2 if beta == 2 else 3)
 
 
+@pytest.mark.slow
 def test_blocks_of_images_change_nothing_but_rounding(measured, monkeypatch):
     """All images at once; elsewhere 250 at a time, and a rest."""
     monkeypatch.setattr("ratedistortion.measuring.measurement.BATCH", IMAGES)
