@@ -18,7 +18,7 @@ from ratedistortion.engine.plan import Plan, Sweep
 from ratedistortion.errors import OutOfMemoryError
 from ratedistortion.events import Warned
 
-pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled_quickly")]
 
 EIGHT = tuple(float(n) for n in range(8))
 

@@ -29,7 +29,7 @@ def plan(settings: Settings, devices: int, fitting: int = 10**6, platform: str =
     return make_plan(settings, platform, devices, 10, 10 * fitting + 9)
 
 
-@hypothesis_settings(derandomize=True, deadline=None, database=None, max_examples=300)
+@hypothesis_settings(derandomize=True, deadline=None, database=None, max_examples=100)
 @given(
     betas=st.integers(1, 60),
     seeds=st.integers(1, 4),

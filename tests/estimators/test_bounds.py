@@ -81,6 +81,7 @@ def test_bounds_of_equal_and_of_disjoint_posteriors(gap, information):
         assert -1e-6 < value < math.log(300) + 1e-6 and 0 <= error < 1e-6
 
 
+@pytest.mark.slow
 @settings(**ONCE, max_examples=12)
 @given(**RANDOM_MIXTURES)
 @example(shape=(2000, 64), kind="1e-4", spread=1, offset=100, copies="equal", seed=0)
@@ -122,6 +123,7 @@ def test_the_moments_bound_the_marginal_kl_by_quadrature(one_latent):
     assert measured <= one_latent.marginal_kl
 
 
+@pytest.mark.slow
 @settings(**ONCE, max_examples=25)
 @given(**RANDOM_MIXTURES)
 @example(shape=(2, 64), kind="1e-4", spread=3.0, offset=100.0, copies="none", seed=0)

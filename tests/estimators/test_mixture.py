@@ -140,31 +140,7 @@ def test_every_posterior_has_the_same_weight_wherever_it_stands():
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
-def test_a_collapsed_encoder_has_no_information_where_minibatch_sampling_gives_log_n():
-    """Minibatch weighted sampling: q(z) is the sum over a batch over N times its size."""
-    mean, scale = np.zeros((2049, 3)), np.ones((2049, 3))
-    codes, own = draw(np.random.default_rng(12), 50, mean, scale)
-    log_q = log_normal(codes[:, None], mean[own], scale[own]).sum(-1)
-    log_batch = logsumexp(log_q, axis=1) - math.log(2049 * 50)
-    assert np.mean(np.diag(log_q) - log_batch) == pytest.approx(math.log(2049), abs=1e-9)
-    terms = terms_of(codes, own, mean, scale)
-    assert abs(terms.information).max() < 1e-13
-
-
-def test_a_collapsed_encoder_is_never_negative():
-    """An entropy in closed form minus a sampled log q(z) is: sd .67 with d = 32 and 32 images."""
-    mean, scale = np.zeros((32, 32)), np.ones((32, 32))
-    random, others = np.random.default_rng(13), []
-    for _ in range(200):
-        codes = random.normal(size=(32, 32))
-        log_q = log_normal(codes[:, None], mean, scale).sum(-1)
-        entropy = 16 * math.log(2 * math.pi * math.e)
-        others.append(np.mean(-logsumexp(log_q, axis=1)) + math.log(32) - entropy)
-        terms = terms_of(codes, np.arange(32), mean, scale)
-        assert abs(terms.information).max() < 1e-13
-    assert np.std(others) == pytest.approx(0.67, abs=0.1) and np.min(others) < -1
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("latents, scale", [(1, 0.1), (8, 1.0), (64, 1.0)])
 def test_both_forms_of_the_information_agree_and_the_entropy_form_varies_less(latents, scale):
     """Same samples: log N - H[q(n|z)] is the mean over n of log q(z|x_n) - log q(z), given z."""
@@ -202,6 +178,7 @@ def dense(codes: np.ndarray, own: np.ndarray, mean: np.ndarray, scale: np.ndarra
 
 
 # Shapes (posteriors, latents) are few, as each of them is compiled.
+@pytest.mark.slow
 @settings(derandomize=True, deadline=None, database=None, max_examples=15)
 @given(
     shape=st.sampled_from([(2, 1), (2, 64), (3, 8), (1000, 8), (2000, 64)]),

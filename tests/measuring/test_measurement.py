@@ -1,6 +1,7 @@
 """Measurements of a hand-built linear-Gaussian model against closed forms and quadrature."""
 
 import dataclasses
+import functools
 import importlib.util
 import math
 import re
@@ -22,6 +23,8 @@ from ratedistortion.settings import Settings
 # images share one compiled program.
 IMAGES, STORED_SCALE, NOISE = 1104, 0.5, 0.8
 SIGMAS = 4.0
+# Compiling takes longer than measuring: leave out LLVM's optimisation.
+jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 # One dimension of x, one of z: q(z|x) = N(A x + B, S^2), p(x|z) = N(W z + C, NOISE^2).
 A, B, S, W, C = 0.9, 0.2, 0.4, 1.1, -0.3
 
@@ -80,7 +83,7 @@ class Measure:
         key = codes, len(images)
         with jax.enable_x64(True):
             if key not in self.compiled:
-                self.compiled[key] = jax.jit(make_measure(autoencoder_of(), 1, STORED_SCALE, codes))
+                self.compiled[key] = jit(make_measure(autoencoder_of(), 1, STORED_SCALE, codes))
             results = self.compiled[key](model, jnp.asarray(images), jnp.int32(seed))
             return jax.tree.map(np.asarray, results)
 
@@ -207,6 +210,7 @@ def test_errors_are_the_spread_of_what_they_are_of(measure):
     assert errors.mean() < 0.1 * each.std() / math.sqrt(IMAGES)
 
 
+@pytest.mark.slow
 def test_the_example_of_calibration_runs(monkeypatch, capsys):
     path = Path(__file__).parents[2] / "examples" / "calibration.py"
     spec = importlib.util.spec_from_file_location("calibration", path)
@@ -215,6 +219,7 @@ def test_the_example_of_calibration_runs(monkeypatch, capsys):
     spec.loader.exec_module(example)
     monkeypatch.setattr(example, "REPLICATIONS", 3)
     monkeypatch.setattr(example, "IMAGES", 300)
+    monkeypatch.setattr(jax, "jit", jit)
     example.main()
     shares = re.findall(r"([\d.]+)%\n", capsys.readouterr().out)
     assert len(shares) == 8 and float(np.mean(list(map(float, shares)))) > 60
@@ -249,6 +254,7 @@ def test_one_seed_draws_the_same_noise_for_every_model(measure):
     assert np.mean(np.isclose(first, noise(model_of(), 4), atol=1e-4)) < 0.01
 
 
+@pytest.mark.slow
 def test_fewer_codes_are_held_against_all_posteriors(measure):
     """Of a subset of the posteriors the information would be less, by log 1104 - log 100."""
     few, all_codes = measure(model_of(s=1e-3), codes=100)[0], measure(model_of(s=1e-3))[0]
@@ -343,7 +349,7 @@ def linear_gaussian() -> Any:
     x = (x - x.mean(0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(x.T, bias=True))).T
     images = jnp.asarray(x * np.sqrt(VARIANCES), jnp.float32)
     with jax.enable_x64(True):
-        compiled = jax.jit(make_measure(autoencoder_of(3, DECODER_SCALE), 3, 1.0, 2000))
+        compiled = jit(make_measure(autoencoder_of(3, DECODER_SCALE), 3, 1.0, 2000))
 
     def measured(beta: float) -> Measurement:
         """q(z|x) is the channel of the reverse water-filling point at the level beta s^2."""
@@ -364,6 +370,7 @@ def linear_gaussian() -> Any:
     return measured
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "beta, rate, mse, distortion",
     [
@@ -397,6 +404,7 @@ def test_the_optimum_of_a_linear_gaussian_model(linear_gaussian, beta, rate, mse
     assert int(m.information.active_units) == (2 if beta == 2 else 3)
 
 
+@pytest.mark.slow
 def test_blocks_of_images_change_nothing_but_rounding(measured, monkeypatch):
     """All images at once; elsewhere 250 at a time, and a rest."""
     monkeypatch.setattr("ratedistortion.measuring.measurement.BATCH", IMAGES)

@@ -1,13 +1,14 @@
 """Compiling takes most of the time here; shapes, dtypes and densities do not need fast code."""
 
-import functools
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import jax
 import pytest
 
 
-@pytest.fixture(scope="session")
-def quick_jit() -> Callable[..., Callable]:
-    """`jax.jit` that compiles in less time, to slower code."""
-    return functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+@pytest.fixture(scope="module", autouse=True)
+def compiled_quickly() -> Iterator[None]:
+    """XLA takes less time, to make slower code."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

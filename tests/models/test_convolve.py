@@ -59,21 +59,21 @@ def in_float32(arrays):
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_value_and_gradients_are_those_of_the_definition(shape, stride, quick_jit):
+def test_value_and_gradients_are_those_of_the_definition(shape, stride):
     arrays = arrays_of(shape, stride)
-    found = quick_jit(with_gradients(stride))(*in_float32(arrays))
+    found = jax.jit(with_gradients(stride))(*in_float32(arrays))
     assert error(found, truth(*arrays, stride)) < 4e-6
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("which", [(True, True), (True, False), (False, True)])
 @pytest.mark.parametrize("shape", SHAPES[1::2])
-def test_batches_of_images_and_of_kernels(shape, which, stride, quick_jit):
+def test_batches_of_images_and_of_kernels(shape, which, stride):
     batched, single = arrays_of(shape, stride, (3,)), arrays_of(shape, stride)
     which = (*which, True)
     arrays = [b if each else one for b, one, each in zip(batched, single, which, strict=True)]
     axes = tuple(0 if each else None for each in which)
-    found = quick_jit(jax.vmap(with_gradients(stride), axes))(*in_float32(arrays))
+    found = jax.jit(jax.vmap(with_gradients(stride), axes))(*in_float32(arrays))
     for n in range(3):
         one = [array[n] if each else array for array, each in zip(arrays, which, strict=True)]
         assert error(jax.tree.map(lambda leaf, n=n: leaf[n], found), truth(*one, stride)) < 4e-6

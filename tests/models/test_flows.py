@@ -39,7 +39,7 @@ def wide(tree):
 
 
 @pytest.mark.parametrize("latents", [1, 4])
-def test_maf_is_the_change_of_variables_of_its_own_draws(latents, monkeypatch, quick_jit):
+def test_maf_is_the_change_of_variables_of_its_own_draws(latents, monkeypatch):
     """log p(z) = log N(e) - log |det dz/de| where `sample` makes z of e; float64, N by SciPy."""
     autoencoder, model = model_of(latents, prior="maf")
     with jax.enable_x64(True):
@@ -50,8 +50,8 @@ def test_maf_is_the_change_of_variables_of_its_own_draws(latents, monkeypatch, q
             monkeypatch.setattr(jax.random, "normal", lambda *_: noise[None])
             return prior.sample(key_of(2), 1)[0]
 
-        z, jacobian = quick_jit(lambda noise: (drawn(noise), jax.jacfwd(drawn)(noise)))(start)
-        measured = float(quick_jit(autoencoder.log_prior)(model, z[None])[0])
+        z, jacobian = jax.jit(lambda noise: (drawn(noise), jax.jacfwd(drawn)(noise)))(start)
+        measured = float(jax.jit(autoencoder.log_prior)(model, z[None])[0])
     jacobian = np.asarray(jacobian)
     _, log_volume = np.linalg.slogdet(jacobian)
     assert abs(log_volume) > 1e-3
@@ -96,12 +96,12 @@ def test_the_density_of_maf_is_finite_far_away(place):
 
 
 @pytest.mark.parametrize("latents", [1, 4])
-def test_iaf_changes_no_volume_and_is_inverted(latents, quick_jit):
+def test_iaf_changes_no_volume_and_is_inverted(latents):
     autoencoder, model = model_of(latents, encoder="iaf")
     x = jax.random.normal(key_of(1), (3, DIMENSIONS), jnp.float32)
     posterior = autoencoder.encode(model, x)
     noise = jax.random.normal(key_of(2), (3, latents), jnp.float32)
-    flow, unflow = quick_jit(model.encoder.flow), quick_jit(model.encoder.unflow)
+    flow, unflow = jax.jit(model.encoder.flow), jax.jit(model.encoder.unflow)
     context = posterior.context
     assert context is not None and not autoencoder.gaussian(model)
     start = posterior.mean + jnp.exp(posterior.log_scale) * noise
@@ -111,8 +111,8 @@ def test_iaf_changes_no_volume_and_is_inverted(latents, quick_jit):
     with jax.enable_x64(True):
         own, exact_noise = wide(posterior), wide(noise)
         exact = autoencoder.draw(model, own, exact_noise)
-        back = quick_jit(wide(model.encoder).unflow)(exact, own.context)
-        log_q = quick_jit(autoencoder.log_posterior)(model, own, exact)
+        back = jax.jit(wide(model.encoder).unflow)(exact, own.context)
+        log_q = jax.jit(autoencoder.log_posterior)(model, own, exact)
     mean, scale = np.asarray(own.mean), np.exp(np.asarray(own.log_scale))
     expected = mean + scale * np.asarray(exact_noise)
     np.testing.assert_allclose(back, expected, rtol=1e-12, atol=1e-12)
@@ -122,7 +122,7 @@ def test_iaf_changes_no_volume_and_is_inverted(latents, quick_jit):
     def one(row):
         return model.encoder.flow(row[None], context[:1])[0]
 
-    jacobian = np.asarray(quick_jit(jax.jacfwd(one))(start[0]), float)
+    jacobian = np.asarray(jax.jit(jax.jacfwd(one))(start[0]), float)
     assert np.linalg.slogdet(jacobian)[1] == pytest.approx(0, abs=1e-5)
     if latents > 1:
         other = flow(start, context[::-1])

@@ -67,7 +67,7 @@ def test_its_density_integrates_to_one_and_its_draws_follow_it(laplace):
         assert (np.abs(values.mean(0) - expected) < 4 * error + 3e-3).all()
 
 
-def test_a_model_with_it_is_trained(laplace, quick_jit):
+def test_a_model_with_it_is_trained(laplace):
     """Thirty steps of gradient descent on D + R lower it, and move the prior."""
     settings = Settings(dataset="made", prior="laplace", latents=2, hidden=(8,))
     autoencoder = make_autoencoder(settings, (6,))
@@ -80,8 +80,8 @@ def test_a_model_with_it_is_trained(laplace, quick_jit):
         rate = autoencoder.rate(model, posterior, noise, z)
         return jnp.mean(rate - autoencoder.log_likelihood(model, x, z))
 
-    step = quick_jit(jax.value_and_grad(loss))
-    model, losses = quick_jit(autoencoder.build)(jax.random.key(1)), []
+    step = jax.jit(jax.value_and_grad(loss))
+    model, losses = jax.jit(autoencoder.build)(jax.random.key(1)), []
     for n in range(30):
         value, gradient = step(model, jax.random.key(n))
         losses.append(float(value))

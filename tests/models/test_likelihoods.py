@@ -12,8 +12,6 @@ from ratedistortion.errors import DatasetError
 from ratedistortion.models.likelihoods import LIKELIHOODS
 from ratedistortion.settings import LEVELLED, Settings
 
-pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
-
 LEVELS = 9
 
 
@@ -101,7 +99,7 @@ def write_colour(path, shape=(4, 4, 3), count=80):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (count, 1, 1, 3)) + random.integers(-3, 4, (count, *shape))
     images = np.clip(images, 0, 255).astype(np.uint8)
-    np.savez(path, train=images[: count - 20], test=images[-20:])
+    np.savez(path, train=images[: count // 2], test=images[count // 2 :])
     return path
 
 
@@ -128,9 +126,10 @@ def test_data_without_these_levels_are_refused(likelihood, values, message):
         load(Settings(likelihood=likelihood, **values))
 
 
+@pytest.mark.slow
 def test_colour_images_through_convolutions(tmp_path):
     """Far below the 8 bits a value of a uniform distribution; the noise alone is 2.8 bits."""
-    path = str(write_colour(tmp_path / "colour.npz", count=220))
+    path = str(write_colour(tmp_path / "colour.npz", count=200))
     frame = rd.sweep(
         rd.Settings(
             dataset=path,
@@ -156,7 +155,7 @@ def test_colour_images_through_convolutions(tmp_path):
     assert np.load(tmp_path / "run" / "images.npz")["samples"].shape == (1, 10, 4, 4, 3)
 
 
-@pytest.mark.parametrize("dimensions", [1, 2, 15, 16, 17, 784])
+@pytest.mark.parametrize("dimensions", [1, 15, 16, 17, 784])
 def test_bernoulli_is_scipy_s(dimensions):
     """Against float64 in logarithms of single terms; its slope against x - sigmoid(logit)."""
     random = np.random.default_rng(dimensions)
@@ -171,3 +170,5 @@ def test_bernoulli_is_scipy_s(dimensions):
     expected = x * special.log_expit(wide) + (1 - x) * special.log_expit(-wide)
     np.testing.assert_allclose(found, expected.sum(-1), rtol=2e-6, atol=1e-6 * dimensions)
     np.testing.assert_allclose(slope[..., 0], x - special.expit(wide), atol=1e-6)
+    mean = likelihood.mean(jnp.asarray(logits)[..., None])
+    np.testing.assert_allclose(mean, special.expit(wide), rtol=1e-5, atol=1e-30)
