@@ -18,7 +18,7 @@ from ratedistortion.engine.programs import Program
 from ratedistortion.errors import RunDirectoryError
 from ratedistortion.measuring.measurement import Codes, Measurement, make_measure
 from ratedistortion.measuring.pictures import PICTURES, make_pictures
-from ratedistortion.models.autoencoder import Autoencoder, make_autoencoder
+from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.settings import Settings
 from ratedistortion.training.run import Run, make_run
 from ratedistortion.training.state import DataShape, SweptParameters, TrainState, selected
@@ -323,7 +323,7 @@ def trace_run(settings: Settings, data: Dataset) -> tuple[Autoencoder, Run]:
     Raises:
         SettingsError: If the families, or training and measuring options, do not go together.
     """
-    autoencoder = make_autoencoder(settings, data.shape)
+    autoencoder = Autoencoder(settings, data.shape)
     examples, dimensions = data.train.shape
     source = DataShape(examples, dimensions, data.scale, data.dynamic)
     return autoencoder, make_run(settings, autoencoder, source)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ratedistortion.models.autoencoder import make_autoencoder
+from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.models.decoders import DECODERS
 from ratedistortion.models.likelihoods import LIKELIHOODS
 from ratedistortion.models.sampling import draw_pixels
@@ -52,7 +52,7 @@ def test_every_decoder_says_whether_it_is_autoregressive():
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_the_probabilities_of_all_images_sum_to_one(name, likelihood, quick_jit):
     levels = 2 if likelihood == "bernoulli" else 3
-    autoencoder = make_autoencoder(settings_of(name, likelihood), SHAPE)
+    autoencoder = Autoencoder(settings_of(name, likelihood), SHAPE)
     model = jax.tree.map(lambda leaf: 3 * leaf, quick_jit(autoencoder.build)(key_of(1)))
     images = np.array(list(itertools.product(range(levels), repeat=PIXELS))) / (levels - 1)
     x = jnp.asarray(images, jnp.float32)
@@ -66,7 +66,7 @@ def test_the_probabilities_of_all_images_sum_to_one(name, likelihood, quick_jit)
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_draws_follow_the_probabilities(name, quick_jit):
     """Chi-square over the 16 images; a p-value below 1e-4 would be a 4-sigma event."""
-    autoencoder = make_autoencoder(settings_of(name), SHAPE)
+    autoencoder = Autoencoder(settings_of(name), SHAPE)
     model = jax.tree.map(lambda leaf: 3 * leaf, quick_jit(autoencoder.build)(key_of(2)))
     count = 4000
     z = jnp.full((count, LATENTS), 0.7, jnp.float32)

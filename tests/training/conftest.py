@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ratedistortion import datasets
-from ratedistortion.models.autoencoder import make_autoencoder
+from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.settings import Settings
 from ratedistortion.training.objective import make_objective
 from ratedistortion.training.run import make_run
@@ -45,7 +45,7 @@ def train_linear() -> Callable[..., Ended]:
         )
         data = datasets.load(settings)
         images = jnp.asarray(data.train)
-        autoencoder = make_autoencoder(settings, data.shape)
+        autoencoder = Autoencoder(settings, data.shape)
         examples, dimensions = data.train.shape
         shape = DataShape(examples, dimensions, data.scale, data.dynamic)
         run = make_run(settings, autoencoder, shape)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior, make_autoencoder
+from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
 from ratedistortion.settings import Settings
 from ratedistortion.training.minibatch import minibatch
 from ratedistortion.training.run import make_run
@@ -100,23 +100,26 @@ def arguments_of(beta: float = 1.0, learning_rate: float = 0.05, seed: int = 0) 
 def made_of(rate, log_likelihood) -> Autoencoder:
     """A model of one parameter p, a vector of two, whose posteriors are N(x, I)."""
 
-    def unused(*_: Any) -> Any:
-        raise AssertionError("training has no need of this")
+    class Made(Autoencoder):
+        def __init__(self) -> None:
+            """Training has no need of what the settings of a real model say."""
 
-    return Autoencoder(
-        build=lambda key: Model(jnp.array([0.5, -0.5], jnp.float32), (), ()),
-        encode=lambda model, x: Posterior(x, 0 * x),
-        draw=lambda model, posterior, noise: posterior.mean + noise,
-        gaussian=unused,
-        log_posterior=unused,
-        latent_rates=unused,
-        rate=lambda model, posterior, noise, z: rate(model, posterior),
-        log_likelihood=log_likelihood,
-        decode=unused,
-        log_prior=unused,
-        sample_prior=unused,
-        standardize=unused,
-    )
+        def build(self, key: Any) -> Model:
+            return Model(jnp.array([0.5, -0.5], jnp.float32), (), ())
+
+        def encode(self, model: Model, x: Any) -> Posterior:
+            return Posterior(x, 0 * x)
+
+        def draw(self, model: Model, posterior: Posterior, noise: Any) -> Any:
+            return posterior.mean + noise
+
+        def rate(self, model: Model, posterior: Posterior, noise: Any, z: Any) -> Any:
+            return rate(model, posterior)
+
+        def log_likelihood(self, model: Model, x: Any, z: Any) -> Any:
+            return log_likelihood(model, x, z)
+
+    return Made()
 
 
 class Trained:
@@ -290,7 +293,7 @@ class Real:
             dataset="made", hidden=(4,), latents=2, batch_size=BATCH, steps=STEPS, warmup=0
         )
         source = DataShape(EXAMPLES, PIXELS, 1.0, False)
-        run = make_run(settings, make_autoencoder(settings, (PIXELS,)), source)
+        run = make_run(settings, Autoencoder(settings, (PIXELS,)), source)
         advance = jax.vmap(run.advance, (0, 0, None, None, None))
         self.start = jax.jit(jax.vmap(run.start), compiler_options=QUICKLY)
         self.advance = jax.jit(advance, compiler_options=QUICKLY)
