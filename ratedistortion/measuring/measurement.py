@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array
 
 from ratedistortion.estimators import Estimate, estimate
 from ratedistortion.measuring.float64 import to_float64
 from ratedistortion.measuring.importance import importance_bound
 from ratedistortion.measuring.information import (
+    Codes,
     Information,
     bounded_information,
     exact_information,
@@ -53,31 +54,6 @@ class Measurement(NamedTuple):
         """
         own = self._asdict()
         return own | own.pop("information")._asdict()
-
-
-class Codes(NamedTuple):
-    """What was measured of every image, in the order of the data set.
-
-    Attributes:
-        mean: Mean of the Gaussian posterior, or of the Gaussian that the encoder's flow starts
-            from; float32.
-        scale: The standard deviation of the same Gaussian, float32.
-        code: The code that the decoder got, float32: mean + scale * noise, or what a flow makes
-            of that.
-        noise: The standard normal numbers that the code was drawn with, float32. The code of a
-            sharp posterior is rounded to its mean, and only the noise tells them apart.
-        rate: KL(q(z|x) || p(z)) in nats, float64, in closed form or by this one code.
-        distortion: -log p(x|z) of this code in nats, float64.
-        chosen: The images whose codes I(n;z) and the marginal KL are averaged over.
-    """
-
-    mean: Float[Array, "images latents"]
-    scale: Float[Array, "images latents"]
-    code: Float[Array, "images latents"]
-    noise: Float[Array, "images latents"]
-    rate: Float[Array, "images"]
-    distortion: Float[Array, "images"]
-    chosen: Int[Array, "codes"]
 
 
 def make_measure(
@@ -131,20 +107,19 @@ def make_measure(
         rates = lax.map(one_rate, (posterior, noise), batch_size=BATCH)
         chosen = jax.random.permutation(row_key, count)[: min(codes, count)]
         inform = exact_information if autoencoder.gaussian(model) else bounded_information
-        rate, negative_elbo, information = inform(
-            autoencoder, model, posterior, -log_likelihood, rates, noise, chosen
-        )
+        scale = jnp.exp(posterior.log_scale)
+        drawn = Codes(posterior.mean, scale, z, noise, rates, -log_likelihood, chosen)
+        rate, negative_elbo, information = inform(autoencoder, model, posterior, drawn)
         nll = not_estimated()
         if iwae:
             nll = estimate(lax.map(one_bound, chosen, batch_size=BATCH))
         measurement = Measurement(
             rate=rate,
-            distortion=estimate(-log_likelihood),
+            distortion=estimate(drawn.distortion),
             negative_elbo=negative_elbo,
             nll_iwae=nll,
             information=information,
         )
-        scale = jnp.exp(posterior.log_scale)
-        return measurement, Codes(posterior.mean, scale, z, noise, rates, -log_likelihood, chosen)
+        return measurement, drawn
 
     return measure
