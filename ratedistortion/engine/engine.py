@@ -12,15 +12,13 @@ from jax import lax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from ratedistortion.datasets import Dataset
 from ratedistortion.engine.plan import RunId, Sweep
 from ratedistortion.engine.programs import Program
 from ratedistortion.errors import RunDirectoryError
 from ratedistortion.measuring.measurement import Codes, Measurement, make_measure
 from ratedistortion.measuring.pictures import PICTURES, make_pictures
 from ratedistortion.models.autoencoder import Autoencoder
-from ratedistortion.settings import Settings
-from ratedistortion.training.run import Run, make_run
+from ratedistortion.training.run import Run
 from ratedistortion.training.state import DataShape, SweptParameters, TrainState, selected
 
 # Long enough that the host's part costs nothing, short enough that a signal is soon heard.
@@ -84,7 +82,9 @@ class Engine:
         own = data.train is not data.splits["train"]
         self._train_images = put(data.train) if own else self._images["train"]
         self._originals = put(data.splits["test"][:PICTURES])
-        self.autoencoder, self._run = trace_run(sweep.settings, data)
+        self.autoencoder = Autoencoder(sweep.settings, data.shape)
+        shape = DataShape(len(data.train), data.scale, data.dynamic)
+        self._run = Run(sweep.settings, self.autoencoder, shape)
         gaussian = self.autoencoder.gaussian(self._run.state.model)
         self.information_kind = "exact" if gaussian else "bounds"
         self.steps = self._run.steps
@@ -311,22 +311,6 @@ class Engine:
         return self._spread_over_devices(local, P("runs"), P("runs"), P())(
             selected(state), arguments.seed, images
         )
-
-
-def trace_run(settings: Settings, data: Dataset) -> tuple[Autoencoder, Run]:
-    """The model's functions and the run, without computing.
-
-    Args:
-        settings: The sweep.
-        data: Its data set.
-
-    Raises:
-        SettingsError: If the families, or training and measuring options, do not go together.
-    """
-    autoencoder = Autoencoder(settings, data.shape)
-    examples, dimensions = data.train.shape
-    source = DataShape(examples, dimensions, data.scale, data.dynamic)
-    return autoencoder, make_run(settings, autoencoder, source)
 
 
 def leaves(state: TrainState) -> list[np.ndarray]:

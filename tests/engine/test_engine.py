@@ -12,11 +12,14 @@ from jax import monitoring
 from tiny_engine import BETAS, CONVOLUTIONS, STEPS, engine_of, settings_of
 
 from ratedistortion.datasets import Dataset
-from ratedistortion.engine.engine import Block, Engine, MeasuredRun, leaves, trace_run
+from ratedistortion.engine.engine import Block, Engine, MeasuredRun, leaves
 from ratedistortion.engine.outcomes import loss_curves, outcomes
 from ratedistortion.engine.plan import Plan, RunId
 from ratedistortion.engine.programs import Program
 from ratedistortion.errors import RunDirectoryError
+from ratedistortion.models.autoencoder import Autoencoder
+from ratedistortion.training.run import Run
+from ratedistortion.training.state import DataShape
 
 pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
 
@@ -260,7 +263,8 @@ def test_a_run_that_diverges_has_no_loss_from_then_on(data, mapped):
 
 def test_describe_knows_steps_and_shapes_without_computing(data):
     parameters = 64 * 8 + 8 + 8 * 4 + 4 + 2 * 64 + 64
-    run = trace_run(settings_of(), data)[1]
+    settings, shape = settings_of(), DataShape(len(data.train), data.scale, data.dynamic)
+    run = Run(settings, Autoencoder(settings, data.shape), shape)
     assert run.steps == STEPS
     trees = run.state.model, *run.state.optimizer[0][1:]
     for tree in trees:

@@ -17,15 +17,13 @@ from ratedistortion.errors import SettingsError
 from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
 from ratedistortion.settings import Settings
 from ratedistortion.training.minibatch import minibatch
-from ratedistortion.training.run import make_run
+from ratedistortion.training.run import Run
 from ratedistortion.training.state import (
     HISTORY_POINTS,
     DataShape,
     SweptParameters,
     TrainState,
     selected,
-    selected_log_beta,
-    selected_step,
 )
 
 # The values of these tiny runs are what counts, not how fast they are.
@@ -129,7 +127,7 @@ class Trained:
         settings = Settings(
             **{"dataset": "made", "latents": 2, "batch_size": BATCH, "steps": STEPS} | values
         )
-        self.run = make_run(settings, autoencoder, DataShape(EXAMPLES, dimensions, scale, dynamic))
+        self.run = Run(settings, autoencoder, DataShape(EXAMPLES, scale, dynamic))
         self.start = jax.jit(self.run.start, compiler_options=QUICKLY)
         self.advance = jax.jit(self.run.advance, compiler_options=QUICKLY)
 
@@ -259,24 +257,23 @@ def test_dynamic_binarisation_draws_fresh_pixels_with_the_right_mean(drawn):
 def test_an_epoch_has_as_many_steps_as_whole_batches(values, steps):
     settings = Settings(**{"dataset": "made", "batch_size": BATCH} | values)
     autoencoder = made_of(lambda *_: None, lambda *_: None)
-    assert make_run(settings, autoencoder, DataShape(EXAMPLES, 2, 1.0, False)).steps == steps
+    assert Run(settings, autoencoder, DataShape(EXAMPLES, 1.0, False)).steps == steps
 
 
 def test_more_steps_than_can_be_counted_or_fewer_than_the_warmup_are_refused():
     autoencoder = made_of(lambda *_: None, lambda *_: None)
-    shape = DataShape(EXAMPLES, 2, 1.0, False)
+    shape = DataShape(EXAMPLES, 1.0, False)
     plain = {"dataset": "made", "batch_size": BATCH}
     with pytest.raises(SettingsError, match="warmup must be less than the 6,000 steps"):
-        make_run(Settings(**plain, steps=6000, warmup=6000), autoencoder, shape)
+        Run(Settings(**plain, steps=6000, warmup=6000), autoencoder, shape)
     with pytest.raises(SettingsError, match="epochs: a run has at most 10,000,000 steps"):
-        make_run(Settings(**plain, epochs=10_000_000), autoencoder, shape)
+        Run(Settings(**plain, epochs=10_000_000), autoencoder, shape)
 
 
 def test_without_select_the_last_parameters_are_kept(shown):
     trained, images = shown
     state = trained(arguments_of(), images)
-    assert selected(state) is state.model
-    assert selected_step(state) is None and selected_log_beta(state) is None
+    assert selected(state) is state.model and state.best is None and state.log_beta is None
 
 
 # --- Runs of a real model ---------------------------------------------------------------------
@@ -292,8 +289,8 @@ class Real:
         settings = Settings(
             dataset="made", hidden=(4,), latents=2, batch_size=BATCH, steps=STEPS, warmup=0
         )
-        source = DataShape(EXAMPLES, PIXELS, 1.0, False)
-        run = make_run(settings, Autoencoder(settings, (PIXELS,)), source)
+        source = DataShape(EXAMPLES, 1.0, False)
+        run = Run(settings, Autoencoder(settings, (PIXELS,)), source)
         advance = jax.vmap(run.advance, (0, 0, None, None, None))
         self.start = jax.jit(jax.vmap(run.start), compiler_options=QUICKLY)
         self.advance = jax.jit(advance, compiler_options=QUICKLY)
