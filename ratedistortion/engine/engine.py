@@ -14,7 +14,6 @@ from jax.sharding import PartitionSpec as P
 
 from ratedistortion.engine.plan import RunId, Sweep
 from ratedistortion.engine.programs import Program
-from ratedistortion.errors import RunDirectoryError
 from ratedistortion.measuring.measurement import Codes, Measurement, make_measure
 from ratedistortion.measuring.pictures import PICTURES, make_pictures
 from ratedistortion.models.autoencoder import Autoencoder
@@ -112,6 +111,19 @@ class Engine:
         # Compilers of GPUs time kernels on the device, which must not disturb training.
         self._thread = ThreadPoolExecutor(1) if platform == "cpu" else None
 
+    def continues(self, done: int, saved: Sequence[np.ndarray]) -> bool:
+        """Whether `train` can go on from a checkpoint.
+
+        Args:
+            done: Steps that it has behind it.
+            saved: The leaves of its state.
+        """
+        own, found = (
+            [(leaf.shape, leaf.dtype) for leaf in leaves]
+            for leaves in (jax.tree.leaves(self._state), saved)
+        )
+        return own == found and 0 <= done <= self.steps
+
     def train(
         self, runs: Sequence[RunId], saved: Sequence[np.ndarray] | None = None, done: int = 0
     ) -> Iterator[Block]:
@@ -119,7 +131,7 @@ class Engine:
 
         Args:
             runs: At most `plan.width` of them; padded with copies of the last.
-            saved: The leaves of a state that `leaves` returned, to continue from.
+            saved: The leaves of a state, to continue from: `continues` says whether they fit.
             done: Steps that `saved` has behind it.
 
         Yields:
@@ -129,10 +141,7 @@ class Engine:
         if saved is None:
             state = jax.block_until_ready(self.programs.start(arguments))
         else:
-            shapes, tree = jax.tree.flatten(self._state)
-            expected = [(leaf.shape, leaf.dtype) for leaf in shapes]
-            if [(leaf.shape, leaf.dtype) for leaf in saved] != expected:
-                raise RunDirectoryError("the checkpoint does not fit the model: delete it.")
+            tree = jax.tree.structure(self._state)
             state = jax.tree.unflatten(tree, jax.device_put(list(saved), self._spread))
         yield Block(done, 0.0, state)
         size = 1

@@ -12,17 +12,12 @@ from ratedistortion import datasets, events
 from ratedistortion.datasets import Dataset
 from ratedistortion.engine.engine import Block, Engine, MeasuredRun, leaves
 from ratedistortion.engine.plan import RunId, Sweep, make_plan
-from ratedistortion.errors import (
-    Interrupted,
-    OutOfMemoryError,
-    RunDirectoryError,
-    Stopped,
-)
+from ratedistortion.errors import Interrupted, OutOfMemoryError, Stopped
 from ratedistortion.measuring.pictures import PICTURES
 from ratedistortion.run_directory import reading
 from ratedistortion.run_directory.directory import RunDirectory
 from ratedistortion.settings import Settings
-from ratedistortion.sweeping.chunk import run_chunk
+from ratedistortion.sweeping.chunk import ChunkResult, run_chunk
 from ratedistortion.sweeping.manifest import Manifest
 from ratedistortion.sweeping.preparation import prepare
 from ratedistortion.sweeping.rows import row_name, row_names
@@ -115,10 +110,6 @@ class _Chunks:
 
     def compute(self, engine: Engine) -> list[StoredChunk] | None:
         """The stored results of all chunks, or None if training does not fit in memory."""
-        with contextlib.closing(engine):
-            return self._compute(engine)
-
-    def _compute(self, engine: Engine) -> list[StoredChunk] | None:
         sweep = engine.sweep
         grid = sweep.settings.target_rates or sweep.settings.betas
         self._emit(
@@ -132,34 +123,27 @@ class _Chunks:
             )
         )
         results = []
-        for chunk in range(sweep.plan.chunks):
-            result = self._directory.read_result(chunk)
-            if result is None:
-                if not self._one_chunk(engine, chunk):
-                    return None
+        with contextlib.closing(engine):
+            for chunk in range(sweep.plan.chunks):
                 result = self._directory.read_result(chunk)
-            assert result is not None
-            if not _belongs(result, sweep.chunk(chunk), sweep.data):
-                raise self._directory.foreign_result(chunk)
-            results.append(result)
+                if result is None:
+                    if not self._one_chunk(engine, chunk):
+                        return None
+                    result = self._directory.read_result(chunk)
+                assert result is not None
+                if not _belongs(result, sweep.chunk(chunk), sweep.data):
+                    raise self._directory.foreign_result(chunk)
+                results.append(result)
         return results
 
     def _one_chunk(self, engine: Engine, chunk: int) -> bool:
         """Computes and stores a chunk; False if training it does not fit in memory."""
         directory, settings = self._directory, engine.sweep.settings
         saved = directory.read_state(chunk)
-        if saved and not 0 <= saved[0] <= engine.steps:
+        if saved and not engine.continues(*saved):
             raise directory.foreign_state(chunk)
-        saved_at = time.monotonic()
-        parts = run_chunk(engine, chunk, saved)
-        while True:
-            try:
-                part = next(parts)
-            except StopIteration as end:
-                result = end.value
-                break
-            except RunDirectoryError as error:
-                raise directory.foreign_state(chunk) from error
+        saved_at, result = time.monotonic(), None
+        for part in run_chunk(engine, chunk, saved):
             if isinstance(part, Block):
                 stopping, now = self._stop_signal(), time.monotonic()
                 late = now - saved_at > _CHECKPOINT_SECONDS
@@ -174,6 +158,8 @@ class _Chunks:
                     arrays["data"] = data.splits[part.split] * np.float32(data.scale)
                     directory.write_posterior(f"{part.run.label},split={part.split}", arrays)
                 self._stop(self._stop_signal())
+            elif isinstance(part, ChunkResult):
+                result = part
             else:
                 self._emit(part)
         if result is None:

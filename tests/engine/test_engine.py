@@ -16,7 +16,6 @@ from ratedistortion.engine.engine import Block, Engine, MeasuredRun, leaves
 from ratedistortion.engine.outcomes import loss_curves, outcomes
 from ratedistortion.engine.plan import Plan, RunId
 from ratedistortion.engine.programs import Program
-from ratedistortion.errors import RunDirectoryError
 from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.training.run import Run
 from ratedistortion.training.state import DataShape
@@ -228,8 +227,12 @@ def test_a_finished_checkpoint_trains_no_more(mapped):
 )
 def test_a_checkpoint_of_another_model_is_refused(mapped, damage):
     saved = damage(leaves(mapped.state))
-    with pytest.raises(RunDirectoryError):
-        next(mapped.engine.train(mapped.runs, saved, 3))
+    assert not mapped.engine.continues(3, saved)
+
+
+def test_a_checkpoint_has_as_many_steps_as_a_run_at_most(mapped):
+    fits = [mapped.engine.continues(n, leaves(mapped.state)) for n in (-1, 0, STEPS, STEPS + 1)]
+    assert fits == [False, True, True, False]
 
 
 def test_the_history_is_the_mean_loss_of_shares_of_the_steps(mapped):
