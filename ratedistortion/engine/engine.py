@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax import lax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from ratedistortion.engine.plan import RunId, Sweep
-from ratedistortion.engine.programs import Program
-from ratedistortion.measuring.measurement import Codes, Measurement, make_measure
-from ratedistortion.measuring.pictures import PICTURES, make_pictures
+from ratedistortion.engine.programs import Program, Programs
+from ratedistortion.engine.share import Share
+from ratedistortion.measuring.measurement import Codes, Measurement
+from ratedistortion.measuring.pictures import PICTURES
 from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.training.run import Run
 from ratedistortion.training.state import DataShape, SweptParameters, TrainState, selected
@@ -39,19 +39,6 @@ class MeasuredRun(NamedTuple):
     split: str
     measurement: Measurement
     codes: Codes
-
-
-class Programs(NamedTuple):
-    """The compiled functions of an engine; `measure` has one for each split."""
-
-    start: Program
-    advance: Program
-    measure: dict[str, Program]
-    pictures: Program
-
-    def all(self) -> tuple[Program, ...]:
-        """Every program, in the order in which they are needed."""
-        return self.start, self.advance, *self.measure.values(), self.pictures
 
 
 class Engine:
@@ -84,6 +71,7 @@ class Engine:
         self.autoencoder = Autoencoder(sweep.settings, data.shape)
         shape = DataShape(len(data.train), data.scale, data.dynamic)
         self._run = Run(sweep.settings, self.autoencoder, shape)
+        self._share = Share(sweep, self.autoencoder, self._run)
         gaussian = self.autoencoder.gaussian(self._run.state.model)
         self.information_kind = "exact" if gaussian else "bounds"
         self.steps = self._run.steps
@@ -97,16 +85,20 @@ class Engine:
             lambda leaf: shape((self.sweep.plan.width, *leaf.shape), leaf.dtype), self._run.state
         )
         number = jax.ShapeDtypeStruct((), np.int32, sharding=self._everywhere)
-        inputs = self._state, arguments
-        images = self._train_images
+        trained, share = (selected(self._state), arguments.seed), self._share
         self.programs = Programs(
-            start=Program(self._start, arguments),
-            advance=Program(self._advance, *inputs, images, number, number, donate_argnums=0),
+            start=self._program(share.start, [arguments]),
+            advance=self._program(
+                share.advance,
+                [self._state, arguments],
+                [self._train_images, number, number],
+                donate_argnums=0,
+            ),
             measure={
-                split: Program(self._measure, *inputs, images, number, float64=True)
+                split: self._program(share.measure, trained, [images, number], float64=True)
                 for split, images in self._images.items()
             },
-            pictures=Program(self._pictures, *inputs, self._originals),
+            pictures=self._program(share.pictures, trained, [self._originals]),
         )
         # Compilers of GPUs time kernels on the device, which must not disturb training.
         self._thread = ThreadPoolExecutor(1) if platform == "cpu" else None
@@ -167,7 +159,7 @@ class Engine:
             One run on one split, in no order that a caller may rely on.
         """
         share = self.sweep.plan.width // self.sweep.plan.devices
-        arguments = self._arguments(runs)
+        models, seeds = selected(state), self._arguments(runs).seed
         for place in range(share):
             number = jax.device_put(np.int32(place), self._everywhere)
             for split, images in self._images.items():
@@ -175,7 +167,8 @@ class Engine:
                 # Set float64 inside the loop: if the caller abandons this generator, float64 must
                 # not stay on.
                 with jax.enable_x64(True):
-                    results = jax.tree.map(np.asarray, program(state, arguments, images, number))
+                    results = program(models, seeds, images, number)
+                    results = jax.tree.map(np.asarray, results)
                 for device in range(self.sweep.plan.devices):
                     n = device * share + place
                     if n < len(runs):
@@ -192,7 +185,8 @@ class Engine:
         Returns:
             Name -> (runs, PICTURES, *shape of an image), float32.
         """
-        results = self.programs.pictures(state, self._arguments(runs), self._originals)
+        trained = selected(state), self._arguments(runs).seed
+        results = self.programs.pictures(*trained, self._originals)
         return {
             name: np.asarray(value)[: len(runs)].reshape(len(runs), -1, *self.sweep.data.shape)
             for name, value in results.items()
@@ -203,14 +197,12 @@ class Engine:
         """How many numbers a model has."""
         return sum(leaf.size for leaf in jax.tree.leaves(self._run.state.model))
 
-    def training_bytes(self) -> int | None:
-        """What training takes on all devices beside the data, in bytes; None where XLA is silent.
+    def training_bytes(self) -> int:
+        """What training takes on all devices beside the data, in bytes.
 
         Compiles the training of a chunk, and computes nothing.
         """
         needs = self.programs.advance.compiled().memory_analysis()
-        if needs is None:
-            return None
         taken = needs.argument_size_in_bytes + needs.output_size_in_bytes
         taken += needs.temp_size_in_bytes - needs.alias_size_in_bytes
         return self.sweep.plan.devices * (taken - self.sweep.data.train.nbytes)
@@ -247,79 +239,15 @@ class Engine:
         }
         return SweptParameters(**jax.device_put(columns, self._spread))
 
-    def _spread_over_devices(self, function: Callable[..., Any], *specs: P) -> Callable[..., Any]:
-        return jax.shard_map(
+    def _program(
+        self, function: Callable[..., Any], spread: Any, everywhere: Any = (), **options: Any
+    ) -> Program:
+        """A program of a function of `Share`, of what each device has a share of, and all of."""
+        specs = (*(P("runs") for _ in spread), *(P() for _ in everywhere))
+        mapped = jax.shard_map(
             function, mesh=self._mesh, in_specs=specs, out_specs=P("runs"), check_vma=False
         )
-
-    def _start(self, arguments: SweptParameters) -> TrainState:
-        def local(arguments: SweptParameters) -> TrainState:
-            if self.sweep.plan.batching == "vmap":
-                return jax.vmap(self._run.start)(arguments)
-            return lax.map(self._run.start, arguments)
-
-        return self._spread_over_devices(local, P("runs"))(arguments)
-
-    def _in_place(self, function: Callable[..., Any], state: Any, arguments: Any) -> Any:
-        """`function` of the runs of a device, each of whose states makes room for the next.
-
-        `lax.map` would gather the new states in other memory and copy them back.
-        """
-        if self.sweep.plan.batching == "vmap":
-            return jax.vmap(function)(state, arguments)
-        plain = {"allow_negative_indices": False}
-
-        def advance(n: jax.Array, state: Any) -> Any:
-            one = jax.tree.map(
-                lambda leaf: lax.dynamic_index_in_dim(leaf, n, keepdims=False, **plain),
-                (state, arguments),
-            )
-            return jax.tree.map(
-                lambda leaf, new: lax.dynamic_update_index_in_dim(leaf, new, n, 0, **plain),
-                *(state, function(*one)),
-            )
-
-        return lax.fori_loop(0, self.sweep.plan.width // self.sweep.plan.devices, advance, state)
-
-    def _advance(self, state, arguments, images, first, last) -> TrainState:
-        def local(state, arguments, images, first, last):
-            return self._in_place(
-                lambda s, a: self._run.advance(s, a, images, first, last), state, arguments
-            )
-
-        with jax.default_matmul_precision(self.sweep.settings.precision):
-            return self._spread_over_devices(local, P("runs"), P("runs"), P(), P(), P())(
-                state, arguments, images, first, last
-            )
-
-    def _measure(self, state, arguments, images, place) -> tuple[Measurement, Codes]:
-        settings = self.sweep.settings
-        measure = make_measure(
-            self.autoencoder,
-            settings.latents,
-            self.sweep.data.scale,
-            settings.codes,
-            settings.iwae,
-        )
-
-        def local(model, seed, images, place):
-            model, seed = jax.tree.map(lambda leaf: leaf[place], (model, seed))
-            return jax.tree.map(lambda leaf: leaf[None], measure(model, images, seed))
-
-        with jax.default_matmul_precision("highest"):
-            return self._spread_over_devices(local, P("runs"), P("runs"), P(), P())(
-                selected(state), arguments.seed, images, place
-            )
-
-    def _pictures(self, state, arguments, images) -> dict[str, jax.Array]:
-        pictures = make_pictures(self.autoencoder, self.sweep.data.scale)
-
-        def local(model, seed, images):
-            return lax.map(lambda run: pictures(run[0], images, run[1]), (model, seed))
-
-        return self._spread_over_devices(local, P("runs"), P("runs"), P())(
-            selected(state), arguments.seed, images
-        )
+        return Program(mapped, *spread, *everywhere, **options)
 
 
 def leaves(state: TrainState) -> list[np.ndarray]:

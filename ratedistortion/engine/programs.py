@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -67,3 +67,16 @@ class Program:
 
     def _compile(self) -> Any:
         return self.lower().compile()
+
+
+class Programs(NamedTuple):
+    """The compiled functions of an engine; `measure` has one for each split."""
+
+    start: Program
+    advance: Program
+    measure: dict[str, Program]
+    pictures: Program
+
+    def all(self) -> tuple[Program, ...]:
+        """Every program, in the order in which they are needed."""
+        return self.start, self.advance, *self.measure.values(), self.pictures
