@@ -8,17 +8,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from ratedistortion.estimators import (
-    Estimate,
-    MixtureTerms,
-    Posteriors,
-    bhattacharyya_lower_bound,
-    estimate,
-    marginal_kl_gaussian,
-    mixture_terms,
-    pairwise_kl_upper_bound,
-    subset_bounds,
-)
+from ratedistortion import estimators
+from ratedistortion.estimators import Estimate, MixtureTerms, Posteriors, estimate, mixture_terms
 from ratedistortion.measuring.float64 import to_float64
 from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
 
@@ -126,13 +117,14 @@ def exact_information(
     standard = autoencoder.standardize(model, posteriors.mean, log_scale)
     if standard is not None:
         mean, log_scale = standard
-        gaussian_kl = marginal_kl_gaussian(Posteriors(mean, jnp.exp(log_scale)))
+        gaussian_kl = estimators.marginal_kl_gaussian(Posteriors(mean, jnp.exp(log_scale)))
+    lower_rows, upper_rows = chosen[:_LOWER_IMAGES], chosen[:_UPPER_IMAGES]
     information = Information(
         mutual_information=estimate(terms.information),
         marginal_kl=marginal_kl,
         identity_residual=_identity_residual(codes.rate[chosen], terms, marginal),
-        mutual_information_lower=bhattacharyya_lower_bound(chosen[:_LOWER_IMAGES], posteriors),
-        mutual_information_upper=pairwise_kl_upper_bound(chosen[:_UPPER_IMAGES], posteriors),
+        mutual_information_lower=estimators.bhattacharyya_lower_bound(lower_rows, posteriors),
+        mutual_information_upper=estimators.pairwise_kl_upper_bound(upper_rows, posteriors),
         marginal_kl_gaussian=gaussian_kl,
         leave_one_out=estimate(terms.log_own - terms.log_others),
         active_units=jnp.sum(jnp.var(posteriors.mean, axis=0) > ACTIVE_VARIANCE),
@@ -169,7 +161,7 @@ def bounded_information(
         def one_code(code: Array) -> Array:
             return autoencoder.log_posterior(model, part, jnp.tile(code[None], (size, 1)))
 
-        return subset_bounds(lax.map(one_code, z, batch_size=8))
+        return estimators.subset_bounds(lax.map(one_code, z, batch_size=8))
 
     lower, upper = (estimate(bounds) for bounds in lax.map(one_subset, subsets))
     nothing = not_estimated()

@@ -9,6 +9,7 @@ from ratedistortion.engine.outcomes import Outcome
 from ratedistortion.engine.plan import RunId
 from ratedistortion.measuring.consistency import Facts, contradictions, within_bounds
 from ratedistortion.models.likelihoods import LIKELIHOODS
+from ratedistortion.table.columns import check_names
 from ratedistortion.table.identity import run_key
 from ratedistortion.theory import known_entropy, known_spread
 
@@ -105,7 +106,7 @@ def row(engine: Engine, measured: MeasuredRun, outcome: Outcome) -> dict[str, An
         per_nat, constant = 2 * variance / values["dimensions"], math.log(2 * math.pi * variance)
         values["distortion_mse"] = per_nat * values["distortion"] - variance * constant
         values["distortion_mse_se"] = per_nat * values["distortion_se"]
-    return {name: _plain(value) for name, value in values.items()}
+    return {name: _plain(values[name]) for name in check_names(*values)}
 
 
 def facts(engine: Engine, measured: MeasuredRun) -> Facts:
