@@ -3,7 +3,6 @@
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -75,9 +74,9 @@ class Engine:
         gaussian = self.autoencoder.gaussian(self._run.state.model)
         self.information_kind = "exact" if gaussian else "bounds"
         self.steps = self._run.steps
-        self._make_programs(devices[0].platform)
+        self._make_programs()
 
-    def _make_programs(self, platform: str) -> None:
+    def _make_programs(self) -> None:
         """Says how each program is compiled; compiles nothing yet."""
         arguments = self._arguments(self.sweep.chunk(0))  # of any chunk, for their shapes
         shape = functools.partial(jax.ShapeDtypeStruct, sharding=self._spread)
@@ -100,8 +99,6 @@ class Engine:
             },
             pictures=self._program(share.pictures, trained, [self._originals]),
         )
-        # Compilers of GPUs time kernels on the device, which must not disturb training.
-        self._thread = ThreadPoolExecutor(1) if platform == "cpu" else None
 
     def continues(self, done: int, saved: Sequence[np.ndarray]) -> bool:
         """Whether `train` can go on from a checkpoint.
@@ -216,17 +213,6 @@ class Engine:
     def can_measure(self) -> bool:
         """Whether the programs that measure are compiled already."""
         return all(program.is_compiled for program in self.programs.measure.values())
-
-    def compile_ahead(self) -> None:
-        """Begins to compile what follows training, in one thread beside it, on a CPU."""
-        if self._thread:
-            for program in (*self.programs.measure.values(), self.programs.pictures):
-                program.ahead(self._thread)
-
-    def close(self) -> None:
-        """Compiles nothing more ahead; a program that is being compiled is finished first."""
-        if self._thread:
-            self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _arguments(self, runs: Sequence[RunId]) -> SweptParameters:
         padded = [*runs, *[runs[-1]] * (self.sweep.plan.width - len(runs))]

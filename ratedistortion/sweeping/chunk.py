@@ -58,7 +58,6 @@ def run_chunk(
     first, train_seconds, state = done, 0.0, None
     try:
         for block in engine.train(runs, leaves, done):
-            engine.compile_ahead()
             done, state = block.steps, block.state
             train_seconds += block.seconds
             yield events.Trained(chunk, len(runs), done, train_seconds)

@@ -1,6 +1,5 @@
 """One sweep, from settings to a table: prepare, train, measure and store, chunk by chunk."""
 
-import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
@@ -123,17 +122,16 @@ class _Chunks:
             )
         )
         results = []
-        with contextlib.closing(engine):
-            for chunk in range(sweep.plan.chunks):
+        for chunk in range(sweep.plan.chunks):
+            result = self._directory.read_result(chunk)
+            if result is None:
+                if not self._one_chunk(engine, chunk):
+                    return None
                 result = self._directory.read_result(chunk)
-                if result is None:
-                    if not self._one_chunk(engine, chunk):
-                        return None
-                    result = self._directory.read_result(chunk)
-                assert result is not None
-                if not _belongs(result, sweep.chunk(chunk), sweep.data):
-                    raise self._directory.foreign_result(chunk)
-                results.append(result)
+            assert result is not None
+            if not _belongs(result, sweep.chunk(chunk), sweep.data):
+                raise self._directory.foreign_result(chunk)
+            results.append(result)
         return results
 
     def _one_chunk(self, engine: Engine, chunk: int) -> bool:

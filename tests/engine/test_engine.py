@@ -1,7 +1,6 @@
 """Many runs at once are each of them alone, and nothing is compiled twice."""
 
 import functools
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -172,22 +171,6 @@ def test_measuring_leaves_jax_as_it_was_between_two_runs(mapped):
     measuring = mapped.engine.measure(mapped.runs, mapped.state)
     next(measuring)
     assert not jax.config.values["jax_enable_x64"]
-
-
-def test_what_follows_training_is_compiled_meanwhile(data, mapped, compilations):
-    engine = engine_of(data, Plan("map", 2, 4, 1))
-    engine.compile_ahead()
-    while not (engine.can_measure and engine.programs.pictures.is_compiled):
-        time.sleep(0.05)
-    before = len(compilations)
-    for ahead, asked in zip(
-        engine.measure(mapped.runs, mapped.state),
-        mapped.engine.measure(mapped.runs, mapped.state),
-        strict=True,
-    ):
-        np.testing.assert_equal(ahead, asked)
-    engine.pictures(mapped.runs, mapped.state)
-    assert len(compilations) == before
 
 
 def test_what_goes_wrong_in_compiling_is_told(data, monkeypatch):
