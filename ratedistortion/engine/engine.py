@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax import lax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from ratedistortion.engine.plan import RunId, Sweep
 from ratedistortion.engine.programs import Program, Programs
-from ratedistortion.engine.share import Share
-from ratedistortion.measuring.measurement import Codes, Measurement
-from ratedistortion.measuring.pictures import PICTURES
+from ratedistortion.measuring.measurement import Codes, Measurement, make_measure
+from ratedistortion.measuring.pictures import PICTURES, pictures
 from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.training.run import Run
 from ratedistortion.training.state import DataShape, SweptParameters, TrainState, selected
@@ -70,7 +70,6 @@ class Engine:
         self.autoencoder = Autoencoder(sweep.settings, data.shape)
         shape = DataShape(len(data.train), data.scale, data.dynamic)
         self._run = Run(sweep.settings, self.autoencoder, shape)
-        self._share = Share(sweep, self.autoencoder, self._run)
         gaussian = self.autoencoder.gaussian(self._run.state.model)
         self.information_kind = "exact" if gaussian else "bounds"
         self.steps = self._run.steps
@@ -84,20 +83,20 @@ class Engine:
             lambda leaf: shape((self.sweep.plan.width, *leaf.shape), leaf.dtype), self._run.state
         )
         number = jax.ShapeDtypeStruct((), np.int32, sharding=self._everywhere)
-        trained, share = (selected(self._state), arguments.seed), self._share
+        trained = selected(self._state), arguments.seed
         self.programs = Programs(
-            start=self._program(share.start, [arguments]),
+            start=self._program(self._start, [arguments]),
             advance=self._program(
-                share.advance,
+                self._advance,
                 [self._state, arguments],
                 [self._train_images, number, number],
                 donate_argnums=0,
             ),
             measure={
-                split: self._program(share.measure, trained, [images, number], float64=True)
+                split: self._program(self._measure, trained, [images, number], float64=True)
                 for split, images in self._images.items()
             },
-            pictures=self._program(share.pictures, trained, [self._originals]),
+            pictures=self._program(self._pictures, trained, [self._originals]),
         )
 
     def continues(self, done: int, saved: Sequence[np.ndarray]) -> bool:
@@ -173,7 +172,7 @@ class Engine:
                         yield MeasuredRun(runs[n], split, *one)
 
     def pictures(self, runs: Sequence[RunId], state: TrainState) -> dict[str, np.ndarray]:
-        """The pictures of every run, as `make_pictures` has them, of the first test images.
+        """The pictures of every run, as `pictures.pictures` has them, of the first test images.
 
         Args:
             runs: The runs of a chunk.
@@ -228,12 +227,58 @@ class Engine:
     def _program(
         self, function: Callable[..., Any], spread: Any, everywhere: Any = (), **options: Any
     ) -> Program:
-        """A program of a function of `Share`, of what each device has a share of, and all of."""
+        """What each device computes, of its share of `spread` and of all of `everywhere`."""
         specs = (*(P("runs") for _ in spread), *(P() for _ in everywhere))
         mapped = jax.shard_map(
             function, mesh=self._mesh, in_specs=specs, out_specs=P("runs"), check_vma=False
         )
         return Program(mapped, *spread, *everywhere, **options)
+
+    def _start(self, arguments: SweptParameters) -> TrainState:
+        if self.sweep.plan.batching == "vmap":
+            return jax.vmap(self._run.start)(arguments)
+        return lax.map(self._run.start, arguments)
+
+    def _advance(self, state, arguments, images, first, last) -> TrainState:
+        def one(state: TrainState, arguments: SweptParameters) -> TrainState:
+            return self._run.advance(state, arguments, images, first, last)
+
+        with jax.default_matmul_precision(self.sweep.settings.precision):
+            return self._in_place(one, state, arguments)
+
+    def _measure(self, models, seeds, images, place) -> tuple[Measurement, Codes]:
+        settings, scale = self.sweep.settings, self.sweep.data.scale
+        measure = make_measure(
+            self.autoencoder, settings.latents, scale, settings.codes, settings.iwae
+        )
+        with jax.default_matmul_precision("highest"):
+            model, seed = jax.tree.map(lambda leaf: leaf[place], (models, seeds))
+            return jax.tree.map(lambda leaf: leaf[None], measure(model, images, seed))
+
+    def _pictures(self, models, seeds, images) -> dict[str, jax.Array]:
+        x = images.astype(np.float32) * np.float32(self.sweep.data.scale)
+        return lax.map(lambda run: pictures(self.autoencoder, run[0], x, run[1]), (models, seeds))
+
+    def _in_place(self, function: Callable[..., Any], state: Any, arguments: Any) -> Any:
+        """`function` of the runs, each of whose states makes room for the next.
+
+        `lax.map` would gather the new states in other memory and copy them back.
+        """
+        if self.sweep.plan.batching == "vmap":
+            return jax.vmap(function)(state, arguments)
+        plain = {"allow_negative_indices": False}
+
+        def advance(n: jax.Array, state: Any) -> Any:
+            one = jax.tree.map(
+                lambda leaf: lax.dynamic_index_in_dim(leaf, n, keepdims=False, **plain),
+                (state, arguments),
+            )
+            return jax.tree.map(
+                lambda leaf, new: lax.dynamic_update_index_in_dim(leaf, new, n, 0, **plain),
+                *(state, function(*one)),
+            )
+
+        return lax.fori_loop(0, self.sweep.plan.width // self.sweep.plan.devices, advance, state)
 
 
 def leaves(state: TrainState) -> list[np.ndarray]:

@@ -13,6 +13,10 @@ from ratedistortion.table.columns import check_names
 from ratedistortion.table.identity import run_key
 from ratedistortion.theory import known_entropy, known_spread
 
+_FROM_SETTINGS = check_names(
+    "dataset", "encoder", "decoder", "prior", "likelihood", "latents", "free_bits"
+)
+
 
 def row_names(runs: Sequence[RunId]) -> list[tuple[float, int, str]]:
     """Names the rows of a table, in their order.
@@ -60,16 +64,11 @@ def row(engine: Engine, measured: MeasuredRun, outcome: Outcome) -> dict[str, An
     if diverged_at is None and not math.isfinite(m.negative_elbo.value):
         # The last step left numbers that are not finite, and no later step could notice that.
         diverged_at, failed = engine.steps, "R + D"
-    values: dict[str, Any] = {
-        "dataset": settings.dataset,
+    values = {name: getattr(settings, name) for name in _FROM_SETTINGS}
+    values |= {
         "split": measured.split,
         "beta": outcome.beta,
         "seed": run.seed,
-        "encoder": settings.encoder,
-        "decoder": settings.decoder,
-        "prior": settings.prior,
-        "likelihood": settings.likelihood,
-        "latents": settings.latents,
         "dimensions": math.prod(engine.sweep.data.shape),
         "examples": known.images,
         "distinct_examples": known.distinct,
@@ -78,7 +77,6 @@ def row(engine: Engine, measured: MeasuredRun, outcome: Outcome) -> dict[str, An
         "codes": known.codes,
         "information_kind": engine.information_kind,
         "target_rate": run.target_rate,
-        "free_bits": settings.free_bits,
         "selected_step": outcome.selected_step,
     }
     if diverged_at is not None:
