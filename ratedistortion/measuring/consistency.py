@@ -201,14 +201,14 @@ def _errors(terms: int | None) -> float:
 
 def _needed(m: Measurement, facts: Facts) -> list[tuple[str, float]]:
     """Name and value of every number that a row must have."""
-    names = ["rate", "distortion", "negative_elbo"]
-    if facts.exact:
-        names += ["mutual_information", "marginal_kl", "identity_residual"]
-    if facts.importance:
-        names.append("nll_iwae")
-    numbers = m.by_name()
-    needed = [(name, value) for name in names for value in numbers[name]]
+    whole = ["rate", "distortion", "negative_elbo"]
+    whole += ["mutual_information", "marginal_kl", "identity_residual"] * facts.exact
+    whole += ["nll_iwae"] * facts.importance
     # These need no standard error: a single term has none. Where I(n;z) is only bounded, the upper
     # bound may be infinite, because flows need not overlap.
-    names = ["mutual_information_lower"] + ["mutual_information_upper"] * facts.exact
-    return needed + [(name, numbers[name].value) for name in names]
+    values = ["mutual_information_lower"] + ["mutual_information_upper"] * facts.exact
+    numbers = m.by_name()
+    return [
+        *((name, part) for name in whole for part in numbers[name]),
+        *((name, numbers[name].value) for name in values),
+    ]

@@ -1,7 +1,7 @@
 """I(n;z) and the marginal KL of one split, with bounds, from posteriors and codes."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,6 @@ from jaxtyping import Array, Float, Int
 
 from ratedistortion import estimators
 from ratedistortion.estimators import Estimate, MixtureTerms, Posteriors, estimate, mixture_terms
-from ratedistortion.measuring.float64 import to_float64
 from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
 
 # Images that the lower and the upper bound of I(n;z) are averaged over. Their standard errors are
@@ -176,6 +175,19 @@ def bounded_information(
         active_units=jnp.int64(0),
     )
     return estimate(codes.rate), estimate(codes.rate + codes.distortion), information
+
+
+def to_float64(tree: Any) -> Any:
+    """The same arrays in float64.
+
+    Args:
+        tree: An array of real numbers, or a tree of such arrays.
+
+    Returns:
+        A tree of the same structure and shapes. Inside `jax.enable_x64(True)` only: elsewhere JAX
+        warns and keeps float32.
+    """
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.float64), tree)
 
 
 def terms_of_bounds(codes: int, exact: bool) -> tuple[int, int]:

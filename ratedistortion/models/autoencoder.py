@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, PRNGKeyArray
 
 from ratedistortion.errors import SettingsError
 from ratedistortion.models.families import FAMILIES
-from ratedistortion.models.interfaces import Posterior
-from ratedistortion.models.sampling import draw_pixels
+from ratedistortion.models.interfaces import AutoregressiveDecoder, Posterior
+from ratedistortion.models.likelihoods import Likelihood
 from ratedistortion.models.shapes import Codes, Images, Outputs, PerImage
 from ratedistortion.settings import Settings
 
@@ -247,3 +248,34 @@ def _cast(module: Any, dtype: Any) -> Any:
 def _log_normal(noise: Array, posterior: Posterior) -> Array:
     """log q(z|x) in nats of the code that this noise makes; flows of encoders change no volume."""
     return -jnp.sum(0.5 * noise**2 + posterior.log_scale + 0.5 * math.log(2 * math.pi), axis=-1)
+
+
+def draw_pixels(
+    decoder: AutoregressiveDecoder,
+    likelihood: Likelihood,
+    z: Codes,
+    key: PRNGKeyArray,
+    dimensions: int,
+) -> Images:
+    """Draws one image from p(x|z) for every code, pixel by pixel in the order of the flat image.
+
+    Args:
+        decoder: Gives the parameters of each pixel, from the code and the pixels before it.
+        likelihood: What the parameters mean.
+        z: The codes.
+        key: Of the draw.
+        dimensions: Pixels times channels of an image.
+
+    Returns:
+        Images, in the units of the likelihood's draws.
+    """
+
+    def fill(i: Array, carry: tuple[Array, Any]) -> tuple[Array, Any]:
+        x, cache = carry
+        parameters, cache = decoder.one(i, x, cache)
+        pixel = likelihood.sample(jax.random.fold_in(key, i), parameters)
+        return x.at[:, i].set(pixel), cache
+
+    cache = decoder.cache(z)
+    x = jnp.zeros((z.shape[0], dimensions), jnp.float32)
+    return lax.fori_loop(0, dimensions, fill, (x, cache))[0]

@@ -81,12 +81,8 @@ def row(engine: Engine, measured: MeasuredRun, outcome: Outcome) -> dict[str, An
     }
     if diverged_at is not None:
         note = engine.sweep.data.far_from_unit_scale
-        failed = f"{failed} is not finite" + (f"; {note}" if note else "")
-        return values | {
-            "status": "diverged",
-            "diverged_at_step": diverged_at,
-            "failed_checks": failed,
-        }
+        values |= {"status": "diverged", "diverged_at_step": diverged_at}
+        return values | {"failed_checks": f"{failed} is not finite" + (f"; {note}" if note else "")}
     failed_checks = contradictions(m, known)
     values["status"] = "suspect" if failed_checks else "ok"
     values["failed_checks"] = "; ".join(failed_checks) or None

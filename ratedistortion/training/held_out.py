@@ -53,26 +53,22 @@ def make_selection(
     size = min(batch_size, held_out)
     every = max(steps // _COMPARISONS, 1)
 
-    def compare(step: Array, state: TrainState, best: Best, arguments, images: Array) -> Best:
+    def update(step: Array, state: TrainState, arguments: SweptParameters, images: Array) -> Best:
         def one_block(block: Array) -> Array:
             key = jax.random.fold_in(key_for(arguments.seed, "held out"), block)
             rows = examples - held_out + block * size + jnp.arange(size)
             term = lambda rate: rate_term.held_out(arguments, rate)  # noqa: E731
             return loss(state.model, images[rows], key, term)[0]
 
-        mean = jnp.mean(lax.map(one_block, jnp.arange(held_out // size)))
-        better = (mean < best.loss) & (state.diverged_at < 0)
-        found = Best(state.model, mean, step + 1, state.log_beta)
-        return jax.tree.map(lambda new, old: jnp.where(better, new, old), found, best)
+        def compare(best: Best) -> Best:
+            mean = jnp.mean(lax.map(one_block, jnp.arange(held_out // size)))
+            better = (mean < best.loss) & (state.diverged_at < 0)
+            found = Best(state.model, mean, step + 1, state.log_beta)
+            return jax.tree.map(lambda new, old: jnp.where(better, new, old), found, best)
 
-    def update(step: Array, state: TrainState, arguments: SweptParameters, images: Array) -> Best:
         assert state.best is not None
         # The step is the same for all runs, so that this stays a branch under vmap.
-        return lax.cond(
-            ((step + 1) % every == 0) | (step + 1 == steps),
-            lambda best: compare(step, state, best, arguments, images),
-            lambda best: best,
-            state.best,
-        )
+        due = ((step + 1) % every == 0) | (step + 1 == steps)
+        return lax.cond(due, compare, lambda best: best, state.best)
 
     return update

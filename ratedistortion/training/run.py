@@ -57,11 +57,9 @@ class Run:
         self._examples = shape.examples - (count_held_out(shape.examples) if select_best else 0)
         self.steps = _count_steps(settings, shape.examples, self._examples)
         self._loss = make_loss(settings, autoencoder, shape)
-        self._rate_term = (
-            rate_at_target(settings.warmup, self.steps)
-            if settings.target_rates
-            else weighted_rate(settings.warmup)
-        )
+        self._rate_term = weighted_rate(settings.warmup)
+        if settings.target_rates:
+            self._rate_term = rate_at_target(settings.warmup, self.steps)
         self._select = None
         if select_best:
             self._select = make_selection(

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ratedistortion.models.autoencoder import Autoencoder
+from ratedistortion.models.autoencoder import Autoencoder, draw_pixels
 from ratedistortion.models.decoders import DECODERS
 from ratedistortion.models.likelihoods import LIKELIHOODS
-from ratedistortion.models.sampling import draw_pixels
 from ratedistortion.settings import Settings
 
 pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
