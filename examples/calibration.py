@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ratedistortion.measuring.measurement import make_measure
-from ratedistortion.models.autoencoder import make_autoencoder
+from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.settings import Settings
 
 REPLICATIONS, IMAGES = 200, 1000
@@ -33,7 +33,7 @@ def main() -> None:
         likelihood_scale=NOISE,
         latents=1,
     )
-    autoencoder = make_autoencoder(settings, (1,))
+    autoencoder = Autoencoder(settings, (1,))
     values = {"encoder.mean": SLOPE, "encoder.log_scale": math.log(SCALE), "decoder": DECODER}
     model = jax.tree_util.tree_map_with_path(
         lambda path, leaf: jnp.full_like(leaf, _value(jax.tree_util.keystr(path), values)),

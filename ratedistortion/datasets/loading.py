@@ -37,7 +37,12 @@ def load(settings: Settings) -> Dataset:
     train, test, scale = _read(name, settings)
     source = Splits(train[: settings.max_examples], test[: settings.max_examples], scale)
     measured = prepared(source, settings, name)
-    _check_size(measured, settings, name)
+    if len(measured.train) < settings.batch_size or min(map(len, measured[:2])) < 2:
+        raise DatasetError(
+            f"{name} must have at least {settings.batch_size} training examples, one batch, and 2 "
+            f"in each split: got {len(measured.train)} train and {len(measured.test)} test; lower "
+            "--batch-size, or raise --max-examples."
+        )
     splits = {"train": _flat(measured.train), "test": _flat(measured.test)}
     dynamic = settings.binarize == "dynamic"
     trained = _flat(source.train) if dynamic else splits["train"]
@@ -73,15 +78,6 @@ def _read(name: str, settings: Settings) -> Splits:
             f"set: got {path.suffix or 'a file without suffix'}."
         )
     return read_numpy(path)
-
-
-def _check_size(splits: Splits, settings: Settings, name: str) -> None:
-    if len(splits.train) < settings.batch_size or min(len(splits.train), len(splits.test)) < 2:
-        raise DatasetError(
-            f"{name} must have at least {settings.batch_size} training examples, one batch, and 2 "
-            f"in each split: got {len(splits.train)} train and {len(splits.test)} test; lower "
-            "--batch-size, or raise --max-examples."
-        )
 
 
 def _flat(array: np.ndarray) -> np.ndarray:

@@ -22,15 +22,15 @@ def prepared(source: Splits, settings: Settings, name: str) -> Splits:
     Raises:
         DatasetError: If the values do not suit the likelihood.
     """
-    how = str(settings.binarize)
-    if settings.likelihood in LEVELLED:
-        if how == "dynamic":
-            raise DatasetError(
-                f"{name}: binarize dynamic is for the bernoulli likelihood: got"
-                f" {settings.likelihood}; use --binarize none or static."
-            )
-        return quantized(binarized(source, how, name), settings.levels, name)
+    how, levelled = str(settings.binarize), settings.likelihood in LEVELLED
+    if levelled and how == "dynamic":
+        raise DatasetError(
+            f"{name}: binarize dynamic is for the bernoulli likelihood: got"
+            f" {settings.likelihood}; use --binarize none or static."
+        )
     measured = binarized(source, how, name)
+    if levelled:
+        return quantized(measured, settings.levels, name)
     if settings.likelihood == "bernoulli":
         _check_binary(measured, name)
     return measured

@@ -48,7 +48,8 @@ def find_devices(settings: Settings, report: Report = ignore, least: int = 1) ->
                 f" JAX_NUM_CPU_DEVICES={cores}."
             )
         )
-    if settings.deterministic and platform == "gpu" and DETERMINISTIC not in _xla_flags():
+    flags = os.environ.get("XLA_FLAGS", "")
+    if settings.deterministic and platform == "gpu" and DETERMINISTIC not in flags:
         raise SettingsError(
             f"deterministic: set XLA_FLAGS={DETERMINISTIC}=true before Python starts, as rd-sweep"
             " does by itself."
@@ -57,25 +58,19 @@ def find_devices(settings: Settings, report: Report = ignore, least: int = 1) ->
 
 
 def _devices_of(name: str) -> list[Any]:
-    if name == "auto":
-        try:
-            return jax.local_devices()
-        except (RuntimeError, AssertionError) as error:
-            raise SettingsError(
-                f"JAX_PLATFORMS: JAX finds none of {os.environ.get('JAX_PLATFORMS')!r} here: unset"
-                " it to use what there is."
-            ) from error
     try:
-        return jax.local_devices(backend=name)
+        return jax.local_devices(backend=None if name == "auto" else name)
     except (RuntimeError, AssertionError) as error:
-        raise SettingsError(
+        reason = (
             f"device: JAX sees no {name}: leave --device out to use what there is"
             " (for NVIDIA GPUs install ratedistortion[cuda])."
-        ) from error
-
-
-def _xla_flags() -> str:
-    return os.environ.get("XLA_FLAGS", "")
+        )
+        if name == "auto":
+            asked = os.environ.get("JAX_PLATFORMS")
+            reason = (
+                f"JAX_PLATFORMS: JAX finds none of {asked!r} here: unset it to use what there is."
+            )
+        raise SettingsError(reason) from error
 
 
 def _cores() -> int:

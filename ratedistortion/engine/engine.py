@@ -3,7 +3,6 @@
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -12,15 +11,12 @@ from jax import lax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from ratedistortion.datasets import Dataset
 from ratedistortion.engine.plan import RunId, Sweep
-from ratedistortion.engine.programs import Program
-from ratedistortion.errors import RunDirectoryError
+from ratedistortion.engine.programs import Program, Programs
 from ratedistortion.measuring.measurement import Codes, Measurement, make_measure
-from ratedistortion.measuring.pictures import PICTURES, make_pictures
-from ratedistortion.models.autoencoder import Autoencoder, make_autoencoder
-from ratedistortion.settings import Settings
-from ratedistortion.training.run import Run, make_run
+from ratedistortion.measuring.pictures import PICTURES, pictures
+from ratedistortion.models.autoencoder import Autoencoder
+from ratedistortion.training.run import Run
 from ratedistortion.training.state import DataShape, SweptParameters, TrainState, selected
 
 # Long enough that the host's part costs nothing, short enough that a signal is soon heard.
@@ -42,19 +38,6 @@ class MeasuredRun(NamedTuple):
     split: str
     measurement: Measurement
     codes: Codes
-
-
-class Programs(NamedTuple):
-    """The compiled functions of an engine; `measure` has one for each split."""
-
-    start: Program
-    advance: Program
-    measure: dict[str, Program]
-    pictures: Program
-
-    def all(self) -> tuple[Program, ...]:
-        """Every program, in the order in which they are needed."""
-        return self.start, self.advance, *self.measure.values(), self.pictures
 
 
 class Engine:
@@ -84,13 +67,15 @@ class Engine:
         own = data.train is not data.splits["train"]
         self._train_images = put(data.train) if own else self._images["train"]
         self._originals = put(data.splits["test"][:PICTURES])
-        self.autoencoder, self._run = trace_run(sweep.settings, data)
+        self.autoencoder = Autoencoder(sweep.settings, data.shape)
+        shape = DataShape(len(data.train), data.scale, data.dynamic)
+        self._run = Run(sweep.settings, self.autoencoder, shape)
         gaussian = self.autoencoder.gaussian(self._run.state.model)
         self.information_kind = "exact" if gaussian else "bounds"
         self.steps = self._run.steps
-        self._make_programs(devices[0].platform)
+        self._make_programs()
 
-    def _make_programs(self, platform: str) -> None:
+    def _make_programs(self) -> None:
         """Says how each program is compiled; compiles nothing yet."""
         arguments = self._arguments(self.sweep.chunk(0))  # of any chunk, for their shapes
         shape = functools.partial(jax.ShapeDtypeStruct, sharding=self._spread)
@@ -98,19 +83,34 @@ class Engine:
             lambda leaf: shape((self.sweep.plan.width, *leaf.shape), leaf.dtype), self._run.state
         )
         number = jax.ShapeDtypeStruct((), np.int32, sharding=self._everywhere)
-        inputs = self._state, arguments
-        images = self._train_images
+        trained = selected(self._state), arguments.seed
         self.programs = Programs(
-            start=Program(self._start, arguments),
-            advance=Program(self._advance, *inputs, images, number, number, donate_argnums=0),
+            start=self._program(self._start, [arguments]),
+            advance=self._program(
+                self._advance,
+                [self._state, arguments],
+                [self._train_images, number, number],
+                donate_argnums=0,
+            ),
             measure={
-                split: Program(self._measure, *inputs, images, number, float64=True)
+                split: self._program(self._measure, trained, [images, number], float64=True)
                 for split, images in self._images.items()
             },
-            pictures=Program(self._pictures, *inputs, self._originals),
+            pictures=self._program(self._pictures, trained, [self._originals]),
         )
-        # Compilers of GPUs time kernels on the device, which must not disturb training.
-        self._thread = ThreadPoolExecutor(1) if platform == "cpu" else None
+
+    def continues(self, done: int, saved: Sequence[np.ndarray]) -> bool:
+        """Whether `train` can go on from a checkpoint.
+
+        Args:
+            done: Steps that it has behind it.
+            saved: The leaves of its state.
+        """
+        own, found = (
+            [(leaf.shape, leaf.dtype) for leaf in leaves]
+            for leaves in (jax.tree.leaves(self._state), saved)
+        )
+        return own == found and 0 <= done <= self.steps
 
     def train(
         self, runs: Sequence[RunId], saved: Sequence[np.ndarray] | None = None, done: int = 0
@@ -119,7 +119,7 @@ class Engine:
 
         Args:
             runs: At most `plan.width` of them; padded with copies of the last.
-            saved: The leaves of a state that `leaves` returned, to continue from.
+            saved: The leaves of a state, to continue from: `continues` says whether they fit.
             done: Steps that `saved` has behind it.
 
         Yields:
@@ -129,10 +129,7 @@ class Engine:
         if saved is None:
             state = jax.block_until_ready(self.programs.start(arguments))
         else:
-            shapes, tree = jax.tree.flatten(self._state)
-            expected = [(leaf.shape, leaf.dtype) for leaf in shapes]
-            if [(leaf.shape, leaf.dtype) for leaf in saved] != expected:
-                raise RunDirectoryError("the checkpoint does not fit the model: delete it.")
+            tree = jax.tree.structure(self._state)
             state = jax.tree.unflatten(tree, jax.device_put(list(saved), self._spread))
         yield Block(done, 0.0, state)
         size = 1
@@ -158,7 +155,7 @@ class Engine:
             One run on one split, in no order that a caller may rely on.
         """
         share = self.sweep.plan.width // self.sweep.plan.devices
-        arguments = self._arguments(runs)
+        models, seeds = selected(state), self._arguments(runs).seed
         for place in range(share):
             number = jax.device_put(np.int32(place), self._everywhere)
             for split, images in self._images.items():
@@ -166,7 +163,8 @@ class Engine:
                 # Set float64 inside the loop: if the caller abandons this generator, float64 must
                 # not stay on.
                 with jax.enable_x64(True):
-                    results = jax.tree.map(np.asarray, program(state, arguments, images, number))
+                    results = program(models, seeds, images, number)
+                    results = jax.tree.map(np.asarray, results)
                 for device in range(self.sweep.plan.devices):
                     n = device * share + place
                     if n < len(runs):
@@ -174,7 +172,7 @@ class Engine:
                         yield MeasuredRun(runs[n], split, *one)
 
     def pictures(self, runs: Sequence[RunId], state: TrainState) -> dict[str, np.ndarray]:
-        """The pictures of every run, as `make_pictures` has them, of the first test images.
+        """The pictures of every run, as `pictures.pictures` has them, of the first test images.
 
         Args:
             runs: The runs of a chunk.
@@ -183,7 +181,8 @@ class Engine:
         Returns:
             Name -> (runs, PICTURES, *shape of an image), float32.
         """
-        results = self.programs.pictures(state, self._arguments(runs), self._originals)
+        trained = selected(state), self._arguments(runs).seed
+        results = self.programs.pictures(*trained, self._originals)
         return {
             name: np.asarray(value)[: len(runs)].reshape(len(runs), -1, *self.sweep.data.shape)
             for name, value in results.items()
@@ -194,14 +193,12 @@ class Engine:
         """How many numbers a model has."""
         return sum(leaf.size for leaf in jax.tree.leaves(self._run.state.model))
 
-    def training_bytes(self) -> int | None:
-        """What training takes on all devices beside the data, in bytes; None where XLA is silent.
+    def training_bytes(self) -> int:
+        """What training takes on all devices beside the data, in bytes.
 
         Compiles the training of a chunk, and computes nothing.
         """
         needs = self.programs.advance.compiled().memory_analysis()
-        if needs is None:
-            return None
         taken = needs.argument_size_in_bytes + needs.output_size_in_bytes
         taken += needs.temp_size_in_bytes - needs.alias_size_in_bytes
         return self.sweep.plan.devices * (taken - self.sweep.data.train.nbytes)
@@ -216,17 +213,6 @@ class Engine:
         """Whether the programs that measure are compiled already."""
         return all(program.is_compiled for program in self.programs.measure.values())
 
-    def compile_ahead(self) -> None:
-        """Begins to compile what follows training, in one thread beside it, on a CPU."""
-        if self._thread:
-            for program in (*self.programs.measure.values(), self.programs.pictures):
-                program.ahead(self._thread)
-
-    def close(self) -> None:
-        """Compiles nothing more ahead; a program that is being compiled is finished first."""
-        if self._thread:
-            self._thread.shutdown(wait=False, cancel_futures=True)
-
     def _arguments(self, runs: Sequence[RunId]) -> SweptParameters:
         padded = [*runs, *[runs[-1]] * (self.sweep.plan.width - len(runs))]
         learning_rate = self.sweep.settings.learning_rate
@@ -238,21 +224,43 @@ class Engine:
         }
         return SweptParameters(**jax.device_put(columns, self._spread))
 
-    def _spread_over_devices(self, function: Callable[..., Any], *specs: P) -> Callable[..., Any]:
-        return jax.shard_map(
+    def _program(
+        self, function: Callable[..., Any], spread: Any, everywhere: Any = (), **options: Any
+    ) -> Program:
+        """What each device computes, of its share of `spread` and of all of `everywhere`."""
+        specs = (*(P("runs") for _ in spread), *(P() for _ in everywhere))
+        mapped = jax.shard_map(
             function, mesh=self._mesh, in_specs=specs, out_specs=P("runs"), check_vma=False
         )
+        return Program(mapped, *spread, *everywhere, **options)
 
     def _start(self, arguments: SweptParameters) -> TrainState:
-        def local(arguments: SweptParameters) -> TrainState:
-            if self.sweep.plan.batching == "vmap":
-                return jax.vmap(self._run.start)(arguments)
-            return lax.map(self._run.start, arguments)
+        if self.sweep.plan.batching == "vmap":
+            return jax.vmap(self._run.start)(arguments)
+        return lax.map(self._run.start, arguments)
 
-        return self._spread_over_devices(local, P("runs"))(arguments)
+    def _advance(self, state, arguments, images, first, last) -> TrainState:
+        def one(state: TrainState, arguments: SweptParameters) -> TrainState:
+            return self._run.advance(state, arguments, images, first, last)
+
+        with jax.default_matmul_precision(self.sweep.settings.precision):
+            return self._in_place(one, state, arguments)
+
+    def _measure(self, models, seeds, images, place) -> tuple[Measurement, Codes]:
+        settings, scale = self.sweep.settings, self.sweep.data.scale
+        measure = make_measure(
+            self.autoencoder, settings.latents, scale, settings.codes, settings.iwae
+        )
+        with jax.default_matmul_precision("highest"):
+            model, seed = jax.tree.map(lambda leaf: leaf[place], (models, seeds))
+            return jax.tree.map(lambda leaf: leaf[None], measure(model, images, seed))
+
+    def _pictures(self, models, seeds, images) -> dict[str, jax.Array]:
+        x = images.astype(np.float32) * np.float32(self.sweep.data.scale)
+        return lax.map(lambda run: pictures(self.autoencoder, run[0], x, run[1]), (models, seeds))
 
     def _in_place(self, function: Callable[..., Any], state: Any, arguments: Any) -> Any:
-        """`function` of the runs of a device, each of whose states makes room for the next.
+        """`function` of the runs, each of whose states makes room for the next.
 
         `lax.map` would gather the new states in other memory and copy them back.
         """
@@ -271,62 +279,6 @@ class Engine:
             )
 
         return lax.fori_loop(0, self.sweep.plan.width // self.sweep.plan.devices, advance, state)
-
-    def _advance(self, state, arguments, images, first, last) -> TrainState:
-        def local(state, arguments, images, first, last):
-            return self._in_place(
-                lambda s, a: self._run.advance(s, a, images, first, last), state, arguments
-            )
-
-        with jax.default_matmul_precision(self.sweep.settings.precision):
-            return self._spread_over_devices(local, P("runs"), P("runs"), P(), P(), P())(
-                state, arguments, images, first, last
-            )
-
-    def _measure(self, state, arguments, images, place) -> tuple[Measurement, Codes]:
-        settings = self.sweep.settings
-        measure = make_measure(
-            self.autoencoder,
-            settings.latents,
-            self.sweep.data.scale,
-            settings.codes,
-            settings.iwae,
-        )
-
-        def local(model, seed, images, place):
-            model, seed = jax.tree.map(lambda leaf: leaf[place], (model, seed))
-            return jax.tree.map(lambda leaf: leaf[None], measure(model, images, seed))
-
-        with jax.default_matmul_precision("highest"):
-            return self._spread_over_devices(local, P("runs"), P("runs"), P(), P())(
-                selected(state), arguments.seed, images, place
-            )
-
-    def _pictures(self, state, arguments, images) -> dict[str, jax.Array]:
-        pictures = make_pictures(self.autoencoder, self.sweep.data.scale)
-
-        def local(model, seed, images):
-            return lax.map(lambda run: pictures(run[0], images, run[1]), (model, seed))
-
-        return self._spread_over_devices(local, P("runs"), P("runs"), P())(
-            selected(state), arguments.seed, images
-        )
-
-
-def trace_run(settings: Settings, data: Dataset) -> tuple[Autoencoder, Run]:
-    """The model's functions and the run, without computing.
-
-    Args:
-        settings: The sweep.
-        data: Its data set.
-
-    Raises:
-        SettingsError: If the families, or training and measuring options, do not go together.
-    """
-    autoencoder = make_autoencoder(settings, data.shape)
-    examples, dimensions = data.train.shape
-    source = DataShape(examples, dimensions, data.scale, data.dynamic)
-    return autoencoder, make_run(settings, autoencoder, source)
 
 
 def leaves(state: TrainState) -> list[np.ndarray]:

@@ -38,7 +38,7 @@ def fitted_engine(settings: Settings, data: Dataset, devices: Sequence[Any]) -> 
             break
         engine = Engine(Sweep(settings, data, plan), devices)
         taken = engine.training_bytes()
-        if taken is None or (taken <= memory and plan.chunks == 1):
+        if taken <= memory and plan.chunks == 1:
             break
         needed = math.ceil(_MARGIN * taken / plan.width)
     assert engine is not None

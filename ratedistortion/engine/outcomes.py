@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ratedistortion.engine.plan import RunId
-from ratedistortion.training.state import TERMS, TrainState, selected_log_beta, selected_step
+from ratedistortion.training.state import TERMS, TrainState
 
 
 class Outcome(NamedTuple):
@@ -33,19 +33,15 @@ def outcomes(runs: Sequence[RunId], state: TrainState) -> dict[RunId, Outcome]:
         state: Theirs, after the last step; it may hold padding behind them.
     """
     steps, causes = (np.asarray(x).tolist() for x in (state.diverged_at, state.diverged_by))
-    log_beta, kept = selected_log_beta(state), selected_step(state)
-    betas = [run.beta for run in runs]
+    betas, kept_steps = [run.beta for run in runs], [None] * len(runs)
+    log_beta = (state.best or state).log_beta
     if log_beta is not None:
         betas = np.exp(np.asarray(log_beta, float)).tolist()
-    kept_steps = [None] * len(runs) if kept is None else np.asarray(kept).tolist()
+    if state.best is not None:
+        kept_steps = np.asarray(state.best.step).tolist()
     return {
-        run: Outcome(
-            beta,
-            step if step >= 0 else None,
-            TERMS[cause] if step >= 0 else None,
-            kept_step,
-        )
-        for run, beta, step, cause, kept_step in zip(
+        run: Outcome(beta, *((step, TERMS[cause]) if step >= 0 else (None, None)), kept)
+        for run, beta, step, cause, kept in zip(
             runs, betas, steps, causes, kept_steps, strict=False
         )
     }

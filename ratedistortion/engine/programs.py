@@ -1,9 +1,8 @@
-"""A function that is compiled once, when it is first called or ahead of that."""
+"""A function that is compiled once, when it is first called."""
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -26,29 +25,18 @@ class Program:
     ) -> None:
         self.seconds = 0.0
         self._function, self._inputs, self._float64 = jax.jit(function, **options), inputs, float64
-        self._ahead: Future[Any] | None = None
         self._compiled: Any = None
-
-    def ahead(self, thread: Executor) -> None:
-        """Begins to compile, unless that has begun.
-
-        Args:
-            thread: Where; it should run one program at a time.
-        """
-        if self._compiled is None and self._ahead is None:
-            self._ahead = thread.submit(self._compile)
 
     @property
     def is_compiled(self) -> bool:
         """Whether a call would start at once."""
-        return self._compiled is not None or (self._ahead is not None and self._ahead.done())
+        return self._compiled is not None
 
     def compiled(self) -> Any:
-        """The compiled function, as soon as there is one; an error of the compiler is raised."""
+        """The compiled function; an error of the compiler is raised."""
         if self._compiled is None:
             began = time.perf_counter()
-            self._compiled = self._ahead.result() if self._ahead else self._compile()
-            self._ahead = None
+            self._compiled = self.lower().compile()
             self.seconds += time.perf_counter() - began
         return self._compiled
 
@@ -62,8 +50,18 @@ class Program:
         Args:
             platforms: Names of JAX's such as `cuda`; None stands for this machine's.
         """
-        with jax.enable_x64(self._float64):  # here, because a thread has JAX's options of its own
+        with jax.enable_x64(self._float64):
             return self._function.trace(*self._inputs).lower(lowering_platforms=platforms)
 
-    def _compile(self) -> Any:
-        return self.lower().compile()
+
+class Programs(NamedTuple):
+    """The compiled functions of an engine; `measure` has one for each split."""
+
+    start: Program
+    advance: Program
+    measure: dict[str, Program]
+    pictures: Program
+
+    def all(self) -> tuple[Program, ...]:
+        """Every program, in the order in which they are needed."""
+        return self.start, self.advance, *self.measure.values(), self.pictures

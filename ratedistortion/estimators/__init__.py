@@ -9,11 +9,11 @@ from ratedistortion.estimators.bounds import (
     bhattacharyya_lower_bound,
     marginal_kl_gaussian,
     pairwise_kl_upper_bound,
+    subset_bounds,
 )
 from ratedistortion.estimators.estimate import Estimate, estimate
 from ratedistortion.estimators.importance import importance_weighted_nll
 from ratedistortion.estimators.mixture import MixtureTerms, Posteriors, mixture_terms
-from ratedistortion.estimators.subsets import subset_bounds
 
 __all__ = [
     "Estimate",

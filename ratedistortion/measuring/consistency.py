@@ -1,11 +1,12 @@
 """Numbers of a row that can contradict each other: first compared, then held within bounds."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ratedistortion.estimators import Estimate
+from ratedistortion.measuring.information import terms_of_bounds
 from ratedistortion.measuring.measurement import Measurement
 
 # Largest difference that is explained by rounding, in nats and as a share of the numbers: the
@@ -26,8 +27,6 @@ class Facts(NamedTuple):
         images: N.
         distinct: How many of the N images are different; I(n;z) is at most its logarithm.
         codes: How many codes I(n;z) is averaged over.
-        lower_terms: How many terms the lower bound of I(n;z) is a mean of.
-        upper_terms: How many terms the upper bound of I(n;z) is a mean of.
         entropy: H of the source and its standard error, in nats per image, where H is known and
             the model was not trained on these images; None elsewhere.
         least_distortion: The least value of D that the likelihood allows, nats per image.
@@ -38,26 +37,10 @@ class Facts(NamedTuple):
     images: int
     distinct: int
     codes: int
-    lower_terms: int
-    upper_terms: int
     entropy: tuple[float, float] | None
     least_distortion: float
     exact: bool
     importance: bool
-
-
-class Bounded(NamedTuple):
-    """The columns of a row that are held within their bounds, in nats per image; nan: no number."""
-
-    mutual_information: float
-    mutual_information_se: float
-    mutual_information_lower: float
-    mutual_information_lower_se: float
-    mutual_information_upper: float
-    mutual_information_upper_se: float
-    population_information_upper: float
-    leave_one_out: float
-    leave_one_out_se: float
 
 
 def contradictions(m: Measurement, facts: Facts) -> list[str]:
@@ -76,8 +59,8 @@ def contradictions(m: Measurement, facts: Facts) -> list[str]:
     """
     n, codes, i = facts.images, facts.codes, m.information
     rate, distortion, elbo = (_of(e, n) for e in (m.rate, m.distortion, m.negative_elbo))
-    lower = _of(i.mutual_information_lower, facts.lower_terms)
-    upper = _of(i.mutual_information_upper, facts.upper_terms)
+    bounds = i.mutual_information_lower, i.mutual_information_upper
+    lower, upper = map(_of, bounds, terms_of_bounds(codes, facts.exact))
     # If only some images have a code, copies of an image may all be among the others, and I(n;z)
     # is then averaged over images without a copy.
     ceiling = _exactly(math.log(facts.distinct if codes == n else n))
@@ -123,7 +106,7 @@ def contradictions(m: Measurement, facts: Facts) -> list[str]:
     return found
 
 
-def within_bounds(m: Measurement, facts: Facts) -> Bounded:
+def within_bounds(m: Measurement, facts: Facts) -> dict[str, Any]:
     """Holds I(n;z), its bounds and those of I(X;Z) within the limits that are known.
 
     I(n;z) lies between 0 and log N, a lower bound is at most the estimate, and an upper bound is
@@ -134,11 +117,13 @@ def within_bounds(m: Measurement, facts: Facts) -> Bounded:
         facts: What else is known about the row.
 
     Returns:
-        `mutual_information_upper` is the least of four upper bounds: the one that needs no codes,
-        R, R less the Gaussian part of the marginal KL, and log N. `population_information_upper`
-        is R, or leave-one-out where that is less. `leave_one_out` is nan unless it is below R by
-        more than two of its standard errors: it is very large for sharp posteriors, and for wide
-        ones it is noise, so that the lesser of the two would be too low on average.
+        The columns that are held, in nats per image: each a number with its standard error, but
+        `population_information_upper`, which has none. `mutual_information_upper` is the least of
+        four upper bounds: the one that needs no codes, R, R less the Gaussian part of the marginal
+        KL, and log N. `population_information_upper` is R, or leave-one-out where that is less.
+        `leave_one_out` is nan unless it is below R by more than two of its standard errors: it is
+        very large for sharp posteriors, and for wide ones it is noise, so that the lesser of the
+        two would be too low on average.
     """
     limit, i = math.log(facts.images), m.information
     rate, information, lower, upper, loo = (
@@ -163,18 +148,14 @@ def within_bounds(m: Measurement, facts: Facts) -> Bounded:
     least = max(least, lower_value)
     if not loo.value + 2 * loo.error < rate.value:
         loo = _Number(math.nan, math.nan, None)
-    return Bounded(
-        mutual_information=information.value,
-        mutual_information_se=information.error,
-        mutual_information_lower=lower_value,
-        mutual_information_lower_se=lower.error,
+    return {
+        "mutual_information": (information.value, information.error),
+        "mutual_information_lower": (lower_value, lower.error),
         # An upper bound below the estimate is so by sampling error only: keep the larger.
-        mutual_information_upper=max(upper.value, least),
-        mutual_information_upper_se=upper.error,
-        population_information_upper=max(float(np.fmin(rate.value, loo.value)), least),
-        leave_one_out=loo.value,
-        leave_one_out_se=loo.error,
-    )
+        "mutual_information_upper": (max(upper.value, least), upper.error),
+        "population_information_upper": max(float(np.fmin(rate.value, loo.value)), least),
+        "leave_one_out": (loo.value, loo.error),
+    }
 
 
 class _Number(NamedTuple):
@@ -220,14 +201,14 @@ def _errors(terms: int | None) -> float:
 
 def _needed(m: Measurement, facts: Facts) -> list[tuple[str, float]]:
     """Name and value of every number that a row must have."""
-    names = ["rate", "distortion", "negative_elbo"]
-    if facts.exact:
-        names += ["mutual_information", "marginal_kl", "identity_residual"]
-    if facts.importance:
-        names.append("nll_iwae")
-    numbers = m.by_name()
-    needed = [(name, value) for name in names for value in numbers[name]]
+    whole = ["rate", "distortion", "negative_elbo"]
+    whole += ["mutual_information", "marginal_kl", "identity_residual"] * facts.exact
+    whole += ["nll_iwae"] * facts.importance
     # These need no standard error: a single term has none. Where I(n;z) is only bounded, the upper
     # bound may be infinite, because flows need not overlap.
-    names = ["mutual_information_lower"] + ["mutual_information_upper"] * facts.exact
-    return needed + [(name, numbers[name].value) for name in names]
+    values = ["mutual_information_lower"] + ["mutual_information_upper"] * facts.exact
+    numbers = m.by_name()
+    return [
+        *((name, part) for name in whole for part in numbers[name]),
+        *((name, numbers[name].value) for name in values),
+    ]

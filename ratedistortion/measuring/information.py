@@ -1,25 +1,15 @@
 """I(n;z) and the marginal KL of one split, with bounds, from posteriors and codes."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from ratedistortion.estimators import (
-    Estimate,
-    MixtureTerms,
-    Posteriors,
-    bhattacharyya_lower_bound,
-    estimate,
-    marginal_kl_gaussian,
-    mixture_terms,
-    pairwise_kl_upper_bound,
-    subset_bounds,
-)
-from ratedistortion.measuring.float64 import to_float64
+from ratedistortion import estimators
+from ratedistortion.estimators import Estimate, MixtureTerms, Posteriors, estimate, mixture_terms
 from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
 
 # Images that the lower and the upper bound of I(n;z) are averaged over. Their standard errors are
@@ -34,6 +24,31 @@ _SUBSETS, _SUBSET = 6, 128
 ACTIVE_VARIANCE = 0.01
 # Codes whose prior densities are computed at once.
 _BATCH = 250
+
+
+class Codes(NamedTuple):
+    """What was measured of every image, in the order of the data set.
+
+    Attributes:
+        mean: Mean of the Gaussian posterior, or of the Gaussian that the encoder's flow starts
+            from; float32.
+        scale: The standard deviation of the same Gaussian, float32.
+        code: The code that the decoder got, float32: mean + scale * noise, or what a flow makes
+            of that.
+        noise: The standard normal numbers that the code was drawn with, float32. The code of a
+            sharp posterior is rounded to its mean, and only the noise tells them apart.
+        rate: KL(q(z|x) || p(z)) in nats, float64, in closed form or by this one code.
+        distortion: -log p(x|z) of this code in nats, float64.
+        chosen: The images whose codes I(n;z) and the marginal KL are averaged over.
+    """
+
+    mean: Float[Array, "images latents"]
+    scale: Float[Array, "images latents"]
+    code: Float[Array, "images latents"]
+    noise: Float[Array, "images latents"]
+    rate: Float[Array, "images"]
+    distortion: Float[Array, "images"]
+    chosen: Int[Array, "codes"]
 
 
 class Information(NamedTuple):
@@ -68,13 +83,7 @@ class Information(NamedTuple):
 
 
 def exact_information(
-    autoencoder: Autoencoder,
-    model: Model,
-    posterior: Posterior,
-    distortions: Float[Array, "images"],
-    rates: Float[Array, "images"],
-    noise: Float[Array, "images latents"],
-    chosen: Int[Array, "codes"],
+    autoencoder: Autoencoder, model: Model, posterior: Posterior, codes: Codes
 ) -> tuple[Estimate, Estimate, Information]:
     """Estimates for Gaussian posteriors: every chosen code is compared with all N of them.
 
@@ -82,10 +91,7 @@ def exact_information(
         autoencoder: The model, as pure functions.
         model: Its parameters.
         posterior: Of every image of the split, float32.
-        distortions: -log p(x|z) of every image in nats, float64.
-        rates: KL(q || p) of every image in nats, float64, in closed form or by its one code.
-        noise: Standard normal numbers, one code of every posterior, float32.
-        chosen: The images whose codes are used, without repetition.
+        codes: One of every posterior; `chosen`, without repetition, are used.
 
     Returns:
         R, R + D, and I(n;z) and the marginal KL with their bounds, in nats per image.
@@ -95,7 +101,8 @@ def exact_information(
 
     Source: Hoffman and Johnson, "ELBO surgery", NIPS workshop, 2016.
     """
-    log_scale, own_noise = to_float64(posterior.log_scale), to_float64(noise)[chosen]
+    chosen, log_scale = codes.chosen, to_float64(posterior.log_scale)
+    own_noise = to_float64(codes.noise)[chosen]
     posteriors = Posteriors(to_float64(posterior.mean), jnp.exp(log_scale))
     code = posteriors.mean[chosen] + posteriors.scale[chosen] * own_noise
     terms = mixture_terms(own_noise, chosen, posteriors)
@@ -103,19 +110,20 @@ def exact_information(
     marginal = terms.log_mixture - log_prior
     closed_form = autoencoder.latent_rates(model, posterior) is not None
     rate, negative_elbo, marginal_kl = _rate_and_marginal_kl(
-        closed_form, rates, distortions, chosen, terms.information, marginal
+        closed_form, codes, terms.information, marginal
     )
     gaussian_kl = jnp.float64(jnp.nan)
     standard = autoencoder.standardize(model, posteriors.mean, log_scale)
     if standard is not None:
         mean, log_scale = standard
-        gaussian_kl = marginal_kl_gaussian(Posteriors(mean, jnp.exp(log_scale)))
+        gaussian_kl = estimators.marginal_kl_gaussian(Posteriors(mean, jnp.exp(log_scale)))
+    lower_rows, upper_rows = chosen[:_LOWER_IMAGES], chosen[:_UPPER_IMAGES]
     information = Information(
         mutual_information=estimate(terms.information),
         marginal_kl=marginal_kl,
-        identity_residual=_identity_residual(rates[chosen], terms, marginal),
-        mutual_information_lower=bhattacharyya_lower_bound(chosen[:_LOWER_IMAGES], posteriors),
-        mutual_information_upper=pairwise_kl_upper_bound(chosen[:_UPPER_IMAGES], posteriors),
+        identity_residual=_identity_residual(codes.rate[chosen], terms, marginal),
+        mutual_information_lower=estimators.bhattacharyya_lower_bound(lower_rows, posteriors),
+        mutual_information_upper=estimators.pairwise_kl_upper_bound(upper_rows, posteriors),
         marginal_kl_gaussian=gaussian_kl,
         leave_one_out=estimate(terms.log_own - terms.log_others),
         active_units=jnp.sum(jnp.var(posteriors.mean, axis=0) > ACTIVE_VARIANCE),
@@ -124,13 +132,7 @@ def exact_information(
 
 
 def bounded_information(
-    autoencoder: Autoencoder,
-    model: Model,
-    posterior: Posterior,
-    distortions: Float[Array, "images"],
-    rates: Float[Array, "images"],
-    noise: Float[Array, "images latents"],
-    chosen: Int[Array, "codes"],
+    autoencoder: Autoencoder, model: Model, posterior: Posterior, codes: Codes
 ) -> tuple[Estimate, Estimate, Information]:
     """Bounds for posteriors whose density takes long to compute, from subsets of the images.
 
@@ -138,10 +140,7 @@ def bounded_information(
         autoencoder: As for `exact_information`, as are all the others.
         model: Its parameters.
         posterior: The Gaussians that the encoder's flow starts from.
-        distortions: -log p(x|z) of every image in nats.
-        rates: log q(z|x) - log p(z) of the one code of every image, in nats.
-        noise: Standard normal numbers of these codes.
-        chosen: The images that the subsets are made of.
+        codes: One of every posterior; the subsets are made of the images `chosen`.
 
     Returns:
         R, R + D, and the bounds of I(n;z), in nats per image; all else is nan.
@@ -149,18 +148,19 @@ def bounded_information(
     Raises:
         ValueError: If 64-bit numbers are off in JAX.
     """
+    chosen = codes.chosen
     size = min(_SUBSET, len(chosen))
     subsets = chosen[: min(len(chosen) // size, _SUBSETS) * size].reshape(-1, size)
 
     def one_subset(rows: Array) -> tuple[Array, Array]:
         # In float32 the inverse of a flow would not give back the noise of a sharp posterior.
-        part, own = to_float64(jax.tree.map(lambda leaf: leaf[rows], (posterior, noise)))
+        part, own = to_float64(jax.tree.map(lambda leaf: leaf[rows], (posterior, codes.noise)))
         z = autoencoder.draw(model, part, own)
 
         def one_code(code: Array) -> Array:
             return autoencoder.log_posterior(model, part, jnp.tile(code[None], (size, 1)))
 
-        return subset_bounds(lax.map(one_code, z, batch_size=8))
+        return estimators.subset_bounds(lax.map(one_code, z, batch_size=8))
 
     lower, upper = (estimate(bounds) for bounds in lax.map(one_subset, subsets))
     nothing = not_estimated()
@@ -174,7 +174,20 @@ def bounded_information(
         leave_one_out=upper,
         active_units=jnp.int64(0),
     )
-    return estimate(rates), estimate(rates + distortions), information
+    return estimate(codes.rate), estimate(codes.rate + codes.distortion), information
+
+
+def to_float64(tree: Any) -> Any:
+    """The same arrays in float64.
+
+    Args:
+        tree: An array of real numbers, or a tree of such arrays.
+
+    Returns:
+        A tree of the same structure and shapes. Inside `jax.enable_x64(True)` only: elsewhere JAX
+        warns and keeps float32.
+    """
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.float64), tree)
 
 
 def terms_of_bounds(codes: int, exact: bool) -> tuple[int, int]:
@@ -199,12 +212,7 @@ def not_estimated() -> Estimate:
 
 
 def _rate_and_marginal_kl(
-    closed_form: bool,
-    rates: Array,
-    distortions: Array,
-    chosen: Array,
-    information: Array,
-    marginal: Array,
+    closed_form: bool, codes: Codes, information: Array, marginal: Array
 ) -> tuple[Estimate, Estimate, Estimate]:
     """R, R + D and the marginal KL, each by the estimate with the smaller standard error.
 
@@ -213,6 +221,7 @@ def _rate_and_marginal_kl(
     the codes' I(n;z) + marginal KL estimates R too, and varies less: it is the mean over n of
     log q(z|x_n) / p(z), given z. But the draws are of more images than the codes.
     """
+    rates, distortions, chosen = codes.rate, codes.distortion, codes.chosen
     rate, negative_elbo = estimate(rates), estimate(rates + distortions)
     if closed_form:
         difference = estimate(marginal - rates[chosen])

@@ -1,27 +1,29 @@
 """One model measured on one split; nothing here knows that a sweep has many models."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ratedistortion.estimators import Estimate, estimate
-from ratedistortion.measuring.float64 import to_float64
-from ratedistortion.measuring.importance import importance_bound
+from ratedistortion.estimators import Estimate, estimate, importance_weighted_nll
 from ratedistortion.measuring.information import (
+    Codes,
     Information,
     bounded_information,
     exact_information,
     not_estimated,
+    to_float64,
 )
 from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
 
 # Images that are measured at once: enough for fast matrix products, few enough for the memory that
 # wide convolutions need.
 BATCH = 250
+_LOG_2PI = math.log(2 * math.pi)
 
 
 class Measurement(NamedTuple):
@@ -53,31 +55,6 @@ class Measurement(NamedTuple):
         """
         own = self._asdict()
         return own | own.pop("information")._asdict()
-
-
-class Codes(NamedTuple):
-    """What was measured of every image, in the order of the data set.
-
-    Attributes:
-        mean: Mean of the Gaussian posterior, or of the Gaussian that the encoder's flow starts
-            from; float32.
-        scale: The standard deviation of the same Gaussian, float32.
-        code: The code that the decoder got, float32: mean + scale * noise, or what a flow makes
-            of that.
-        noise: The standard normal numbers that the code was drawn with, float32. The code of a
-            sharp posterior is rounded to its mean, and only the noise tells them apart.
-        rate: KL(q(z|x) || p(z)) in nats, float64, in closed form or by this one code.
-        distortion: -log p(x|z) of this code in nats, float64.
-        chosen: The images whose codes I(n;z) and the marginal KL are averaged over.
-    """
-
-    mean: Float[Array, "images latents"]
-    scale: Float[Array, "images latents"]
-    code: Float[Array, "images latents"]
-    noise: Float[Array, "images latents"]
-    rate: Float[Array, "images"]
-    distortion: Float[Array, "images"]
-    chosen: Int[Array, "codes"]
 
 
 def make_measure(
@@ -131,20 +108,57 @@ def make_measure(
         rates = lax.map(one_rate, (posterior, noise), batch_size=BATCH)
         chosen = jax.random.permutation(row_key, count)[: min(codes, count)]
         inform = exact_information if autoencoder.gaussian(model) else bounded_information
-        rate, negative_elbo, information = inform(
-            autoencoder, model, posterior, -log_likelihood, rates, noise, chosen
-        )
+        scale = jnp.exp(posterior.log_scale)
+        drawn = Codes(posterior.mean, scale, z, noise, rates, -log_likelihood, chosen)
+        rate, negative_elbo, information = inform(autoencoder, model, posterior, drawn)
         nll = not_estimated()
         if iwae:
             nll = estimate(lax.map(one_bound, chosen, batch_size=BATCH))
-        measurement = Measurement(
-            rate=rate,
-            distortion=estimate(-log_likelihood),
-            negative_elbo=negative_elbo,
-            nll_iwae=nll,
-            information=information,
-        )
-        scale = jnp.exp(posterior.log_scale)
-        return measurement, Codes(posterior.mean, scale, z, noise, rates, -log_likelihood, chosen)
+        distortion = estimate(drawn.distortion)
+        return Measurement(rate, distortion, negative_elbo, nll, information), drawn
 
     return measure
+
+
+def importance_bound(
+    autoencoder: Autoencoder,
+    model: Model,
+    x: Float[Array, "1 dimensions"],
+    posterior: Posterior,
+    index: Int[Array, ""],
+    key: PRNGKeyArray,
+    samples: int,
+) -> Float[Array, ""]:
+    r"""Upper bound of -log p(x) of one image, with codes drawn from its posterior.
+
+    $$-\log \tfrac1K \sum_{k=1}^K \frac{p(x|z_k)\, p(z_k)}{q(z_k|x)}, \qquad z_k \sim q(z|x).$$
+
+    Args:
+        autoencoder: The model, as pure functions.
+        model: Its parameters.
+        x: The image, float32.
+        posterior: q(z|x) of this image, float32, with a leading axis of one image.
+        index: Place of the image in its data set: each image draws other noise.
+        key: Of the noise of all images.
+        samples: K, at least 1.
+
+    Returns:
+        Nats, float64. Its mean over draws is at least -log p(x) and falls as K grows.
+
+    Raises:
+        ValueError: If 64-bit numbers are off in JAX.
+
+    Source: Burda, Grosse and Salakhutdinov, "Importance weighted autoencoders", 2016, eq. 8.
+    """
+    latents = posterior.mean.shape[-1]
+    constant = jnp.sum(to_float64(posterior.log_scale), axis=-1) + _LOG_2PI * latents / 2
+
+    def log_weight(k: Array) -> Array:
+        draw = jax.random.fold_in(jax.random.fold_in(key, k), index)
+        noise = jax.random.normal(draw, (1, latents), jnp.float32)
+        z = autoencoder.draw(model, posterior, noise)
+        log_q = -0.5 * jnp.sum(to_float64(noise) ** 2, axis=-1) - constant
+        log_p = to_float64(autoencoder.log_likelihood(model, x, z))
+        return log_p + autoencoder.log_prior(model, to_float64(z)) - log_q
+
+    return importance_weighted_nll(log_weight, samples, 1)[0]

@@ -1,17 +1,18 @@
 """One model out of four families: encoder, decoder, prior and likelihood."""
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, PRNGKeyArray
 
 from ratedistortion.errors import SettingsError
 from ratedistortion.models.families import FAMILIES
-from ratedistortion.models.interfaces import Posterior
-from ratedistortion.models.sampling import draw_pixels
+from ratedistortion.models.interfaces import AutoregressiveDecoder, Posterior
+from ratedistortion.models.likelihoods import Likelihood
+from ratedistortion.models.shapes import Codes, Images, Outputs, PerImage
 from ratedistortion.settings import Settings
 
 
@@ -30,72 +31,43 @@ class Model(NamedTuple):
     prior: Any
 
 
-class Autoencoder(NamedTuple):
-    """What a model can do; every function but `build` takes the parameters first.
-
-    Noise is (images, latents), standard normal; z is what `draw` makes of it.
-
-    Attributes:
-        build: key -> Model; raises SettingsError where the families do not go together.
-        encode: x (images, dimensions) -> Posterior.
-        draw: posterior, noise -> z (images, latents), one code of every posterior, in the
-            precision of both.
-        gaussian: -> whether q(z|x) is a diagonal Gaussian, so that I(n;z) can be exact.
-        log_posterior: posterior, z -> log q(z|x) in nats, (images,), at any z.
-        rate: posterior, noise, z -> KL(q || p) in nats, (images,): in closed form where there is
-            one, otherwise log q(z|x) - log p(z), whose mean over noise it is.
-        latent_rates: posterior -> KL(q || p) of every latent in nats, (images, latents); None where
-            there is no closed form.
-        log_likelihood: x, z -> log p(x|z) in nats, (images,).
-        decode: z, key -> (images, dimensions): E[x|z], or a draw where pixels depend on pixels.
-        log_prior: z -> log p(z) in nats, (images,), in the precision of z.
-        sample_prior: key, count -> z (count, latents).
-        standardize: mean, log_scale -> the same Gaussians in coordinates in which p(z) is a
-            standard normal; None where there are none.
-    """
-
-    build: Callable[[PRNGKeyArray], Model]
-    encode: Callable[[Model, Array], Posterior]
-    draw: Callable[[Model, Posterior, Array], Array]
-    gaussian: Callable[[Model], bool]
-    log_posterior: Callable[[Model, Posterior, Array], Array]
-    latent_rates: Callable[[Model, Posterior], Array | None]
-    rate: Callable[[Model, Posterior, Array, Array], Array]
-    log_likelihood: Callable[[Model, Array, Array], Array]
-    decode: Callable[[Model, Array, PRNGKeyArray], Array]
-    log_prior: Callable[[Model, Array], Array]
-    sample_prior: Callable[[Model, PRNGKeyArray, int], Array]
-    standardize: Callable[[Model, Array, Array], tuple[Array, Array] | None]
-
-
-def make_autoencoder(settings: Settings, shape: tuple[int, ...]) -> Autoencoder:
-    """The functions of the model that `settings` names.
+class Autoencoder:
+    """What a model can do; the parameters are an argument of every function but `build`.
 
     Args:
         settings: The families' names and their options.
         shape: (height, width, channels) of an image, or (dimensions,) of a vector. Images come
             and go flat, (images, dimensions).
-
-    Returns:
-        Pure functions; the parameters of a model are an argument of each.
     """
-    likelihood = FAMILIES["likelihood"][settings.likelihood](settings)
-    dimensions = math.prod(shape)
 
-    def build(key: PRNGKeyArray) -> Model:
-        encoder_key, decoder_key, prior_key = jax.random.split(key, 3)
+    def __init__(self, settings: Settings, shape: tuple[int, ...]) -> None:
+        self._settings, self._shape = settings, shape
+        self._dimensions = math.prod(shape)
+        self._likelihood = FAMILIES["likelihood"][settings.likelihood](settings)
+
+    def build(self, key: PRNGKeyArray) -> Model:
+        """The parameters at the start of training.
+
+        Args:
+            key: For all of them.
+
+        Raises:
+            SettingsError: If the families do not go together.
+        """
+        settings, shape = self._settings, self._shape
+        keys, outputs = jax.random.split(key, 3), self._likelihood.outputs
         model = Model(
-            FAMILIES["encoder"][settings.encoder](encoder_key, settings, shape),
-            FAMILIES["decoder"][settings.decoder](decoder_key, settings, shape, likelihood.outputs),
-            FAMILIES["prior"][settings.prior](prior_key, settings, shape),
+            FAMILIES["encoder"][settings.encoder](keys[0], settings, shape),
+            FAMILIES["decoder"][settings.decoder](keys[1], settings, shape, outputs),
+            FAMILIES["prior"][settings.prior](keys[2], settings, shape),
         )
-        if model.prior.uses_encoder and not gaussian(model):
+        gaussian, uses_encoder = self.gaussian(model), model.prior.uses_encoder
+        if uses_encoder and not gaussian:
             raise SettingsError(
                 f"prior {settings.prior} needs an encoder with a Gaussian posterior: got"
                 f" {settings.encoder}; use another prior, such as mixture."
             )
-        closed_form = not model.prior.uses_encoder and model.prior.gaussian and gaussian(model)
-        if settings.free_bits and not closed_form:
+        if settings.free_bits and (uses_encoder or not (model.prior.gaussian and gaussian)):
             raise SettingsError(
                 "free_bits needs a rate that is a closed form for every latent: use a Gaussian"
                 f" prior, standard or diagonal: got prior {settings.prior} and encoder"
@@ -103,32 +75,83 @@ def make_autoencoder(settings: Settings, shape: tuple[int, ...]) -> Autoencoder:
             )
         return model
 
-    def draw(model: Model, posterior: Posterior, noise: Array) -> Array:
+    def encode(self, model: Model, x: Images) -> Posterior:
+        """The posterior of every image.
+
+        Args:
+            model: The parameters.
+            x: Images.
+        """
+        return model.encoder(x)
+
+    def draw(self, model: Model, posterior: Posterior, noise: Codes) -> Codes:
+        """One code of every posterior.
+
+        Args:
+            model: The parameters.
+            posterior: Of every image.
+            noise: Standard normal numbers.
+
+        Returns:
+            z, in the precision of both.
+        """
         start = posterior.mean + jnp.exp(posterior.log_scale) * noise
-        if gaussian(model):
+        if self.gaussian(model):
             return start
         return _cast(model.encoder, start.dtype).flow(start, posterior.context)
 
-    def gaussian(model: Model) -> bool:
+    def gaussian(self, model: Model) -> bool:
+        """Whether q(z|x) is a diagonal Gaussian, so that I(n;z) can be exact.
+
+        Args:
+            model: The parameters, or their shapes.
+        """
         return model.encoder.gaussian
 
-    def log_posterior(model: Model, posterior: Posterior, z: Array) -> Array:
+    def log_posterior(self, model: Model, posterior: Posterior, z: Codes) -> PerImage:
+        """log q(z|x).
+
+        Args:
+            model: The parameters.
+            posterior: Of every image.
+            z: Any codes, one for each posterior.
+
+        Returns:
+            Nats.
+        """
         start = z
-        if not gaussian(model):
+        if not self.gaussian(model):
             start = _cast(model.encoder, z.dtype).unflow(z, posterior.context)
         return _log_normal((start - posterior.mean) * jnp.exp(-posterior.log_scale), posterior)
 
-    def prior_of(model: Model, dtype: Any) -> Any:
-        prior = model.prior
-        return _cast(prior.given(model.encoder) if prior.uses_encoder else prior, dtype)
+    def standardize(
+        self, model: Model, mean: Codes, log_scale: Codes
+    ) -> tuple[Codes, Codes] | None:
+        """Gaussians in coordinates in which p(z) is a standard normal.
 
-    def standardize(model: Model, mean: Array, log_scale: Array) -> tuple[Array, Array] | None:
-        prior = prior_of(model, mean.dtype)
+        Args:
+            model: The parameters.
+            mean: Of the Gaussians.
+            log_scale: Logs of their standard deviations.
+
+        Returns:
+            Mean and log scale of the same Gaussians; None where there are no such coordinates.
+        """
+        prior = _prior(model, mean.dtype)
         return prior.standardize(mean, log_scale) if prior.gaussian else None
 
-    def latent_rates(model: Model, posterior: Posterior) -> Array | None:
-        standard = standardize(model, posterior.mean, posterior.log_scale)
-        if standard is None or not gaussian(model):
+    def latent_rates(self, model: Model, posterior: Posterior) -> Codes | None:
+        """KL(q || p) of every latent.
+
+        Args:
+            model: The parameters.
+            posterior: Of every image.
+
+        Returns:
+            Nats; None where there is no closed form.
+        """
+        standard = self.standardize(model, posterior.mean, posterior.log_scale)
+        if standard is None or not self.gaussian(model):
             return None
         mean, log_scale = standard
         # log_scale is subtracted outside the parentheses. With -2 log_scale inside them, JAX 0.11.1
@@ -136,41 +159,86 @@ def make_autoencoder(settings: Settings, shape: tuple[int, ...]) -> Autoencoder:
         # fault in XLA's compiler.
         return 0.5 * (mean**2 + jnp.expm1(2 * log_scale)) - log_scale
 
-    def rate(model: Model, posterior: Posterior, noise: Array, z: Array) -> Array:
-        each = latent_rates(model, posterior)
+    def rate(self, model: Model, posterior: Posterior, noise: Codes, z: Codes) -> PerImage:
+        """KL(q || p) of every posterior.
+
+        Args:
+            model: The parameters.
+            posterior: Of every image.
+            noise: Standard normal numbers.
+            z: What `draw` makes of them.
+
+        Returns:
+            Nats: in closed form where there is one, otherwise log q(z|x) - log p(z), whose mean
+            over noise it is.
+        """
+        each = self.latent_rates(model, posterior)
         if each is None:
-            return _log_normal(noise, posterior) - log_prior(model, z)
+            return _log_normal(noise, posterior) - self.log_prior(model, z)
         return jnp.sum(each, axis=-1)
 
-    def log_prior(model: Model, z: Array) -> Array:
-        return prior_of(model, z.dtype).log_density(z)
+    def log_prior(self, model: Model, z: Codes) -> PerImage:
+        """log p(z).
 
-    def per_dimension(outputs: Array) -> Array:
-        return outputs.reshape(-1, dimensions, likelihood.outputs)
+        Args:
+            model: The parameters.
+            z: Any codes.
 
-    def log_likelihood(model: Model, x: Array, z: Array) -> Array:
+        Returns:
+            Nats, in the precision of z.
+        """
+        return _prior(model, z.dtype).log_density(z)
+
+    def sample_prior(self, model: Model, key: PRNGKeyArray, count: int) -> Codes:
+        """Draws from p(z).
+
+        Args:
+            model: The parameters.
+            key: Of the draws.
+            count: How many.
+
+        Returns:
+            z, in float32.
+        """
+        return _prior(model, jnp.float32).sample(key, count)
+
+    def log_likelihood(self, model: Model, x: Images, z: Codes) -> PerImage:
+        """log p(x|z).
+
+        Args:
+            model: The parameters.
+            x: Images.
+            z: A code for each.
+
+        Returns:
+            Nats.
+        """
         outputs = model.decoder(z, x) if model.decoder.autoregressive else model.decoder(z)
-        return likelihood.log_density(x, per_dimension(outputs))
+        return self._likelihood.log_density(x, self._per_dimension(outputs))
 
-    def decode(model: Model, z: Array, key: PRNGKeyArray) -> Array:
+    def decode(self, model: Model, z: Codes, key: PRNGKeyArray) -> Images:
+        """An image for each code.
+
+        Args:
+            model: The parameters.
+            z: Any codes.
+            key: Of the draw, where there is one.
+
+        Returns:
+            E[x|z], or a draw where pixels depend on pixels.
+        """
         if model.decoder.autoregressive:
-            return draw_pixels(model.decoder, likelihood, z, key, dimensions)
-        return likelihood.mean(per_dimension(model.decoder(z)))
+            return draw_pixels(model.decoder, self._likelihood, z, key, self._dimensions)
+        return self._likelihood.mean(self._per_dimension(model.decoder(z)))
 
-    return Autoencoder(
-        build=build,
-        encode=lambda model, x: model.encoder(x),
-        draw=draw,
-        gaussian=gaussian,
-        log_posterior=log_posterior,
-        latent_rates=latent_rates,
-        rate=rate,
-        log_likelihood=log_likelihood,
-        decode=decode,
-        log_prior=log_prior,
-        sample_prior=lambda model, key, count: prior_of(model, jnp.float32).sample(key, count),
-        standardize=standardize,
-    )
+    def _per_dimension(self, outputs: Outputs) -> Array:
+        return outputs.reshape(-1, self._dimensions, self._likelihood.outputs)
+
+
+def _prior(model: Model, dtype: Any) -> Any:
+    """The prior, if need be made of the encoder, in this precision."""
+    prior = model.prior
+    return _cast(prior.given(model.encoder) if prior.uses_encoder else prior, dtype)
 
 
 def _cast(module: Any, dtype: Any) -> Any:
@@ -180,3 +248,34 @@ def _cast(module: Any, dtype: Any) -> Any:
 def _log_normal(noise: Array, posterior: Posterior) -> Array:
     """log q(z|x) in nats of the code that this noise makes; flows of encoders change no volume."""
     return -jnp.sum(0.5 * noise**2 + posterior.log_scale + 0.5 * math.log(2 * math.pi), axis=-1)
+
+
+def draw_pixels(
+    decoder: AutoregressiveDecoder,
+    likelihood: Likelihood,
+    z: Codes,
+    key: PRNGKeyArray,
+    dimensions: int,
+) -> Images:
+    """Draws one image from p(x|z) for every code, pixel by pixel in the order of the flat image.
+
+    Args:
+        decoder: Gives the parameters of each pixel, from the code and the pixels before it.
+        likelihood: What the parameters mean.
+        z: The codes.
+        key: Of the draw.
+        dimensions: Pixels times channels of an image.
+
+    Returns:
+        Images, in the units of the likelihood's draws.
+    """
+
+    def fill(i: Array, carry: tuple[Array, Any]) -> tuple[Array, Any]:
+        x, cache = carry
+        parameters, cache = decoder.one(i, x, cache)
+        pixel = likelihood.sample(jax.random.fold_in(key, i), parameters)
+        return x.at[:, i].set(pixel), cache
+
+    cache = decoder.cache(z)
+    x = jnp.zeros((z.shape[0], dimensions), jnp.float32)
+    return lax.fori_loop(0, dimensions, fill, (x, cache))[0]

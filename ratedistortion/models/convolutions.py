@@ -96,7 +96,8 @@ class ConvolutionalEncoder(nnx.Module):
     gaussian = True
 
     def __init__(self, key: PRNGKeyArray, settings: Settings, shape: Shape, residual: bool) -> None:
-        self.shape = _checked(settings, shape, settings.encoder, "encoder")
+        height, width = _smallest(settings, shape, settings.encoder, "encoder")
+        self.shape = shape
         *keys, last_key = jax.random.split(key, len(settings.channels) + 1)
         layers, inputs = [], shape[-1]
         given = zip(keys, settings.channels, settings.strides, strict=True)
@@ -106,7 +107,6 @@ class ConvolutionalEncoder(nnx.Module):
             layers += [Residual(second_key, outputs)] if residual else []
             inputs = outputs
         self.layers = nnx.List(layers)
-        height, width = _smallest(settings, shape)
         self.last = nnx.Linear(
             height * width * inputs, 2 * settings.latents, rngs=nnx.Rngs(params=last_key)
         )
@@ -137,10 +137,10 @@ class ConvolutionalDecoder(nnx.Module):
     def __init__(
         self, key: PRNGKeyArray, settings: Settings, shape: Shape, outputs: int, residual: bool
     ) -> None:
-        _checked(settings, shape, settings.decoder, "decoder")
+        smallest = _smallest(settings, shape, settings.decoder, "decoder")
         first_key, *keys = jax.random.split(key, len(settings.channels) + 1)
         channels = settings.channels
-        self.smallest = (*_smallest(settings, shape), channels[-1])
+        self.smallest = (*smallest, channels[-1])
         self.first = nnx.Linear(
             settings.latents, math.prod(self.smallest), rngs=nnx.Rngs(params=first_key)
         )
@@ -167,14 +167,8 @@ def _through(layers: Sequence[Callable[[Array], Array]], x: Array) -> Array:
     return x
 
 
-def _smallest(settings: Settings, shape: Shape) -> tuple[int, int]:
-    """Height and width of the images after all strides, in pixels."""
-    total = math.prod(settings.strides)
-    return shape[0] // total, shape[1] // total
-
-
-def _checked(settings: Settings, shape: Shape, name: str, family: str) -> Shape:
-    """The shape, if it is that of images that the strides divide."""
+def _smallest(settings: Settings, shape: Shape, name: str, family: str) -> tuple[int, int]:
+    """Height and width of the images after all strides, which must divide them, in pixels."""
     size = " x ".join(str(length) for length in shape)
     if len(settings.channels) != len(settings.strides) or not settings.channels:
         raise SettingsError(
@@ -188,4 +182,4 @@ def _checked(settings: Settings, shape: Shape, name: str, family: str) -> Shape:
             f" that the strides {','.join(map(str, settings.strides))} divide: got {size}; use"
             " other --strides, or mlp."
         )
-    return shape
+    return shape[0] // total, shape[1] // total

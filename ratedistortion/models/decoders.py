@@ -104,11 +104,4 @@ def pixelcnn(key: Any, settings: Settings, shape: Shape, outputs: int) -> Autore
     return PixelCnn(key, settings, shape, outputs)
 
 
-DECODERS = {
-    "linear": linear,
-    "mlp": mlp,
-    "deconv": deconv,
-    "resnet": resnet,
-    "made": made,
-    "pixelcnn": pixelcnn,
-}
+DECODERS = {each.__name__: each for each in (linear, mlp, deconv, resnet, made, pixelcnn)}

@@ -59,17 +59,15 @@ class StandardNormal(nnx.Module):
         return jax.random.normal(key, (count, self.latents), jnp.float32)
 
 
-class DiagonalNormal(nnx.Module):
+class DiagonalNormal(StandardNormal):
     """p(z) = N(mean, scale^2), both learned, for every dimension; N(0, I) at the start.
 
     Args:
         latents: Dimensions of a code.
     """
 
-    gaussian = True
-    uses_encoder = False
-
     def __init__(self, latents: int) -> None:
+        super().__init__(latents)
         self.mean = nnx.Param(jnp.zeros((1, latents), jnp.float32))
         self.log_scale = nnx.Param(jnp.zeros((1, latents), jnp.float32))
 
@@ -109,5 +107,4 @@ class DiagonalNormal(nnx.Module):
         Returns:
             Codes, in float32.
         """
-        noise = jax.random.normal(key, (count, self.mean.shape[-1]), jnp.float32)
-        return self.mean[...] + jnp.exp(self.log_scale[...]) * noise
+        return self.mean[...] + jnp.exp(self.log_scale[...]) * super().sample(key, count)

@@ -1,7 +1,7 @@
 """One chunk of a sweep as a pure function: it trains and measures runs, and knows no directory."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +34,7 @@ class ChunkResult(NamedTuple):
 
 def run_chunk(
     engine: Engine, chunk: int, saved: tuple[int, list[np.ndarray]] | None
-) -> Generator[events.Event | Block | MeasuredRun, None, ChunkResult | None]:
+) -> Iterator[events.Event | Block | MeasuredRun | ChunkResult]:
     """Trains and measures the runs of a chunk.
 
     A caller that stops iterating ends the work; what it has stored by then is all that is left.
@@ -42,25 +42,22 @@ def run_chunk(
     Args:
         engine: Of the sweep.
         chunk: Which chunk, from 0.
-        saved: A checkpoint: steps done and the leaves of the state; None to begin.
+        saved: A checkpoint that `engine` can continue: steps done and the leaves of the state;
+            None to begin.
 
     Yields:
-        Events; a `Block` after every dispatch of training, whose state can be stored; and every
-        measurement of a run on a split, with its codes.
-
-    Returns:
-        The result; None if training so many runs at once does not fit in memory.
+        Events; a `Block` after every dispatch of training, whose state can be stored; every
+        measurement of a run on a split, with its codes; and the result, unless training so many
+        runs at once does not fit in memory.
 
     Raises:
         OutOfMemoryError: If measuring one run does not fit in memory.
-        RunDirectoryError: If the checkpoint is not that of such a chunk.
     """
     runs = engine.sweep.chunk(chunk)
     done, leaves = saved or (0, None)
     first, train_seconds, state = done, 0.0, None
     try:
         for block in engine.train(runs, leaves, done):
-            engine.compile_ahead()
             done, state = block.steps, block.state
             train_seconds += block.seconds
             yield events.Trained(chunk, len(runs), done, train_seconds)
@@ -68,7 +65,7 @@ def run_chunk(
     except Exception as error:
         if not out_of_memory(error):
             raise
-        return None
+        return
     assert state is not None
     if not engine.can_measure:
         yield events.Compiling("measuring")
@@ -100,4 +97,4 @@ def run_chunk(
     order = row_names(runs)
     rows.sort(key=lambda row: order.index(row_name(row)))
     model_steps = (done - first) * len(runs)
-    return ChunkResult(rows, pictures, model_steps, train_seconds, measure_seconds)
+    yield ChunkResult(rows, pictures, model_steps, train_seconds, measure_seconds)

@@ -56,7 +56,6 @@ def planned(
     data = datasets.load(settings)
     engine, devices = prepare(settings, data, manifest, report)
     plan = engine.sweep.plan
-    taken = engine.training_bytes() or 0
     return {
         "run_dir": str(path),
         "table": str(path / reading.TABLE),
@@ -70,5 +69,5 @@ def planned(
         "runs_at_once": plan.width,
         "steps": engine.steps,
         "parameters": engine.parameters,
-        "memory_mib": round((taken + plan.devices * data.train.nbytes) / 2**20),
+        "memory_mib": round((engine.training_bytes() + plan.devices * data.train.nbytes) / 2**20),
     }

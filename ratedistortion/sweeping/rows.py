@@ -2,64 +2,20 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ratedistortion.engine.engine import Engine, MeasuredRun
 from ratedistortion.engine.outcomes import Outcome
 from ratedistortion.engine.plan import RunId
-from ratedistortion.measuring.consistency import Bounded, Facts, contradictions, within_bounds
-from ratedistortion.measuring.information import terms_of_bounds
+from ratedistortion.measuring.consistency import Facts, contradictions, within_bounds
 from ratedistortion.models.likelihoods import LIKELIHOODS
 from ratedistortion.table.columns import check_names
 from ratedistortion.table.identity import run_key
 from ratedistortion.theory import known_entropy, known_spread
 
-# Numbers that are measured: the first have a column for their standard error too.
-_ESTIMATES = check_names(
-    "rate",
-    "distortion",
-    "negative_elbo",
-    "nll_iwae",
-    "mutual_information",
-    "marginal_kl",
-    "identity_residual",
-    "mutual_information_lower",
-    "mutual_information_upper",
-    "leave_one_out",
+_FROM_SETTINGS = check_names(
+    "dataset", "encoder", "decoder", "prior", "likelihood", "latents", "free_bits"
 )
-_ERRORS = check_names(*(f"{name}_se" for name in _ESTIMATES))
-_WITHOUT_ERROR = check_names("marginal_kl_gaussian", "active_units")
-check_names(*Bounded._fields)
-
-
-class _Known(NamedTuple):
-    """The columns that are known without a measurement."""
-
-    dataset: str | None
-    split: str
-    beta: float
-    seed: int
-    encoder: str
-    decoder: str
-    prior: str
-    likelihood: str
-    latents: int
-    dimensions: int
-    examples: int
-    distinct_examples: int
-    steps: int
-    log_examples: float
-    codes: int
-    information_kind: str
-    target_rate: float | None
-    free_bits: float
-    selected_step: int | None
-
-
-check_names(*_Known._fields)
-# The other columns that `row` fills.
-_STATUS, _DIVERGED_AT, _FAILED = check_names("status", "diverged_at_step", "failed_checks")
-_SATURATED, _MSE, _MSE_ERROR = check_names("saturated", "distortion_mse", "distortion_mse_se")
 
 
 def row_names(runs: Sequence[RunId]) -> list[tuple[float, int, str]]:
@@ -108,49 +64,43 @@ def row(engine: Engine, measured: MeasuredRun, outcome: Outcome) -> dict[str, An
     if diverged_at is None and not math.isfinite(m.negative_elbo.value):
         # The last step left numbers that are not finite, and no later step could notice that.
         diverged_at, failed = engine.steps, "R + D"
-    values: dict[str, Any] = _Known(
-        dataset=settings.dataset,
-        split=measured.split,
-        beta=outcome.beta,
-        seed=run.seed,
-        encoder=settings.encoder,
-        decoder=settings.decoder,
-        prior=settings.prior,
-        likelihood=settings.likelihood,
-        latents=settings.latents,
-        dimensions=math.prod(engine.sweep.data.shape),
-        examples=known.images,
-        distinct_examples=known.distinct,
-        steps=engine.steps,
-        log_examples=math.log(known.images),
-        codes=known.codes,
-        information_kind=engine.information_kind,
-        target_rate=run.target_rate,
-        free_bits=settings.free_bits,
-        selected_step=outcome.selected_step,
-    )._asdict()
+    values = {name: getattr(settings, name) for name in _FROM_SETTINGS}
+    values |= {
+        "split": measured.split,
+        "beta": outcome.beta,
+        "seed": run.seed,
+        "dimensions": math.prod(engine.sweep.data.shape),
+        "examples": known.images,
+        "distinct_examples": known.distinct,
+        "steps": engine.steps,
+        "log_examples": math.log(known.images),
+        "codes": known.codes,
+        "information_kind": engine.information_kind,
+        "target_rate": run.target_rate,
+        "selected_step": outcome.selected_step,
+    }
     if diverged_at is not None:
         note = engine.sweep.data.far_from_unit_scale
-        failed = f"{failed} is not finite" + (f"; {note}" if note else "")
-        return values | {_STATUS: "diverged", _DIVERGED_AT: diverged_at, _FAILED: failed}
+        values |= {"status": "diverged", "diverged_at_step": diverged_at}
+        return values | {"failed_checks": f"{failed} is not finite" + (f"; {note}" if note else "")}
     failed_checks = contradictions(m, known)
-    values[_STATUS] = "suspect" if failed_checks else "ok"
-    values[_FAILED] = "; ".join(failed_checks) or None
-    numbers, bounded = m.by_name(), within_bounds(m, known)
-    for name, error in zip(_ESTIMATES, _ERRORS, strict=True):
-        values[name], values[error] = numbers[name]
-    values |= {name: numbers[name] for name in _WITHOUT_ERROR} | bounded._asdict()
-    exact = known.exact and math.isfinite(numbers["mutual_information"].value)
-    if exact:
-        values[_SATURATED] = bounded.mutual_information > math.log(known.distinct) - 1
+    values["status"] = "suspect" if failed_checks else "ok"
+    values["failed_checks"] = "; ".join(failed_checks) or None
+    for name, number in (m.by_name() | within_bounds(m, known)).items():
+        if isinstance(number, tuple):
+            values[name], values[f"{name}_se"] = number
+        else:
+            values[name] = number
+    if known.exact and math.isfinite(values["mutual_information"]):
+        values["saturated"] = values["mutual_information"] > math.log(known.distinct) - 1
     else:
-        values |= {_SATURATED: None, "active_units": None}
+        values |= {"saturated": None, "active_units": None}
     if settings.likelihood == "gaussian":
         variance = settings.likelihood_scale**2
         per_nat, constant = 2 * variance / values["dimensions"], math.log(2 * math.pi * variance)
-        values[_MSE] = per_nat * values["distortion"] - variance * constant
-        values[_MSE_ERROR] = per_nat * values["distortion_se"]
-    return {name: _plain(value) for name, value in values.items()}
+        values["distortion_mse"] = per_nat * values["distortion"] - variance * constant
+        values["distortion_mse_se"] = per_nat * values["distortion_se"]
+    return {name: _plain(values[name]) for name in check_names(*values)}
 
 
 def facts(engine: Engine, measured: MeasuredRun) -> Facts:
@@ -165,8 +115,6 @@ def facts(engine: Engine, measured: MeasuredRun) -> Facts:
     """
     settings, data = engine.sweep.settings, engine.sweep.data
     count, exact = len(data.splits[measured.split]), engine.information_kind == "exact"
-    codes = min(settings.codes, count)
-    lower, upper = terms_of_bounds(codes, exact)
     least = LIKELIHOODS[settings.likelihood](settings).least * math.prod(data.shape)
     # A model can overfit the images it was trained on, and -ELBO is then below the entropy.
     entropy = known_entropy(settings.as_json()) if measured.split == "test" else None
@@ -176,9 +124,7 @@ def facts(engine: Engine, measured: MeasuredRun) -> Facts:
     return Facts(
         images=count,
         distinct=data.distinct[measured.split],
-        codes=codes,
-        lower_terms=lower,
-        upper_terms=upper,
+        codes=min(settings.codes, count),
         entropy=entropy,
         least_distortion=least,
         exact=exact,

@@ -40,9 +40,7 @@ def finished(manifest: Manifest, times: Mapping[str, float] | None) -> pandas.Da
     frame.attrs["summary"] = {
         "run_dir": str(path),
         "runs": len(worst),
-        "ok": counts["ok"],
-        "diverged": counts["diverged"],
-        "suspect": counts["suspect"],
+        **{status: counts[status] for status in _WORSE},
         **(times or {**dict.fromkeys(names, 0.0), "model_steps_per_second": 0.0}),
         "device": manifest.values["device"],
         "batching": manifest.values["plan"].get("batching"),

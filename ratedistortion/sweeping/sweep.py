@@ -1,6 +1,5 @@
 """One sweep, from settings to a table: prepare, train, measure and store, chunk by chunk."""
 
-import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
@@ -12,17 +11,12 @@ from ratedistortion import datasets, events
 from ratedistortion.datasets import Dataset
 from ratedistortion.engine.engine import Block, Engine, MeasuredRun, leaves
 from ratedistortion.engine.plan import RunId, Sweep, make_plan
-from ratedistortion.errors import (
-    Interrupted,
-    OutOfMemoryError,
-    RunDirectoryError,
-    Stopped,
-)
+from ratedistortion.errors import Interrupted, OutOfMemoryError, Stopped
 from ratedistortion.measuring.pictures import PICTURES
 from ratedistortion.run_directory import reading
 from ratedistortion.run_directory.directory import RunDirectory
 from ratedistortion.settings import Settings
-from ratedistortion.sweeping.chunk import run_chunk
+from ratedistortion.sweeping.chunk import ChunkResult, run_chunk
 from ratedistortion.sweeping.manifest import Manifest
 from ratedistortion.sweeping.preparation import prepare
 from ratedistortion.sweeping.rows import row_name, row_names
@@ -101,27 +95,22 @@ def sweep(
     return finished(manifest, times._asdict())
 
 
+@dataclasses.dataclass
 class _Chunks:
     """Computes the chunks that a directory lacks, and sums what that takes."""
 
-    def __init__(
-        self,
-        directory: RunDirectory,
-        emit: events.Report,
-        stop_signal: Callable[[], str | None],
-    ) -> None:
-        self._directory, self._emit, self._stop_signal = directory, emit, stop_signal
-        self.model_steps, self.train_seconds, self.measure_seconds = 0, 0.0, 0.0
+    directory: RunDirectory
+    emit: events.Report
+    stop_signal: Callable[[], str | None]
+    model_steps: int = 0
+    train_seconds: float = 0.0
+    measure_seconds: float = 0.0
 
     def compute(self, engine: Engine) -> list[StoredChunk] | None:
         """The stored results of all chunks, or None if training does not fit in memory."""
-        with contextlib.closing(engine):
-            return self._compute(engine)
-
-    def _compute(self, engine: Engine) -> list[StoredChunk] | None:
         sweep = engine.sweep
         grid = sweep.settings.target_rates or sweep.settings.betas
-        self._emit(
+        self.emit(
             events.Planned(
                 runs=len(sweep.runs),
                 steps=engine.steps,
@@ -133,35 +122,27 @@ class _Chunks:
         )
         results = []
         for chunk in range(sweep.plan.chunks):
-            result = self._directory.read_result(chunk)
+            result = self.directory.read_result(chunk)
             if result is None:
                 if not self._one_chunk(engine, chunk):
                     return None
-                result = self._directory.read_result(chunk)
+                result = self.directory.read_result(chunk)
             assert result is not None
             if not _belongs(result, sweep.chunk(chunk), sweep.data):
-                raise self._directory.foreign_result(chunk)
+                raise self.directory.foreign_result(chunk)
             results.append(result)
         return results
 
     def _one_chunk(self, engine: Engine, chunk: int) -> bool:
         """Computes and stores a chunk; False if training it does not fit in memory."""
-        directory, settings = self._directory, engine.sweep.settings
+        directory, settings = self.directory, engine.sweep.settings
         saved = directory.read_state(chunk)
-        if saved and not 0 <= saved[0] <= engine.steps:
+        if saved and not engine.continues(*saved):
             raise directory.foreign_state(chunk)
-        saved_at = time.monotonic()
-        parts = run_chunk(engine, chunk, saved)
-        while True:
-            try:
-                part = next(parts)
-            except StopIteration as end:
-                result = end.value
-                break
-            except RunDirectoryError as error:
-                raise directory.foreign_state(chunk) from error
+        saved_at, result = time.monotonic(), None
+        for part in run_chunk(engine, chunk, saved):
             if isinstance(part, Block):
-                stopping, now = self._stop_signal(), time.monotonic()
+                stopping, now = self.stop_signal(), time.monotonic()
                 late = now - saved_at > _CHECKPOINT_SECONDS
                 if stopping or late or part.steps == engine.steps:
                     directory.write_state(chunk, part.steps, leaves(part.state))
@@ -173,22 +154,24 @@ class _Chunks:
                     arrays = part.codes._asdict()
                     arrays["data"] = data.splits[part.split] * np.float32(data.scale)
                     directory.write_posterior(f"{part.run.label},split={part.split}", arrays)
-                self._stop(self._stop_signal())
+                self._stop(self.stop_signal())
+            elif isinstance(part, ChunkResult):
+                result = part
             else:
-                self._emit(part)
+                self.emit(part)
         if result is None:
             return False
         directory.write_result(chunk, {"rows": result.rows}, result.pictures)
         self.model_steps += result.model_steps
         self.train_seconds += result.train_seconds
         self.measure_seconds += result.measure_seconds
-        self._emit(events.ChunkDone(chunk, result.train_seconds, result.measure_seconds))
+        self.emit(events.ChunkDone(chunk, result.train_seconds, result.measure_seconds))
         return True
 
     def _stop(self, signal: str | None) -> None:
         if signal:
             kind = Interrupted if signal == "SIGINT" else Stopped
-            continues = reading.command(self._directory.path)
+            continues = reading.command(self.directory.path)
             raise kind(f"stopped by {signal} with a checkpoint; `{continues}` continues.")
 
 

@@ -5,36 +5,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from ratedistortion.models.autoencoder import Autoencoder, Model
 from ratedistortion.settings import Settings
 from ratedistortion.training.state import DataShape, SweptParameters
 
-
-class Batch(NamedTuple):
-    """The random numbers and pixels of one evaluation of the loss.
-
-    Attributes:
-        x: Pixels as the model sees them.
-        noise: Standard normal, of which the model makes one code an image.
-    """
-
-    x: Float[Array, "images dimensions"]
-    noise: Float[Array, "images latents"]
-
-
-class Objective(NamedTuple):
-    """How images are read, and the loss on them.
-
-    Attributes:
-        read: (stored pixels (images, dimensions), key) -> Batch.
-        loss: (model, batch, term) -> the loss D + term(R), and D and R themselves as an array of
-            two, all in nats per image, the mean over the batch. `term` gets R with its free bits.
-    """
-
-    read: Callable[[Array, PRNGKeyArray], Batch]
-    loss: Callable[[Model, Batch, Callable[[Array], Array]], tuple[Array, Array]]
+# What is added to D, of R in nats.
+Term = Callable[[Array], Array]
+Loss = Callable[[Model, Array, PRNGKeyArray, Term], tuple[Array, Array]]
 
 
 class RateTerm(NamedTuple):
@@ -54,7 +33,7 @@ class RateTerm(NamedTuple):
     held_out: Callable[[SweptParameters, Array], Array]
 
 
-def make_objective(settings: Settings, autoencoder: Autoencoder, shape: DataShape) -> Objective:
+def make_loss(settings: Settings, autoencoder: Autoencoder, shape: DataShape) -> Loss:
     """The loss of a model on images as they are stored.
 
     With free bits f, the R that is weighed is the sum over latents of max(f, mean KL of the
@@ -66,31 +45,30 @@ def make_objective(settings: Settings, autoencoder: Autoencoder, shape: DataShap
         shape: What is static about the data.
 
     Returns:
-        The two functions.
+        A function of the parameters, stored pixels (images, dimensions), the key of all noise, and
+        the term of R, which gets R with its free bits. It returns the loss D + term(R), and D and
+        R themselves as an array of two, all in nats per image, the mean over the images.
 
     Source: Kingma et al., "Improved variational inference with inverse autoregressive flow",
     2016, equation 15, for the free bits.
     """
 
-    def read(stored: Array, key: PRNGKeyArray) -> Batch:
+    def loss(model: Model, stored: Array, key: PRNGKeyArray, term: Term) -> tuple[Array, Array]:
         noise_key, pixel_key = jax.random.split(key)
         x = stored.astype(jnp.float32) * shape.scale
         if shape.dynamic:
             x = (jax.random.uniform(pixel_key, x.shape, jnp.float32) < x).astype(jnp.float32)
         noise = jax.random.normal(noise_key, (len(stored), settings.latents), jnp.float32)
-        return Batch(x, noise)
-
-    def loss(model: Model, batch: Batch, term: Callable[[Array], Array]) -> tuple[Array, Array]:
-        posterior = autoencoder.encode(model, batch.x)
-        z = autoencoder.draw(model, posterior, batch.noise)
-        rate = counted = jnp.mean(autoencoder.rate(model, posterior, batch.noise, z))
+        posterior = autoencoder.encode(model, x)
+        z = autoencoder.draw(model, posterior, noise)
+        rate = counted = jnp.mean(autoencoder.rate(model, posterior, noise, z))
         each = autoencoder.latent_rates(model, posterior) if settings.free_bits else None
         if each is not None:
             counted = jnp.sum(jnp.maximum(jnp.mean(each, axis=0), settings.free_bits))
-        distortion = -jnp.mean(autoencoder.log_likelihood(model, batch.x, z))
+        distortion = -jnp.mean(autoencoder.log_likelihood(model, x, z))
         return distortion + term(counted), jnp.stack([distortion, rate])
 
-    return Objective(read, loss)
+    return loss
 
 
 def weighted_rate(warmup: int) -> RateTerm:

@@ -1,7 +1,6 @@
 """One training run as a pure function; nothing here knows that there are many."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,43 +15,19 @@ from ratedistortion.settings.fields import MAX_COUNT
 from ratedistortion.training.held_out import count_held_out, make_selection
 from ratedistortion.training.keys import key_for
 from ratedistortion.training.minibatch import minibatch
-from ratedistortion.training.objective import (
-    Objective,
-    RateTerm,
-    make_objective,
-    weighted_rate,
-)
+from ratedistortion.training.objective import make_loss, weighted_rate
 from ratedistortion.training.state import (
     HISTORY_POINTS,
+    Best,
     DataShape,
     SweptParameters,
     TrainState,
 )
 from ratedistortion.training.target_rate import rate_at_target
 
-Step = Callable[[Array, TrainState, SweptParameters, Array], TrainState]
 
-
-class Run(NamedTuple):
-    """A training run: `start(arguments)`, then `advance` from step to step.
-
-    Attributes:
-        start: SweptParameters -> TrainState at step 0.
-        advance: (state, arguments, images, first, last) -> TrainState after steps first..last-1.
-            Images are (examples, dimensions) as stored. Steps are traced: no number of them
-            compiles anew, and where a block of steps ends changes nothing.
-        steps: How many steps a whole run has.
-        state: The shapes of what `start` returns.
-    """
-
-    start: Callable[[SweptParameters], TrainState]
-    advance: Callable[[TrainState, SweptParameters, Array, Array, Array], TrainState]
-    steps: int
-    state: TrainState
-
-
-def make_run(settings: Settings, autoencoder: Autoencoder, shape: DataShape) -> Run:
-    """Does all that is static about a run, and returns its two pure functions.
+class Run:
+    """A training run: `start(arguments)`, then `advance` from step to step, both pure functions.
 
     The loss is D + beta R; with target rates it is D at R = target, and beta is found. Adam; the
     learning rate falls to zero along a cosine; beta rises linearly from zero over
@@ -67,54 +42,120 @@ def make_run(settings: Settings, autoencoder: Autoencoder, shape: DataShape) -> 
         autoencoder: The model, as pure functions.
         shape: What is static about the data.
 
-    Returns:
-        The run.
+    Attributes:
+        steps: How many steps a whole run has.
+        state: The shapes of what `start` returns.
 
     Raises:
         SettingsError: If holding out leaves less than a batch, or the steps are too many or fewer
             than beta needs to warm up.
     """
-    select_best = settings.select == "best"
-    examples = shape.examples - (count_held_out(shape.examples) if select_best else 0)
-    steps = _count_steps(settings, shape.examples, examples)
-    objective = make_objective(settings, autoencoder, shape)
-    rate_term = (
-        rate_at_target(settings.warmup, steps)
-        if settings.target_rates
-        else weighted_rate(settings.warmup)
-    )
-    selection = None
-    if select_best:
-        selection = make_selection(objective, rate_term, shape.examples, settings.batch_size, steps)
-    step = _make_step(objective, rate_term, examples, settings.batch_size, steps)
 
-    def start(arguments: SweptParameters) -> TrainState:
-        model = autoencoder.build(key_for(arguments.seed, "model"))
-        log_beta = rate_term.init(arguments)
+    def __init__(self, settings: Settings, autoencoder: Autoencoder, shape: DataShape) -> None:
+        select_best = settings.select == "best"
+        self._autoencoder, self._batch_size = autoencoder, settings.batch_size
+        self._examples = shape.examples - (count_held_out(shape.examples) if select_best else 0)
+        self.steps = _count_steps(settings, shape.examples, self._examples)
+        self._loss = make_loss(settings, autoencoder, shape)
+        self._rate_term = weighted_rate(settings.warmup)
+        if settings.target_rates:
+            self._rate_term = rate_at_target(settings.warmup, self.steps)
+        self._select = None
+        if select_best:
+            self._select = make_selection(
+                self._loss, self._rate_term, shape.examples, settings.batch_size, self.steps
+            )
+        kinds = jnp.float32, jnp.float32, jnp.int32, jnp.float32
+        scalars: Any = [jax.ShapeDtypeStruct((), kind) for kind in kinds]  # zeros would be compiled
+        self.state: TrainState = jax.eval_shape(self.start, SweptParameters(*scalars))
+
+    def start(self, arguments: SweptParameters) -> TrainState:
+        """The state before the first step.
+
+        Args:
+            arguments: Of the run.
+        """
+        model = self._autoencoder.build(key_for(arguments.seed, "model"))
+        log_beta = self._rate_term.init(arguments)
+        nothing = Best(model, jnp.float32(jnp.inf), jnp.int32(0), log_beta)
         return TrainState(
             model=model,
-            optimizer=_adam(arguments, steps).init(model),
+            optimizer=self._adam(arguments).init(model),
             diverged_at=jnp.int32(-1),
             diverged_by=jnp.int32(-1),
             history=jnp.zeros((HISTORY_POINTS, 2), jnp.float32),
             log_beta=log_beta,
-            best=selection.init(model, log_beta) if selection else None,
+            best=nothing if self._select else None,
         )
 
     def advance(
-        state: TrainState, arguments: SweptParameters, images: Array, first: Array, last: Array
+        self,
+        state: TrainState,
+        arguments: SweptParameters,
+        images: Array,
+        first: Array,
+        last: Array,
     ) -> TrainState:
+        """The state after steps first to last - 1.
+
+        Steps are traced: no number of them compiles anew, and where a block of steps ends changes
+        nothing.
+
+        Args:
+            state: Before these steps.
+            arguments: Of the run.
+            images: (examples, dimensions) as stored.
+            first: The first step, counted from 0.
+            last: The step after the last one.
+        """
+
         def one(index: Array, state: TrainState) -> TrainState:
-            state = step(index, state, arguments, images)
-            if selection is None:
+            state = self._step(index, state, arguments, images)
+            if self._select is None:
                 return state
-            return state._replace(best=selection.update(index, state, arguments, images))
+            return state._replace(best=self._select(index, state, arguments, images))
 
         return lax.fori_loop(first, last, one, state)
 
-    kinds = jnp.float32, jnp.float32, jnp.int32, jnp.float32
-    scalars: Any = [jax.ShapeDtypeStruct((), kind) for kind in kinds]  # zeros would be compiled
-    return Run(start, advance, steps, jax.eval_shape(start, SweptParameters(*scalars)))
+    def _adam(self, arguments: SweptParameters) -> optax.GradientTransformation:
+        return optax.adam(optax.cosine_decay_schedule(arguments.learning_rate, self.steps))
+
+    def _step(
+        self, index: Array, state: TrainState, arguments: SweptParameters, images: Array
+    ) -> TrainState:
+        """One step of gradient descent, which a run that has diverged does not take."""
+        order = key_for(arguments.seed, "order")
+        rows = minibatch(order, index, self._examples, self._batch_size)
+        key = jax.random.fold_in(key_for(arguments.seed, "noise"), index)
+        (loss, terms), gradient = jax.value_and_grad(self._loss, has_aux=True)(
+            state.model,
+            images[rows],
+            key,
+            lambda rate: self._rate_term.loss(state.log_beta, arguments, index, rate),
+        )
+        # Adam keeps squares, so they must be finite too. Their sum is taken as a product of
+        # vectors: on a CPU a reduction of a matrix costs several times as much.
+        finite = jnp.isfinite(loss + optax.tree.vdot(gradient, gradient))
+        good = finite & (state.diverged_at < 0)
+        first_bad = ~good & (state.diverged_at < 0)
+        # Optax multiplies integers and floats, which the tests forbid to all other code.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, optimizer = self._adam(arguments).update(gradient, state.optimizer)
+        updates = jax.tree.map(lambda update: jnp.where(good, update, 0.0), updates)
+        model: Any = optax.apply_updates(state.model, updates)
+        log_beta = self._rate_term.update(state.log_beta, arguments, index, terms[1])
+        return state._replace(
+            model=model,
+            optimizer=optimizer,
+            diverged_at=jnp.where(first_bad, index, state.diverged_at),
+            diverged_by=jnp.where(first_bad, _cause(terms), state.diverged_by),
+            history=state.history.at[index * HISTORY_POINTS // self.steps].add(
+                jnp.where(good, terms, 0.0)
+            ),
+            log_beta=jax.tree.map(
+                lambda new, old: jnp.where(good, new, old), log_beta, state.log_beta
+            ),
+        )
 
 
 def _count_steps(settings: Settings, all_examples: int, examples: int) -> int:
@@ -133,53 +174,6 @@ def _count_steps(settings: Settings, all_examples: int, examples: int) -> int:
             f" table says: got {settings.warmup:,}."
         )
     return steps
-
-
-def _adam(arguments: SweptParameters, steps: int) -> optax.GradientTransformation:
-    return optax.adam(optax.cosine_decay_schedule(arguments.learning_rate, steps))
-
-
-def _make_step(
-    objective: Objective, rate_term: RateTerm, examples: int, batch_size: int, steps: int
-) -> Step:
-    """One step of gradient descent, which a run that has diverged does not take."""
-
-    def step(
-        index: Array, state: TrainState, arguments: SweptParameters, images: Array
-    ) -> TrainState:
-        rows = minibatch(key_for(arguments.seed, "order"), index, examples, batch_size)
-        key = jax.random.fold_in(key_for(arguments.seed, "noise"), index)
-        batch = objective.read(images[rows], key)
-        (loss, terms), gradient = jax.value_and_grad(objective.loss, has_aux=True)(
-            state.model,
-            batch,
-            lambda rate: rate_term.loss(state.log_beta, arguments, index, rate),
-        )
-        # Adam keeps squares, so they must be finite too. Their sum is taken as a product of
-        # vectors: on a CPU a reduction of a matrix costs several times as much.
-        finite = jnp.isfinite(loss + optax.tree.vdot(gradient, gradient))
-        good = finite & (state.diverged_at < 0)
-        first_bad = ~good & (state.diverged_at < 0)
-        # Optax multiplies integers and floats, which the tests forbid to all other code.
-        with jax.numpy_dtype_promotion("standard"):
-            updates, optimizer = _adam(arguments, steps).update(gradient, state.optimizer)
-        updates = jax.tree.map(lambda update: jnp.where(good, update, 0.0), updates)
-        model: Any = optax.apply_updates(state.model, updates)
-        log_beta = rate_term.update(state.log_beta, arguments, index, terms[1])
-        return state._replace(
-            model=model,
-            optimizer=optimizer,
-            diverged_at=jnp.where(first_bad, index, state.diverged_at),
-            diverged_by=jnp.where(first_bad, _cause(terms), state.diverged_by),
-            history=state.history.at[index * HISTORY_POINTS // steps].add(
-                jnp.where(good, terms, 0.0)
-            ),
-            log_beta=jax.tree.map(
-                lambda new, old: jnp.where(good, new, old), log_beta, state.log_beta
-            ),
-        )
-
-    return step
 
 
 def _cause(terms: Array) -> Array:

@@ -17,13 +17,11 @@ class DataShape(NamedTuple):
 
     Attributes:
         examples: Images in the training split.
-        dimensions: Pixels of an image.
         scale: Factor that turns a stored pixel into the model's.
         dynamic: Whether every step draws fresh Bernoulli(pixel) pixels.
     """
 
     examples: int
-    dimensions: int
     scale: float
     dynamic: bool
 
@@ -83,15 +81,12 @@ class TrainState(NamedTuple):
 
 
 def selected(state: TrainState) -> Model:
-    """The parameters that a run, or each of several, ends with."""
+    """The parameters that a run ends with.
+
+    Args:
+        state: Of the run, or of several, each with its own leading axis.
+
+    Returns:
+        The best by the loss on held-out images, where those are kept; else the last.
+    """
     return state.model if state.best is None else state.best.model
-
-
-def selected_step(state: TrainState) -> Array | None:
-    """The number of steps behind `selected(state)`; None where those are the last parameters."""
-    return None if state.best is None else state.best.step
-
-
-def selected_log_beta(state: TrainState) -> Array | None:
-    """log of the weight that R had at `selected(state)`; None where beta is given."""
-    return state.log_beta if state.best is None else state.best.log_beta

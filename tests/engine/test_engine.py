@@ -1,7 +1,6 @@
 """Many runs at once are each of them alone, and nothing is compiled twice."""
 
 import functools
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,11 +11,13 @@ from jax import monitoring
 from tiny_engine import BETAS, CONVOLUTIONS, STEPS, engine_of, settings_of
 
 from ratedistortion.datasets import Dataset
-from ratedistortion.engine.engine import Block, Engine, MeasuredRun, leaves, trace_run
+from ratedistortion.engine.engine import Block, Engine, MeasuredRun, leaves
 from ratedistortion.engine.outcomes import loss_curves, outcomes
 from ratedistortion.engine.plan import Plan, RunId
 from ratedistortion.engine.programs import Program
-from ratedistortion.errors import RunDirectoryError
+from ratedistortion.models.autoencoder import Autoencoder
+from ratedistortion.training.run import Run
+from ratedistortion.training.state import DataShape
 
 pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
 
@@ -172,22 +173,6 @@ def test_measuring_leaves_jax_as_it_was_between_two_runs(mapped):
     assert not jax.config.values["jax_enable_x64"]
 
 
-def test_what_follows_training_is_compiled_meanwhile(data, mapped, compilations):
-    engine = engine_of(data, Plan("map", 2, 4, 1))
-    engine.compile_ahead()
-    while not (engine.can_measure and engine.programs.pictures.is_compiled):
-        time.sleep(0.05)
-    before = len(compilations)
-    for ahead, asked in zip(
-        engine.measure(mapped.runs, mapped.state),
-        mapped.engine.measure(mapped.runs, mapped.state),
-        strict=True,
-    ):
-        np.testing.assert_equal(ahead, asked)
-    engine.pictures(mapped.runs, mapped.state)
-    assert len(compilations) == before
-
-
 def test_what_goes_wrong_in_compiling_is_told(data, monkeypatch):
     engine = engine_of(data, Plan("map", 2, 4, 1))
     broken = Program(lambda: 1 / 0)
@@ -225,8 +210,12 @@ def test_a_finished_checkpoint_trains_no_more(mapped):
 )
 def test_a_checkpoint_of_another_model_is_refused(mapped, damage):
     saved = damage(leaves(mapped.state))
-    with pytest.raises(RunDirectoryError):
-        next(mapped.engine.train(mapped.runs, saved, 3))
+    assert not mapped.engine.continues(3, saved)
+
+
+def test_a_checkpoint_has_as_many_steps_as_a_run_at_most(mapped):
+    fits = [mapped.engine.continues(n, leaves(mapped.state)) for n in (-1, 0, STEPS, STEPS + 1)]
+    assert fits == [False, True, True, False]
 
 
 def test_the_history_is_the_mean_loss_of_shares_of_the_steps(mapped):
@@ -260,7 +249,8 @@ def test_a_run_that_diverges_has_no_loss_from_then_on(data, mapped):
 
 def test_describe_knows_steps_and_shapes_without_computing(data):
     parameters = 64 * 8 + 8 + 8 * 4 + 4 + 2 * 64 + 64
-    run = trace_run(settings_of(), data)[1]
+    settings, shape = settings_of(), DataShape(len(data.train), data.scale, data.dynamic)
+    run = Run(settings, Autoencoder(settings, data.shape), shape)
     assert run.steps == STEPS
     trees = run.state.model, *run.state.optimizer[0][1:]
     for tree in trees:
@@ -282,8 +272,7 @@ def test_mapped_states_are_advanced_where_they_lie(data):
     betas = tuple(np.arange(1.0, 33).tolist())
     engine = engine_of(data, Plan("map", 2, 32, 1), betas=betas, hidden=(64,))
     needs = engine.programs.advance.compiled().memory_analysis()
-    parts = jax.tree.leaves(trace_run(engine.sweep.settings, data)[1].state)
-    state = 16 * sum(leaf.size * leaf.dtype.itemsize for leaf in parts)  # of 16 runs a device
+    state = 16 * 3 * 4 * engine.parameters  # of 16 runs a device: parameters and Adam's two means
     assert needs.alias_size_in_bytes >= state
     assert needs.temp_size_in_bytes < state / 2
 

@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 from ratedistortion.estimators import importance_weighted_nll
 from ratedistortion.measuring.measurement import make_measure
-from ratedistortion.models.autoencoder import Autoencoder, Model, make_autoencoder
+from ratedistortion.models.autoencoder import Autoencoder, Model
 from ratedistortion.settings import Settings
 
 pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
@@ -36,7 +36,7 @@ def linear() -> tuple[Autoencoder, Model, np.ndarray, float]:
         likelihood_scale=SCALE,
         latents=2,
     )
-    autoencoder = make_autoencoder(settings, (3,))
+    autoencoder = Autoencoder(settings, (3,))
     model = autoencoder.build(jax.random.key(3, impl="threefry2x32"))
     layer = model.decoder.layers[0]
     weights, bias = np.asarray(layer.kernel[...], float), np.asarray(layer.bias[...], float)

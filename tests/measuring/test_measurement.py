@@ -15,7 +15,7 @@ import pytest
 
 from ratedistortion.estimators import Estimate
 from ratedistortion.measuring.measurement import Codes, Measurement, make_measure
-from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior, make_autoencoder
+from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
 from ratedistortion.models.gaussian import StandardNormal
 from ratedistortion.settings import Settings
 
@@ -64,7 +64,7 @@ def autoencoder_of(latents: int = 1, scale: float = NOISE) -> Autoencoder:
     settings = Settings(
         dataset="made", likelihood="gaussian", likelihood_scale=scale, latents=latents
     )
-    return make_autoencoder(settings, (latents,))
+    return Autoencoder(settings, (latents,))
 
 
 STORED = np.random.default_rng(0).normal(size=(IMAGES, 1)).astype(np.float32) * 2

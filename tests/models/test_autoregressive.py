@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ratedistortion.models.autoencoder import Autoencoder, Model, make_autoencoder
+from ratedistortion.models.autoencoder import Autoencoder, Model, draw_pixels
 from ratedistortion.models.decoders import DECODERS
 from ratedistortion.models.likelihoods import LIKELIHOODS
-from ratedistortion.models.sampling import draw_pixels
 from ratedistortion.settings import Settings
 
 pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
@@ -58,7 +57,7 @@ def test_every_decoder_says_whether_it_is_autoregressive():
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_the_probabilities_of_all_images_sum_to_one(name, likelihood):
     levels = 2 if likelihood == "bernoulli" else 3
-    autoencoder = make_autoencoder(settings_of(name, likelihood), SHAPE)
+    autoencoder = Autoencoder(settings_of(name, likelihood), SHAPE)
     model = random_model(autoencoder, 1)
     images = np.array(list(itertools.product(range(levels), repeat=PIXELS))) / (levels - 1)
     x = jnp.asarray(images, jnp.float32)
@@ -72,7 +71,7 @@ def test_the_probabilities_of_all_images_sum_to_one(name, likelihood):
 @pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_draws_follow_the_probabilities(name):
     """Chi-square over the 16 images; a p-value below 1e-4 would be a 4-sigma event."""
-    autoencoder = make_autoencoder(settings_of(name), SHAPE)
+    autoencoder = Autoencoder(settings_of(name), SHAPE)
     model = random_model(autoencoder, 2)
     count = 4000
     z = jnp.full((count, LATENTS), 0.7, jnp.float32)

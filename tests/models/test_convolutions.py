@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.models.autoencoder import make_autoencoder
+from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.models.convolutions import Convolution, Residual, Upsampling
 from ratedistortion.settings import Settings
 
@@ -52,7 +52,7 @@ def test_a_residual_block_without_its_last_layer_is_the_identity():
 
 def autoencoder_of(shape, **values):
     settings = Settings(dataset="made", latents=2, likelihood="gaussian", **values)
-    return make_autoencoder(settings, shape)
+    return Autoencoder(settings, shape)
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (8, 12, 2)])

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from ratedistortion.measuring.measurement import make_measure
-from ratedistortion.models.autoencoder import make_autoencoder
+from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.settings import Settings
 
 pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
@@ -24,7 +24,7 @@ def key_of(number: int) -> jax.Array:
 def model_of(latents: int, factor: float = 3, **families):
     """A model far from its start, where the flows are nearly the identity and biases zero."""
     settings = Settings(dataset="made", latents=latents, hidden=(8,), **families)
-    autoencoder = make_autoencoder(settings, (DIMENSIONS,))
+    autoencoder = Autoencoder(settings, (DIMENSIONS,))
     leaves, structure = jax.tree.flatten(autoencoder.build(key_of(0)))
     keys = jax.random.split(key_of(7), len(leaves))
     moved = [
@@ -79,7 +79,7 @@ def test_a_flow_starts_near_the_normal_it_is_made_of():
     z = jax.random.normal(key_of(1), (200, 4), jnp.float32)
     x = jax.random.normal(key_of(2), (200, DIMENSIONS), jnp.float32)
     settings = Settings(dataset="made", latents=4, hidden=(8,), prior="maf", encoder="iaf")
-    autoencoder = make_autoencoder(settings, (DIMENSIONS,))
+    autoencoder = Autoencoder(settings, (DIMENSIONS,))
     model = autoencoder.build(key_of(0))
     away = np.abs(autoencoder.log_prior(model, z) - stats.norm.logpdf(z).sum(1))
     moved = np.abs(model.encoder.flow(z, autoencoder.encode(model, x).context) - z)

@@ -12,7 +12,7 @@ import pytest
 
 from ratedistortion import models
 from ratedistortion.models import interfaces
-from ratedistortion.models.autoencoder import make_autoencoder
+from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.models.families import FAMILIES
 from ratedistortion.models.priors import PRIORS
 from ratedistortion.settings import Settings
@@ -70,7 +70,7 @@ def test_its_density_integrates_to_one_and_its_draws_follow_it(laplace):
 def test_a_model_with_it_is_trained(laplace):
     """Thirty steps of gradient descent on D + R lower it, and move the prior."""
     settings = Settings(dataset="made", prior="laplace", latents=2, hidden=(8,))
-    autoencoder = make_autoencoder(settings, (6,))
+    autoencoder = Autoencoder(settings, (6,))
     x = jax.random.bernoulli(jax.random.key(0), 0.3, (50, 6)).astype(jnp.float32)
 
     def loss(model, key):

@@ -12,7 +12,7 @@ import pytest
 from scipy import integrate, stats
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior, make_autoencoder
+from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
 from ratedistortion.models.decoders import DECODERS
 from ratedistortion.models.encoders import ENCODERS
 from ratedistortion.models.families import FAMILIES
@@ -60,7 +60,7 @@ def settings_of(encoder="mlp", decoder="mlp", prior="standard", likelihood="bern
 
 
 def autoencoder_of(*names, **values):
-    return make_autoencoder(settings_of(*names, **values), SHAPE)
+    return Autoencoder(settings_of(*names, **values), SHAPE)
 
 
 def key_of(number: int) -> jax.Array:

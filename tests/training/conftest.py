@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from ratedistortion import datasets
-from ratedistortion.models.autoencoder import make_autoencoder
+from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.settings import Settings
-from ratedistortion.training.objective import make_objective
-from ratedistortion.training.run import make_run
+from ratedistortion.training.objective import make_loss
+from ratedistortion.training.run import Run
 from ratedistortion.training.state import DataShape, SweptParameters, TrainState, selected
 
 
@@ -45,18 +45,16 @@ def train_linear() -> Callable[..., Ended]:
         )
         data = datasets.load(settings)
         images = jnp.asarray(data.train)
-        autoencoder = make_autoencoder(settings, data.shape)
-        examples, dimensions = data.train.shape
-        shape = DataShape(examples, dimensions, data.scale, data.dynamic)
-        run = make_run(settings, autoencoder, shape)
-        objective = make_objective(settings, autoencoder, shape)
+        autoencoder = Autoencoder(settings, data.shape)
+        shape = DataShape(len(data.train), data.scale, data.dynamic)
+        run = Run(settings, autoencoder, shape)
+        loss = make_loss(settings, autoencoder, shape)
 
         def whole(arguments: SweptParameters, images: jax.Array) -> tuple[TrainState, jax.Array]:
             state = run.advance(
                 run.start(arguments), arguments, images, jnp.int32(0), jnp.int32(run.steps)
             )
-            batch = objective.read(images, jax.random.key(0))
-            return state, objective.loss(selected(state), batch, lambda rate: rate)[1]
+            return state, loss(selected(state), images, jax.random.key(0), lambda rate: rate)[1]
 
         targets = settings.target_rates or (0.0,) * len(settings.betas)
         betas = settings.betas if not settings.target_rates else (1.0,) * len(targets)

@@ -10,10 +10,10 @@ import pytest
 from ratedistortion.engine.outcomes import Outcome, outcomes
 from ratedistortion.engine.plan import RunId
 from ratedistortion.errors import SettingsError
-from ratedistortion.models.autoencoder import make_autoencoder
+from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.settings import Settings
 from ratedistortion.training.held_out import count_held_out
-from ratedistortion.training.run import make_run
+from ratedistortion.training.run import Run
 from ratedistortion.training.state import DataShape, SweptParameters, TrainState, selected
 
 pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
@@ -27,7 +27,7 @@ def memorising_run():
     settings = Settings(
         dataset="made", latents=4, hidden=(64,), batch_size=12, steps=600, select="best"
     )
-    run = make_run(settings, make_autoencoder(settings, (12,)), DataShape(40, 12, 1.0, False))
+    run = Run(settings, Autoencoder(settings, (12,)), DataShape(40, 1.0, False))
     # Compiling takes longer than running: leave out LLVM's optimisation.
     options = {"xla_backend_optimization_level": 0}
     start = jax.jit(run.start, compiler_options=options)
@@ -76,4 +76,4 @@ def test_a_tenth_is_held_out_and_never_trained_on(best):
 def test_holding_out_must_leave_a_batch():
     settings = Settings(dataset="made", batch_size=39, select="best")
     with pytest.raises(SettingsError, match="holds out 4 of 40 images"):
-        make_run(settings, make_autoencoder(settings, (12,)), DataShape(40, 12, 1.0, False))
+        Run(settings, Autoencoder(settings, (12,)), DataShape(40, 1.0, False))

@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.models.autoencoder import make_autoencoder
+from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.settings import Settings
 
 
@@ -16,7 +16,7 @@ def test_free_bits_are_the_least_rate_of_a_latent(train_linear):
 
 def test_free_bits_need_a_rate_for_every_latent():
     settings = Settings(dataset="gaussian:4,1,0.25", free_bits=0.1, prior="vamp")
-    autoencoder = make_autoencoder(settings, (3,))
+    autoencoder = Autoencoder(settings, (3,))
     with pytest.raises(SettingsError, match="free_bits needs .* got prior vamp"):
         jax.eval_shape(autoencoder.build, jax.random.key(0))
 

@@ -14,18 +14,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior, make_autoencoder
+from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
 from ratedistortion.settings import Settings
 from ratedistortion.training.minibatch import minibatch
-from ratedistortion.training.run import make_run
+from ratedistortion.training.run import Run
 from ratedistortion.training.state import (
     HISTORY_POINTS,
     DataShape,
     SweptParameters,
     TrainState,
     selected,
-    selected_log_beta,
-    selected_step,
 )
 
 # The values of these tiny runs are what counts, not how fast they are.
@@ -100,23 +98,26 @@ def arguments_of(beta: float = 1.0, learning_rate: float = 0.05, seed: int = 0) 
 def made_of(rate, log_likelihood) -> Autoencoder:
     """A model of one parameter p, a vector of two, whose posteriors are N(x, I)."""
 
-    def unused(*_: Any) -> Any:
-        raise AssertionError("training has no need of this")
+    class Made(Autoencoder):
+        def __init__(self) -> None:
+            """Training has no need of what the settings of a real model say."""
 
-    return Autoencoder(
-        build=lambda key: Model(jnp.array([0.5, -0.5], jnp.float32), (), ()),
-        encode=lambda model, x: Posterior(x, 0 * x),
-        draw=lambda model, posterior, noise: posterior.mean + noise,
-        gaussian=unused,
-        log_posterior=unused,
-        latent_rates=unused,
-        rate=lambda model, posterior, noise, z: rate(model, posterior),
-        log_likelihood=log_likelihood,
-        decode=unused,
-        log_prior=unused,
-        sample_prior=unused,
-        standardize=unused,
-    )
+        def build(self, key: Any) -> Model:
+            return Model(jnp.array([0.5, -0.5], jnp.float32), (), ())
+
+        def encode(self, model: Model, x: Any) -> Posterior:
+            return Posterior(x, 0 * x)
+
+        def draw(self, model: Model, posterior: Posterior, noise: Any) -> Any:
+            return posterior.mean + noise
+
+        def rate(self, model: Model, posterior: Posterior, noise: Any, z: Any) -> Any:
+            return rate(model, posterior)
+
+        def log_likelihood(self, model: Model, x: Any, z: Any) -> Any:
+            return log_likelihood(model, x, z)
+
+    return Made()
 
 
 class Trained:
@@ -126,7 +127,7 @@ class Trained:
         settings = Settings(
             **{"dataset": "made", "latents": 2, "batch_size": BATCH, "steps": STEPS} | values
         )
-        self.run = make_run(settings, autoencoder, DataShape(EXAMPLES, dimensions, scale, dynamic))
+        self.run = Run(settings, autoencoder, DataShape(EXAMPLES, scale, dynamic))
         self.start = jax.jit(self.run.start, compiler_options=QUICKLY)
         self.advance = jax.jit(self.run.advance, compiler_options=QUICKLY)
 
@@ -256,24 +257,23 @@ def test_dynamic_binarisation_draws_fresh_pixels_with_the_right_mean(drawn):
 def test_an_epoch_has_as_many_steps_as_whole_batches(values, steps):
     settings = Settings(**{"dataset": "made", "batch_size": BATCH} | values)
     autoencoder = made_of(lambda *_: None, lambda *_: None)
-    assert make_run(settings, autoencoder, DataShape(EXAMPLES, 2, 1.0, False)).steps == steps
+    assert Run(settings, autoencoder, DataShape(EXAMPLES, 1.0, False)).steps == steps
 
 
 def test_more_steps_than_can_be_counted_or_fewer_than_the_warmup_are_refused():
     autoencoder = made_of(lambda *_: None, lambda *_: None)
-    shape = DataShape(EXAMPLES, 2, 1.0, False)
+    shape = DataShape(EXAMPLES, 1.0, False)
     plain = {"dataset": "made", "batch_size": BATCH}
     with pytest.raises(SettingsError, match="warmup must be less than the 6,000 steps"):
-        make_run(Settings(**plain, steps=6000, warmup=6000), autoencoder, shape)
+        Run(Settings(**plain, steps=6000, warmup=6000), autoencoder, shape)
     with pytest.raises(SettingsError, match="epochs: a run has at most 10,000,000 steps"):
-        make_run(Settings(**plain, epochs=10_000_000), autoencoder, shape)
+        Run(Settings(**plain, epochs=10_000_000), autoencoder, shape)
 
 
 def test_without_select_the_last_parameters_are_kept(shown):
     trained, images = shown
     state = trained(arguments_of(), images)
-    assert selected(state) is state.model
-    assert selected_step(state) is None and selected_log_beta(state) is None
+    assert selected(state) is state.model and state.best is None and state.log_beta is None
 
 
 # --- Runs of a real model ---------------------------------------------------------------------
@@ -289,8 +289,8 @@ class Real:
         settings = Settings(
             dataset="made", hidden=(4,), latents=2, batch_size=BATCH, steps=STEPS, warmup=0
         )
-        source = DataShape(EXAMPLES, PIXELS, 1.0, False)
-        run = make_run(settings, make_autoencoder(settings, (PIXELS,)), source)
+        source = DataShape(EXAMPLES, 1.0, False)
+        run = Run(settings, Autoencoder(settings, (PIXELS,)), source)
         advance = jax.vmap(run.advance, (0, 0, None, None, None))
         self.start = jax.jit(jax.vmap(run.start), compiler_options=QUICKLY)
         self.advance = jax.jit(advance, compiler_options=QUICKLY)

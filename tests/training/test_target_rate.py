@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ratedistortion.training.state import SweptParameters, selected_log_beta, selected_step
+from ratedistortion.training.state import SweptParameters
 from ratedistortion.training.target_rate import rate_at_target
 
 pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
@@ -63,7 +63,7 @@ def test_target_rates_are_met_and_beta_is_the_slope_there(train_linear):
     np.testing.assert_allclose(rate[:3], targets[:3], rtol=0.01)
     # 4,000 draws of the source: its variances are known to 2%.
     np.testing.assert_allclose(distortion[:3], [1.092659, 1.842659, 2.967659], rtol=0.04)
-    beta = np.exp(selected_log_beta(state))
+    beta = np.exp(state.log_beta)
     np.testing.assert_allclose(beta[:3], [0.5, 1.0, 2.0], rtol=0.1)
     assert beta[3] > 8  # where the widest of the three latents gives up
     assert rate[3] < 0.02
@@ -72,7 +72,7 @@ def test_target_rates_are_met_and_beta_is_the_slope_there(train_linear):
 def test_the_best_of_a_target_rate_is_one_that_meets_it(train_linear):
     """The multiplier is far above 1, and at the first comparison R is far from its target."""
     state, _, rate = train_linear(target_rates=(1.0,), select="best", steps=8000)
-    assert selected_step(state)[0] > 800
+    assert state.best.step[0] > 800
     np.testing.assert_allclose(rate, 1.0, rtol=0.1)
-    beta = np.exp(selected_log_beta(state))
+    beta = np.exp(state.best.log_beta)
     np.testing.assert_allclose(beta, 2 / np.e / 0.2, rtol=0.25)  # by hand, as above
