@@ -1,4 +1,4 @@
-"""Train and test arrays as every source gives them: checked, split, or drawn at random."""
+"""Arrays as readers find them and as models see them, and what is drawn at random."""
 
 from typing import NamedTuple
 
@@ -7,6 +7,24 @@ import numpy as np
 from ratedistortion.errors import DatasetError
 
 _NUMBERS_A_BLOCK = 1 << 18  # random float64 numbers drawn at once: 2 MB, which fit a cache
+
+
+class Raw(NamedTuple):
+    """What a reader found, as it is stored: nothing is scaled, turned or drawn yet.
+
+    Attributes:
+        splits: `train`, and `test` where the source has one -> array of at least two dimensions.
+        source: The file or name, and which of its arrays or splits these are.
+        unused: What else was found there, each with its reason or size.
+        white: The stored number that a model sees as 1; None where the source does not say it.
+        layout: The axes as in `Settings.layout`; None where the source does not say them.
+    """
+
+    splits: dict[str, np.ndarray]
+    source: str
+    unused: tuple[str, ...] = ()
+    white: float | None = None
+    layout: str | None = None
 
 
 class Splits(NamedTuple):
@@ -20,54 +38,48 @@ class Splits(NamedTuple):
     scale: float
 
 
-def pair(train: np.ndarray, test: np.ndarray, source: str) -> Splits:
-    """Train and test, checked and brought to uint8 or float32.
+def test_rows(examples: int, fraction: float | None, source: str) -> dict[str, np.ndarray]:
+    """Which rows of a single array train and which test; they are drawn at random.
 
     Args:
-        train: Booleans, whole numbers in 0 to 255 or finite floats, of shape (examples,
-            dimensions), (examples, height, width) or (examples, height, width, channels). Float
-            images lie in [0, 1]; flat floats may be any number.
-        test: The same, with examples of the same shape.
+        examples: How many rows there are.
+        fraction: Share of the test; None for a sixth.
         source: What to call the data in an error.
 
     Returns:
-        The splits. The scale is 1 for floats and for whole numbers that are all 0 or 1, and 1/255
-        for other whole numbers.
+        Split -> row numbers, which depend on the number of rows and the fraction only.
 
     Raises:
-        DatasetError: If shape, dtype or values are others.
+        DatasetError: If a split would be empty.
     """
-    train, test = _checked(train, f"{source}, train"), _checked(test, f"{source}, test")
-    if train.shape[1:] != test.shape[1:] or train.dtype != test.dtype:
+    count = max(1, examples // 6) if fraction is None else round(examples * fraction)
+    if not 0 < count < examples:
         raise DatasetError(
-            f"{source}: train and test must have examples of one shape and kind: got train "
-            f"{train.shape[1:]} {train.dtype} and test {test.shape[1:]} {test.dtype}."
+            f"{source}: {examples} examples cannot be split into train and test; give more, or"
+            " another --test-fraction."
         )
-    binary = train.dtype == np.uint8 and max(train.max(), test.max()) <= 1
-    return Splits(train, test, 1.0 if binary or train.dtype == np.float32 else 1 / 255)
+    order = np.argsort(stream("split").random(examples), kind="stable")
+    return {"train": order[count:], "test": order[:count]}
 
 
-def split(array: np.ndarray, source: str) -> tuple[np.ndarray, np.ndarray]:
-    """Train and test of a source that has one array: a sixth of it, drawn at random, is the test.
+def chosen_rows(examples: int, most: int | None, first: bool, split: str) -> np.ndarray:
+    """Which examples of a split are used.
 
     Args:
-        array: Of shape (examples, ...).
-        source: What to call the data in an error.
+        examples: How many there are.
+        most: How many are used at most; None for all.
+        first: Whether the first ones are used, and not a random choice.
+        split: Name of the split; different splits have independent choices.
 
     Returns:
-        Train and test. Which examples are drawn depends on their number only.
-
-    Raises:
-        DatasetError: If there are fewer than two examples.
+        Row numbers, ascending. The same ones each time.
     """
-    if array.ndim == 0 or len(array) < 2:
-        raise DatasetError(
-            f"{source} must have at least 2 examples, to split them into train and test: "
-            f"got shape {array.shape}."
-        )
-    order = np.argsort(stream("split").random(len(array)), kind="stable")
-    test = max(1, len(array) // 6)
-    return array[order[test:]], array[order[:test]]
+    if most is None or most >= examples:
+        return np.arange(examples)
+    if first:
+        return np.arange(most)
+    order = np.argsort(stream(f"subset {split}").random(examples), kind="stable")
+    return np.sort(order[:most])
 
 
 def stream(purpose: str) -> np.random.Generator:
@@ -99,51 +111,10 @@ def coin_flips(values: np.ndarray, scale: float, random: np.random.Generator) ->
     return flips
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """What an error of another library says, in one line and without its full stop.
 
     Args:
         error: If it has no text, the name of its class is the reason.
     """
     return str(error).split("\n")[0].rstrip(". ") or type(error).__name__
-
-
-def _checked(array: np.ndarray, what: str) -> np.ndarray:
-    if array.ndim not in (2, 3, 4) or array.size == 0:
-        raise DatasetError(
-            f"{what}: the shape must be (examples, dimensions), (examples, height, width) or "
-            f"(examples, height, width, channels), without zeros: got {array.shape}."
-        )
-    if array.dtype.kind in "bui":
-        low, high = int(array.min()), int(array.max())
-        if low < 0 or high > 255:
-            raise DatasetError(
-                f"{what}: whole numbers must lie in 0 to 255: got {low} to {high}; "
-                "for other ranges save floats in [0, 1]."
-            )
-        array = array.astype(np.uint8, copy=False)
-    elif array.dtype.kind == "f":
-        array = _checked_floats(array, what)
-    else:
-        raise DatasetError(
-            f"{what}: expected uint8, bool, whole numbers or floats: got dtype {array.dtype}."
-        )
-    return array[..., None] if array.ndim == 3 else array
-
-
-def _checked_floats(array: np.ndarray, what: str) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        array = array.astype(np.float32, copy=False)
-    finite = np.isfinite(array)
-    if not finite.all():
-        first = tuple(int(place) for place in np.unravel_index(finite.argmin(), array.shape))
-        raise DatasetError(
-            f"{what}: values must be finite in float32: got {array.size - finite.sum()} nan or inf "
-            f"of {array.size}, the first at index {first}; remove or replace them."
-        )
-    if array.ndim > 2 and not (array.min() >= 0 and array.max() <= 1):
-        raise DatasetError(
-            f"{what}: float images must lie in [0, 1]: got {array.min():g} to {array.max():g}; "
-            "rescale them, or save 8-bit images as uint8."
-        )
-    return array

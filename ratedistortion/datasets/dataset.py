@@ -8,6 +8,7 @@ import numpy as np
 
 # Largest absolute value that networks are made for. Standardised vectors hardly ever exceed it.
 _MAX_VALUE = 8.0
+_PREVIEWED, _BINS = 32, 64  # examples of each split, and bins of the histogram, of a preview
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,6 +30,10 @@ class Dataset:
             `train` holds the probabilities, and `splits` one fixed draw, stored as 0 and 1/scale.
         sha256: Of the bytes, shapes and dtypes of all arrays.
         stamps: Size and time of its files before they were read, as from the function `stamps`.
+        centre: What was subtracted from each dimension of a vector, and
+        spread: what it was then divided by, before `train` and `splits` were made; None where the
+            data are as they were stored. D is that of the data in their own units.
+        description: One line that says what was read, how it was scaled and what was not used.
     """
 
     name: str
@@ -39,11 +44,45 @@ class Dataset:
     dynamic: bool
     sha256: str
     stamps: dict[str, list[int]] | None
+    description: str
+    centre: np.ndarray | None = None
+    spread: np.ndarray | None = None
+
+    def in_own_units(self, values: np.ndarray) -> np.ndarray:
+        """Values as they were before they were standardised.
+
+        Args:
+            values: What models see, (..., dimensions) for vectors.
+        """
+        if self.spread is None or self.centre is None:
+            return values
+        return (values * self.spread + self.centre).astype(np.float32)
 
     @functools.cached_property
     def distinct(self) -> dict[str, int]:
         """The number of different images of each split."""
-        return {name: len({row.tobytes() for row in rows}) for name, rows in self.splits.items()}
+        return {
+            name: len({hash(row.tobytes()) for row in rows}) for name, rows in self.splits.items()
+        }
+
+    def preview(self) -> dict[str, np.ndarray]:
+        """What `rd-plot --kind data` draws of the data as models see them.
+
+        Returns:
+            `train` and `test`, the first examples of each split in float32; `edges`, of the bins
+            of a histogram, with `train_counts` and `test_counts`; and `mean`, of what is trained
+            on.
+        """
+        rows = {name: self.in_own_units(part) for name, part in self.splits.items()}
+        low = min(float(part.min()) for part in rows.values())
+        high = max(float(part.max()) for part in rows.values())
+        edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)  # as stored
+        mean = self.in_own_units(self.train.mean(axis=0) * self.scale)
+        arrays = {"edges": edges * self.scale, "mean": mean.astype(np.float32).reshape(self.shape)}
+        for name, part in rows.items():
+            arrays[name] = (part[:_PREVIEWED] * np.float32(self.scale)).reshape(-1, *self.shape)
+            arrays[f"{name}_counts"] = np.histogram(part, edges)[0]
+        return arrays
 
     @functools.cached_property
     def far_from_unit_scale(self) -> str | None:

@@ -7,12 +7,47 @@ from ratedistortion.errors import DatasetError
 from ratedistortion.settings import LEVELLED, Settings
 
 
-def prepared(source: Splits, settings: Settings, name: str) -> Splits:
+def standardised(train: np.ndarray, test: np.ndarray) -> tuple[Splits, np.ndarray, np.ndarray]:
+    """Vectors with mean 0 and standard deviation 1 in every dimension of the training split.
+
+    Args:
+        train: (examples, dimensions), any numbers.
+        test: Likewise.
+
+    Returns:
+        The splits in float32; and, of the training split, the means in float64 and the standard
+        deviations in float32, 1 where a dimension never changes.
+    """
+    centre = train.mean(axis=0, dtype=np.float64)
+    spread = train.std(axis=0, dtype=np.float64).astype(np.float32)
+    spread[~(spread > 0)] = 1
+    both = (((part - centre) / spread).astype(np.float32) for part in (train, test))
+    return Splits(*both, scale=1.0), centre, spread
+
+
+def binarisation(source: Splits, settings: Settings) -> str:
+    """How to binarise: as asked, else dynamically where the bernoulli likelihood meets grey images.
+
+    Args:
+        source: As read and scaled.
+        settings: Read are `binarize` and `likelihood`.
+
+    Returns:
+        One of the choices of `Settings.binarize`.
+    """
+    if settings.binarize is not None:
+        return settings.binarize
+    grey = source.train.ndim == 4 and (source.train.dtype == np.float32 or source.scale != 1)
+    return "dynamic" if settings.likelihood == "bernoulli" and grey else "none"
+
+
+def prepared(source: Splits, how: str, settings: Settings, name: str) -> Splits:
     """The splits as every model is measured on them: binarised or with fewer grey levels.
 
     Args:
-        source: As read.
-        settings: Read are `binarize`, `likelihood` and `levels`.
+        source: As read and scaled.
+        how: How to binarise, from `binarisation`.
+        settings: Read are `likelihood` and `levels`.
         name: What to call the data in an error.
 
     Returns:
@@ -22,10 +57,10 @@ def prepared(source: Splits, settings: Settings, name: str) -> Splits:
     Raises:
         DatasetError: If the values do not suit the likelihood.
     """
-    how, levelled = str(settings.binarize), settings.likelihood in LEVELLED
+    levelled = settings.likelihood in LEVELLED
     if levelled and how == "dynamic":
         raise DatasetError(
-            f"{name}: binarize dynamic is for the bernoulli likelihood: got"
+            f"{name}: binarize dynamic is not for likelihoods of grey levels: got"
             f" {settings.likelihood}; use --binarize none or static."
         )
     measured = binarized(source, how, name)

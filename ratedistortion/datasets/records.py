@@ -12,23 +12,25 @@ from ratedistortion.datasets.tfrecord import tfrecords
 from ratedistortion.errors import DatasetError
 
 _RECORDS_A_SLICE = 4096  # records that are read from an ArrayRecord file at once
+# Pillow hands some other formats to programs of the system, such as Ghostscript.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # channels -> Pillow's name of the mode
 
 
 def read_images(
-    paths: list[Path], file_format: str, feature: str, channels: int, count: int
+    paths: list[Path], file_format: str, feature: str, channels: int, rows: np.ndarray
 ) -> np.ndarray:
-    """The first `count` images of a split, in the order of its files.
+    """Images of a split, in the order of its files.
 
     Args:
         paths: The split's record files.
         file_format: A key of `RECORDS`.
         feature: Name of the image in each record.
         channels: 1, 2, 3 or 4.
-        count: How many images to read.
+        rows: Numbers of the records to decode, ascending.
 
     Returns:
-        uint8, (count, height, width, channels).
+        uint8, (rows, height, width, channels).
 
     Raises:
         DatasetError: If the images differ in size.
@@ -40,42 +42,50 @@ def read_images(
     example: Any = tf_example_pb2.Example  # pyright: ignore[reportAttributeAccessIssue]
     records = itertools.chain.from_iterable(map(RECORDS[file_format], paths))
     images = np.empty(0, np.uint8)
-    read = 0
-    for read, record in enumerate(itertools.islice(records, count), start=1):
+    wanted, read, number = set(rows.tolist()), 0, 0
+    for number, record in enumerate(itertools.islice(records, rows[-1] + 1), start=1):
+        if number - 1 not in wanted:
+            continue
         features = example.FromString(record).features.feature
         if not features[feature].bytes_list.value:
-            raise ValueError(f"record {read} has no {feature!r}")
+            raise ValueError(f"record {number} has no {feature!r}")
         image = decode(features[feature].bytes_list.value[0], channels)
-        if read == 1:
-            images = np.empty((count, *image.shape), np.uint8)
+        if read == 0:
+            images = np.empty((len(rows), *image.shape), np.uint8)
         if image.shape != images.shape[1:]:
             raise DatasetError(
                 f"{paths[0].parent}: images must be of one size: got {images.shape[1:]} and, as "
-                f"number {read}, {image.shape}; resize them and give an .npz file."
+                f"number {number}, {image.shape}; resize them and give an .npz file."
             )
-        images[read - 1] = image
-    if read < count:
-        raise ValueError(f"expected {count} records, got {read}")
+        images[read] = image
+        read += 1
+    if read < len(rows):
+        raise ValueError(f"expected {rows[-1] + 1} records, got {number}")
     return images
 
 
-def decode(encoded: bytes, channels: int) -> np.ndarray:
+def decode(encoded: bytes, channels: int | None) -> np.ndarray:
     """The pixels of one image.
 
     Args:
-        encoded: The content of a PNG or JPEG file.
-        channels: 1, 2, 3 or 4. An image with another number is converted.
+        encoded: The content of a PNG or JPEG file, or of another of `_FORMATS`.
+        channels: 1, 2, 3 or 4. An image with another number is converted. None keeps what the
+            image has, but for colours from a palette, which become red, green and blue.
 
     Returns:
-        uint8, (height, width, channels).
+        uint8, or uint16 for grey images of 16 bits: (height, width, channels).
 
     Raises:
         OSError: If Pillow cannot read it.
     """
     from PIL import Image
 
-    image: Any = Image.open(io.BytesIO(encoded)).convert(_MODES[channels])
-    return np.asarray(image).reshape(image.height, image.width, channels)
+    image: Any = Image.open(io.BytesIO(encoded), formats=_FORMATS)
+    if channels is not None or image.mode not in (*_MODES.values(), "I;16"):
+        grey = channels is None and image.mode == "1"
+        image = image.convert("L" if grey else _MODES[channels or 3])
+    pixels = np.asarray(image)
+    return pixels.reshape(image.height, image.width, -1)
 
 
 def array_records(path: Path) -> Iterator[bytes]:

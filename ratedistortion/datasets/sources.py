@@ -1,10 +1,12 @@
 """Data sets that need no files of the user: the embedded digits and the synthetic sources."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from ratedistortion.datasets.arrays import Splits, coin_flips, pair, split, stream
+from ratedistortion.datasets.arrays import Raw, coin_flips, stream
 from ratedistortion.errors import DatasetError
 from ratedistortion.theory import patterns as pattern_source
 
@@ -15,7 +17,7 @@ _MAX_DIMENSIONS = 5_000  # of a Bernoulli vector: 1 GB a split
 _DIGITS = Path(__file__).with_name("digits.npz")
 
 
-def digits(specification: str) -> Splits:
+def digits(specification: str) -> Raw:
     """Handwritten digits: 1498 train and 299 test images of 8x8 pixels, grey levels 0 to 16.
 
     Args:
@@ -30,11 +32,10 @@ def digits(specification: str) -> Splits:
     if specification:
         raise DatasetError(f"digits takes nothing after its name: got 'digits:{specification}'.")
     with np.load(_DIGITS, allow_pickle=False) as file:
-        train, test = split(file["images"], "digits")
-    return pair(train, test, "digits")._replace(scale=1 / 16)
+        return Raw({"train": file["images"]}, "digits", white=16.0)
 
 
-def gaussian(specification: str) -> Splits:
+def gaussian(specification: str) -> Raw:
     """Vectors of independent coordinates from N(0, variance): `gaussian:4,1,0.25`.
 
     The rate-distortion function of this source is known: reverse water-filling.
@@ -61,10 +62,10 @@ def gaussian(specification: str) -> Splits:
         normal = stream(f"gaussian {name}").standard_normal((examples, len(variances)))
         return (normal * np.sqrt(variances)).astype(np.float32)
 
-    return pair(*(draw(*item) for item in _EXAMPLES.items()), source="gaussian")
+    return _drawn("gaussian", draw)
 
 
-def bernoulli(specification: str) -> Splits:
+def bernoulli(specification: str) -> Raw:
     """Vectors of independent pixels that are 1 with probability P: `bernoulli:P,DIMENSIONS`.
 
     The rate-distortion function of this source under Hamming distortion is known: h(P) - h(D) per
@@ -94,10 +95,10 @@ def bernoulli(specification: str) -> Splits:
         probabilities = np.broadcast_to(numbers[0], (examples, int(numbers[1])))
         return coin_flips(probabilities, 1.0, stream(f"bernoulli {name}"))
 
-    return pair(*(draw(*item) for item in _EXAMPLES.items()), source="bernoulli")
+    return _drawn("bernoulli", draw)
 
 
-def patterns(specification: str) -> Splits:
+def patterns(specification: str) -> Raw:
     """One of K fixed patterns with some pixels flipped: `patterns:K,DIMENSIONS,FLIP`.
 
     All K patterns are equally likely. The pattern is the meaning of a vector, log K nats; the
@@ -123,8 +124,12 @@ def patterns(specification: str) -> Splits:
             f"{pattern_source.MAX_DIMENSIONS}, and a probability above 0 and below 0.5 that a "
             f"pixel flips, such as patterns:16,64,0.05: got 'patterns:{specification}'."
         ) from error
-    drawn = (pattern_source.draw(source, *item) for item in _EXAMPLES.items())
-    return pair(*drawn, source="patterns")
+    return _drawn("patterns", functools.partial(pattern_source.draw, source))
+
+
+def _drawn(source: str, draw: Callable[[str, int], np.ndarray]) -> Raw:
+    splits = {name: draw(name, examples) for name, examples in _EXAMPLES.items()}
+    return Raw(splits, source, white=1.0, layout="ND")
 
 
 def _numbers(specification: str) -> list[float]:

@@ -8,6 +8,7 @@ from ratedistortion.datasets.sources import DATASETS
 from ratedistortion.datasets.tfds import prepared_folder
 from ratedistortion.errors import DatasetError
 from ratedistortion.settings import Settings
+from ratedistortion.settings.memory import PREFIX, kept
 
 
 def stamps(settings: Settings) -> dict[str, list[int]] | None:
@@ -22,7 +23,7 @@ def stamps(settings: Settings) -> dict[str, list[int]] | None:
         None if there are no files, or the system refuses to show them.
     """
     name = str(settings.dataset)
-    if name.partition(":")[0] in DATASETS:
+    if name.partition(":")[0] in DATASETS or kept(name) is not None:
         return {}
     try:
         path = named_path(name) or prepared_folder(name, settings.data_dir)
@@ -39,12 +40,16 @@ def named_path(name: str) -> Path | None:
     """The path that the name of a data set stands for.
 
     Args:
-        name: As in `Settings.dataset`. `name/config` is a path if that path exists. A bare word
-            never is, so that a folder in the working directory does not change what `mnist` means.
+        name: As in `Settings.dataset`. `name/config` is a path if that path exists, and so is
+            `data.mat` if that file does. A bare word never is, so that a folder in the working
+            directory does not change what `mnist` means.
 
     Returns:
         The path, or None if this is the name of a TFDS set.
     """
+    if name.startswith(("hf:", f"{PREFIX}:")):
+        return None
     path = Path(os.path.expanduser(name))
     named = path.suffix in (*SUFFIXES, ".gz") or name.startswith((".", "~", os.sep))
-    return path if named or ("/" in name and path.exists()) else None
+    there = ("/" in name and path.exists()) or (path.suffix and path.is_file())
+    return path if named or there else None

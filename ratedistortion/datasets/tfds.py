@@ -11,36 +11,38 @@ from typing import Any
 
 import numpy as np
 
-from ratedistortion.datasets.arrays import Splits, pair, reason, split
+from ratedistortion.datasets.arrays import Raw, chosen_rows, reason
+from ratedistortion.datasets.names import choose
 from ratedistortion.datasets.records import RECORDS, read_images
 from ratedistortion.datasets.sources import DATASETS
 from ratedistortion.errors import DatasetError
+from ratedistortion.settings import Settings
 
 _NAME = re.compile(r"(?P<name>\w+)(/(?P<config>\w[\w.+-]*))?(:(?P<version>\d+\.\d+\.\d+))?")
 _NEEDED = ("tensorflow", "importlib_resources")
 _INSTALL = f"pip install {' '.join(_NEEDED)}"
 
 
-def read_tfds(dataset: str, data_dir: str | None, download: bool, limit: int | None) -> Splits:
+def read_tfds(dataset: str, settings: Settings) -> Raw:
     """The images of a TFDS set.
 
     Args:
         dataset: `name`, `name:version`, `name/config` or `name/config:version`. Without a
             version, the newest that is prepared.
-        data_dir: Where prepared sets are; else $TFDS_DATA_DIR, else ~/tensorflow_datasets.
-        download: Whether a set that is not prepared may be downloaded and prepared.
-        limit: How many examples of each split to read; None for all.
+        settings: Read are `data_dir` (where prepared sets are; else $TFDS_DATA_DIR, else
+            ~/tensorflow_datasets), `download` (whether a set that is not prepared may be),
+            `arrays`, `max_examples` and `first`: only the images that are used are decoded.
 
     Returns:
-        The splits. `test` is the set's split `test`, else `validation`, else a part of `train`.
+        The images. `test` is the set's split `test`, else `validation`.
 
     Raises:
         DatasetError: If the set is unknown, not prepared, damaged or not of images of one size.
     """
-    folder, root = prepared_folder(dataset, data_dir), _root(data_dir)
+    folder, root = prepared_folder(dataset, settings.data_dir), _root(settings.data_dir)
     if folder is None:
         _check_known(dataset)
-        if not download:
+        if not settings.download:
             builder = (
                 f"tfds.builder({dataset!r}, data_dir={str(root)!r}, file_format='array_record')"
             )
@@ -50,7 +52,7 @@ def read_tfds(dataset: str, data_dir: str | None, download: bool, limit: int | N
                 '.download_and_prepare()"`.'
             )
         folder = _download(dataset, root)
-    return read_tfds_folder(folder, limit)
+    return read_tfds_folder(folder, settings)
 
 
 def prepared_folder(dataset: str, data_dir: str | None) -> Path | None:
@@ -58,7 +60,7 @@ def prepared_folder(dataset: str, data_dir: str | None) -> Path | None:
 
     Args:
         dataset: As for `read_tfds`.
-        data_dir: As for `read_tfds`.
+        data_dir: As in the settings of `read_tfds`.
 
     Returns:
         The folder, or None if the set is not prepared.
@@ -82,15 +84,15 @@ def prepared_folder(dataset: str, data_dir: str | None) -> Path | None:
     return max(folders, key=lambda it: [int(n) for n in it.name.split(".")], default=None)
 
 
-def read_tfds_folder(folder: Path, limit: int | None) -> Splits:
+def read_tfds_folder(folder: Path, settings: Settings) -> Raw:
     """The images of a prepared TFDS set. None of the set's own code is imported.
 
     Args:
         folder: Holds `dataset_info.json`.
-        limit: As for `read_tfds`.
+        settings: As for `read_tfds`.
 
     Returns:
-        The splits, as from `read_tfds`.
+        The images that the settings ask for.
 
     Raises:
         DatasetError: If the set is damaged or not of images of one size.
@@ -99,11 +101,15 @@ def read_tfds_folder(folder: Path, limit: int | None) -> Splits:
 
     try:
         info: Any = tfds.builder_from_directory(folder).info
-        test = next((name for name in ("test", "validation") if name in info.splits), None)
-        if test is None:  # all are read: which rows are the test depends on their number
-            return pair(*split(_images(info, folder, "train", None), str(folder)), str(folder))
-        train, test = (_images(info, folder, name, limit) for name in ("train", test))
-        return pair(train, test, str(folder))
+        counts = {name: (split.num_examples, 0) for name, split in info.splits.items()}
+        chosen = choose(counts, settings.arrays, str(folder))
+        whole = "test" not in chosen.names  # which rows are the test depends on their number
+        splits = {
+            split: _images(info, folder, name, None if whole else settings, split)
+            for split, name in chosen.names.items()
+        }
+        source = f"{folder}[{chosen.label}]"
+        return Raw(splits, source, chosen.unused, white=255.0, layout="NHWC")
     except DatasetError:
         raise
     except Exception as error:  # protobuf, Pillow and the readers raise many kinds
@@ -112,20 +118,20 @@ def read_tfds_folder(folder: Path, limit: int | None) -> Splits:
         ) from error
 
 
-def _images(info: Any, folder: Path, name: str, limit: int | None) -> np.ndarray:
-    if name not in info.splits:
-        raise DatasetError(f"{folder} must have a train split: got {', '.join(info.splits)}.")
+def _images(
+    info: Any, folder: Path, name: str, settings: Settings | None, split: str
+) -> np.ndarray:
     file_format = info.file_format.value
     if file_format not in RECORDS:
         raise DatasetError(
-            f"{folder} must be in the form {' or '.join(RECORDS)}: got {file_format}; prepare it "
-            "again with file_format='array_record'."
+            f"{folder} must be of the format {' or '.join(RECORDS)}: got {file_format};"
+            " prepare it again with tfds.builder(..., file_format='array_record')."
         )
     feature, channels = _image_feature(info.features, folder)
     paths = [Path(path) for path in info.splits[name].filepaths]
-    total = info.splits[name].num_examples
-    count = min(limit or total, total)
-    return read_images(paths, file_format, feature, channels, count)
+    most, first = (settings.max_examples, settings.first) if settings else (None, False)
+    rows = chosen_rows(info.splits[name].num_examples, most, first, split)
+    return read_images(paths, file_format, feature, channels, rows)
 
 
 def _image_feature(features: Any, folder: Path) -> tuple[str, int]:

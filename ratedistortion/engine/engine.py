@@ -67,7 +67,7 @@ class Engine:
         own = data.train is not data.splits["train"]
         self._train_images = put(data.train) if own else self._images["train"]
         self._originals = put(data.splits["test"][:PICTURES])
-        self.autoencoder = Autoencoder(sweep.settings, data.shape)
+        self.autoencoder = Autoencoder(sweep.settings, data.shape, data.spread)
         shape = DataShape(len(data.train), data.scale, data.dynamic)
         self._run = Run(sweep.settings, self.autoencoder, shape)
         gaussian = self.autoencoder.gaussian(self._run.state.model)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, PRNGKeyArray
 
@@ -38,10 +39,14 @@ class Autoencoder:
         settings: The families' names and their options.
         shape: (height, width, channels) of an image, or (dimensions,) of a vector. Images come
             and go flat, (images, dimensions).
+        spread: Units of the data in one unit of x, for each dimension, where the networks see
+            standardised data: the Gaussian likelihood stays that of the data. None for one.
     """
 
-    def __init__(self, settings: Settings, shape: tuple[int, ...]) -> None:
-        self._settings, self._shape = settings, shape
+    def __init__(
+        self, settings: Settings, shape: tuple[int, ...], spread: np.ndarray | None = None
+    ) -> None:
+        self._settings, self._shape, self._spread = settings, shape, spread
         self._dimensions = math.prod(shape)
         self._likelihood = FAMILIES["likelihood"][settings.likelihood](settings)
 
@@ -214,7 +219,10 @@ class Autoencoder:
             Nats.
         """
         outputs = model.decoder(z, x) if model.decoder.autoregressive else model.decoder(z)
-        return self._likelihood.log_density(x, self._per_dimension(outputs))
+        outputs = self._per_dimension(outputs)
+        if self._spread is not None:
+            x, outputs = x * self._spread[None], outputs * self._spread[None, :, None]
+        return self._likelihood.log_density(x, outputs)
 
     def decode(self, model: Model, z: Codes, key: PRNGKeyArray) -> Images:
         """An image for each code.
@@ -228,7 +236,8 @@ class Autoencoder:
             E[x|z], or a draw where pixels depend on pixels.
         """
         if model.decoder.autoregressive:
-            return draw_pixels(model.decoder, self._likelihood, z, key, self._dimensions)
+            spread = np.ones(self._dimensions, np.float32) if self._spread is None else self._spread
+            return draw_pixels(model.decoder, self._likelihood, z, key, spread)
         return self._likelihood.mean(self._per_dimension(model.decoder(z)))
 
     def _per_dimension(self, outputs: Outputs) -> Array:
@@ -255,7 +264,7 @@ def draw_pixels(
     likelihood: Likelihood,
     z: Codes,
     key: PRNGKeyArray,
-    dimensions: int,
+    spread: np.ndarray,
 ) -> Images:
     """Draws one image from p(x|z) for every code, pixel by pixel in the order of the flat image.
 
@@ -264,18 +273,19 @@ def draw_pixels(
         likelihood: What the parameters mean.
         z: The codes.
         key: Of the draw.
-        dimensions: Pixels times channels of an image.
+        spread: Units of the likelihood in one unit of x, for each dimension.
 
     Returns:
-        Images, in the units of the likelihood's draws.
+        Images.
     """
+    units = jnp.asarray(spread)
 
     def fill(i: Array, carry: tuple[Array, Any]) -> tuple[Array, Any]:
         x, cache = carry
         parameters, cache = decoder.one(i, x, cache)
-        pixel = likelihood.sample(jax.random.fold_in(key, i), parameters)
-        return x.at[:, i].set(pixel), cache
+        pixel = likelihood.sample(jax.random.fold_in(key, i), parameters * units[i])
+        return x.at[:, i].set(pixel / units[i]), cache
 
     cache = decoder.cache(z)
-    x = jnp.zeros((z.shape[0], dimensions), jnp.float32)
-    return lax.fori_loop(0, dimensions, fill, (x, cache))[0]
+    x = jnp.zeros((z.shape[0], len(spread)), jnp.float32)
+    return lax.fori_loop(0, len(spread), fill, (x, cache))[0]

@@ -138,7 +138,7 @@ class AutoregressiveDecoder(Protocol):
         ...
 
     def cache(self, z: Codes, /) -> Any:
-        """What the first call of `one` gets.
+        """Makes the cache for the first call of `one`.
 
         Args:
             z: Codes.

@@ -10,10 +10,10 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ratedistortion.models.interfaces import Posterior
 from ratedistortion.models.shapes import Images, Outputs
 
-# Smallest and largest log scale of an encoder, in nats: scales of 1e-7 to 55. In float32 a smaller
-# scale beside a mean of 1 could not be told from 0, and a larger one is useless beside a prior
-# whose scale is near 1. The smallest scales in use, those of the digits, of MNIST and of patterns
-# at beta = 1e-6, are 7e-6 to 2e-5.
+# Smallest and largest log scale of an encoder, in nats: scales of 1e-7 to 55. In float32 a
+# smaller scale changes nothing when it is added to a mean of 1, and a larger one is useless where
+# the scale of the prior is near 1. The smallest scales in use, those of the digits, of MNIST and
+# of patterns at beta = 1e-6, are 7e-6 to 2e-5.
 LOG_SCALES = (-16.0, 4.0)
 
 

@@ -63,6 +63,10 @@ def differences(stored: Settings, asked: Settings) -> list[str]:
         One line for each such field, with both values; `ENGINE_FIELDS` may differ.
     """
     before, after = stored.as_json(), asked.as_json()
+    # Left to the data, it is one of these two; that the data agree is checked by their hash.
+    ways = {before["binarize"], after["binarize"]}
+    if ways in ({None, "none"}, {None, "dynamic"}):
+        after["binarize"] = before["binarize"]
     return [
         f"{name}: {json.dumps(before[name])} stored, {json.dumps(after[name])} asked for"
         for name in before

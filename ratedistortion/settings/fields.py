@@ -1,10 +1,12 @@
 """The kinds of settings: which values each accepts, and what a refusal says."""
 
 import dataclasses
+import os
 from typing import Any, ClassVar, NamedTuple
 
 from ratedistortion.errors import SettingsError
 from ratedistortion.settings.grid import MAX_FLOAT, check_grid, parse_grid
+from ratedistortion.settings.memory import keep
 
 # The least number above 0 of any setting: below it, float32 loses digits, and ends at 0.
 MIN_FLOAT = 1.2e-38
@@ -45,6 +47,21 @@ class Text(Kind):
         if not isinstance(value, str):
             raise SettingsError(f"{name} must be text: got {value!r}.")
         return value
+
+
+class Source(Text):
+    """The name or the path of a data set, or its arrays."""
+
+    def check(self, name: str, value: Any) -> Any:
+        if isinstance(value, str | os.PathLike):
+            return os.fspath(value)
+        try:
+            return keep(value)
+        except (TypeError, ValueError) as error:
+            raise SettingsError(
+                f"{name} must be a name, a path, an array of numbers, a DataFrame, (train, test) or"
+                f" a mapping of splits to these: got {type(value).__name__} ({error})."
+            ) from error
 
 
 class Flag(Kind):
@@ -133,6 +150,48 @@ class Wholes(Kind):
         return tuple(Whole().check(name, item) for item in value)
 
 
+class Shape(Wholes):
+    """Height, width and channels of an image, as text `28x28` or `28x28x1`."""
+
+    def check(self, name: str, value: Any) -> Any:
+        shape = super().check(name, value.replace("x", ",") if isinstance(value, str) else value)
+        if len(shape) not in (2, 3):
+            raise SettingsError(f"{name} must be such as 28x28 or 32x32x3: got {value!r}.")
+        return shape if len(shape) == 3 else (*shape, 1)
+
+
+class Scale(Number):
+    """A number above 0, or the text `none`."""
+
+    shell_type = str
+
+    def check(self, name: str, value: Any) -> Any:
+        if value == "none":
+            return value
+        try:
+            return super().check(name, float(value) if isinstance(value, str) else value)
+        except ValueError:
+            raise SettingsError(f"{name} must be none or a number: got {value!r}.") from None
+
+
+class Arrays(Kind):
+    """Split -> name of an array, as text `train=NAME,test=NAME`."""
+
+    def check(self, name: str, value: Any) -> Any:
+        given = value
+        if isinstance(value, str):
+            items = [item.partition("=") for item in value.split(",")]
+            given = {split: key for split, _, key in items}
+        splits = ("train", "test", "validation")
+        named = isinstance(given, dict) and "train" in given and given.keys() <= {*splits}
+        if not named or not all(isinstance(key, str) and key for key in given.values()):
+            raise SettingsError(
+                f"{name} must be such as train=NAME,test=NAME or train=NAME,validation=NAME: got"
+                f" {value!r}."
+            )
+        return {split: given[split] for split in splits if split in given}
+
+
 @dataclasses.dataclass(frozen=True)
 class Grid(Kind):
     """Numbers of at least 0 that differ, or text in the grammar of `parse_grid`."""
@@ -178,7 +237,11 @@ class Setting(NamedTuple):
         Raises:
             SettingsError: As of `Kind.check`.
         """
-        return None if value is None and self.default is None else self.kind.check(name, value)
+        if value is None and self.default is None:
+            return None
+        if hasattr(value, "tolist") and not isinstance(self.kind, Source):  # NumPy's numbers
+            value = getattr(value, "tolist")()
+        return self.kind.check(name, value)
 
 
 def setting(

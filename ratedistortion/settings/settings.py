@@ -8,11 +8,15 @@ from typing import Any
 
 from ratedistortion.errors import SettingsError
 from ratedistortion.settings.fields import (
+    Arrays,
     Choice,
     Flag,
     Grid,
     Number,
+    Scale,
     Setting,
+    Shape,
+    Source,
     Text,
     Whole,
     WholeOrAuto,
@@ -37,12 +41,14 @@ class Settings:
 
     The loss of every run is D + beta R, in nats per image; `target_rates` stand in for `betas`,
     and beta is then found with R. Fields have the names of the options of `rd-sweep`, with
-    underscores; `rd-sweep --help` says what each does. Stored settings keep the order of the
-    fields.
+    underscores; `rd-sweep --help` says what each does. `dataset` may also be a path, an array, a
+    DataFrame, a set of Hugging Face's `datasets`, (train, test), or a dict of `train` and `test`
+    to these; the settings then hold a name made of the content. Stored settings keep the
+    order of the fields.
 
-    Three defaults depend on other fields. `dataset` is the digits. `binarize` is dynamic for the
-    digits, given or not, with the bernoulli likelihood, which needs values that are 0 or 1; else
-    none. `epochs` is 20, and 100 where no data set is given; with `steps` there is none.
+    Two defaults depend on other fields. `epochs` is 20, and 100 for the digits, which are few; with
+    `steps` there is none. `binarize` is dynamic for grey images with the bernoulli likelihood,
+    which needs values that are 0 or 1, and else none; it stays None until the data are read.
 
     Raises:
         SettingsError: On construction, if a value cannot be used; the text names the field, what
@@ -50,8 +56,8 @@ class Settings:
     """
 
     # fmt: off
-    dataset: str | None = setting(
-        None, Text(), "Data", "NAME_OR_PATH",
+    dataset: Any = setting(
+        None, Source(), "Data", "NAME_OR_PATH",
         "digits (embedded), a TFDS name, an .npz or .npy file, a folder of idx files, "
         "gaussian:V1,V2,..., bernoulli:P,DIMENSIONS or patterns:K,DIMENSIONS,FLIP.", shown="digits")
     data_dir: str | None = setting(
@@ -62,9 +68,27 @@ class Settings:
     binarize: str | None = setting(
         None, Choice(("none", "threshold", "static", "dynamic")), "Data", "",
         "static draws every pixel once, dynamic afresh at every step.",
-        shown="none; for digits with the bernoulli likelihood, dynamic")
+        shown="dynamic for grey images with the bernoulli likelihood, else none")
+    arrays: dict[str, str] | None = setting(
+        None, Arrays(), "Data", "train=NAME,test=NAME",
+        "Which arrays of a file, or splits of a TFDS set, are the data.", shown="by their names")
+    layout: str | None = setting(
+        None, Text(), "Data", "AXES",
+        "What the axes of the arrays mean: ND, NHW, NHWC, NCHW, HWCN or the like.",
+        shown="found out where it is certain")
+    shape: tuple[int, ...] | None = setting(
+        None, Shape(), "Data", "HxW[xC]", "Vectors are images of this shape, row by row.")
+    scale: str | float | None = setting(
+        None, Scale(), "Data", "MAX|none",
+        "Divide the numbers by MAX, or by nothing.",
+        shown="1, 255 or 65535 for images that reach it; none for vectors")
+    test_fraction: float | None = setting(
+        None, Number(), "Data", "SHARE",
+        "Share of the test split, of data that have none.", shown="a sixth")
     max_examples: int | None = setting(
-        None, Whole(), "Data", "COUNT", "Use the first COUNT images.")
+        None, Whole(), "Data", "COUNT", "Use COUNT examples of each split, drawn at random.")
+    first: bool = setting(
+        False, Flag(), "Data", "", "Use the first --max-examples instead.")
     betas: tuple[float, ...] = setting(
         parse_grid(_BETAS), Grid(), "Grid", "GRID",
         "Weights of the rate in the loss D + beta R: 0.1,1,4 or 0.01:10:log16 or 0:4:lin5 or "
@@ -88,12 +112,12 @@ class Settings:
     components: int = setting(100, Whole(), "Model", "COUNT", "Of the mixture and vamp priors.")
     levels: int = setting(
         256, Whole(2), "Model", "COUNT",
-        "Grey levels of the last two likelihoods, at most the data's own.")
+        "Grey levels of discretized-logistic and categorical, at most the data's own.")
     epochs: int | None = setting(
         None, Whole(), "Training", "COUNT", "Passes over the data.",
-        shown="20, 100 without --dataset")
+        shown="20, 100 for the digits")
     steps: int | None = setting(None, Whole(), "Training", "COUNT", "Steps, instead of --epochs.")
-    batch_size: int = setting(100, Whole(), "Training", "COUNT", "Images a step.")
+    batch_size: int = setting(100, Whole(), "Training", "COUNT", "Images per step.")
     learning_rate: float = setting(
         2e-3, Number(), "Training", "RATE",
         "Of Adam at the start; it falls to zero along a cosine.")
@@ -101,17 +125,17 @@ class Settings:
         0, Whole(0), "Training", "STEPS", "Steps over which beta rises linearly from 0.")
     free_bits: float = setting(
         0.0, Number(or_zero=True), "Training", "NATS",
-        "Rate of every latent that the loss does not count.")
+        "Nats of rate per latent that cost nothing in the loss.")
     select: str = setting(
         "last", Choice(("last", "best")), "Training", "",
         "best: the parameters of least loss on a tenth of the images, held out of training.")
     # One code has no spread, so there are at least two.
     codes: int = setting(
         10_000, Whole(2), "Measuring", "COUNT",
-        "Monte Carlo draws per split, one an image at most, each held against all N posteriors.")
+        "Monte Carlo draws per split, at most one per image, each held against all N posteriors.")
     iwae: int = setting(
         0, Whole(0), "Measuring", "K",
-        "Also bound -log p(x) with K importance samples of as many images.", shown="0, off")
+        "Also bound -log p(x) of as many images as --codes, with K samples each.", shown="0, off")
     save_posteriors: bool = setting(
         False, Flag(), "Measuring", "",
         "Keep mean, scale, code and noise of every image, and the data, in RUN_DIR/posteriors.")
@@ -134,16 +158,17 @@ class Settings:
             self._set(name, field.check(name, getattr(self, name)))
         # A first try without options must work and be worth looking at. The digits are grey and
         # few: they take many epochs, and pixels drawn afresh at every step prevent overfitting.
-        alone = self.dataset is None
-        if alone:
+        if self.dataset is None:
             self._set("dataset", "digits")
-        if self.binarize is None:
-            binary = self.dataset == "digits" and self.likelihood == "bernoulli"
-            self._set("binarize", "dynamic" if binary else "none")
+        digits = self.dataset == "digits"
+        if self.binarize is None and (digits or self.likelihood != "bernoulli"):
+            self._set("binarize", "dynamic" if self.likelihood == "bernoulli" else "none")
+        if self.test_fraction is not None and self.test_fraction >= 1:
+            raise SettingsError(f"test_fraction must be below 1: got {self.test_fraction:g}.")
         if self.epochs is not None and self.steps is not None:
             raise SettingsError("epochs and steps exclude each other: give one of them.")
         if self.epochs is None and self.steps is None:
-            self._set("epochs", 100 if alone else 20)
+            self._set("epochs", 100 if digits else 20)
         if self.target_rates and self.free_bits:
             raise SettingsError(
                 "free_bits and target_rates exclude each other: bits that the loss does not count"

@@ -48,12 +48,8 @@ def refusal() -> Callable[..., str]:
 
 @pytest.fixture
 def grey() -> dict[str, np.ndarray]:
-    """9 train and 5 test images of 4x3 grey pixels."""
-    random = np.random.default_rng(0)
-    return {
-        name: random.integers(0, 256, (n, 4, 3), np.uint8)
-        for name, n in (("train", 9), ("test", 5))
-    }
+    """9 train and 5 test images of 4x3 grey pixels, from black to white."""
+    return {name: np.stack(_pictures(n, 4, 3)) for name, n in (("train", 9), ("test", 5))}
 
 
 def _checksum(data: bytes) -> bytes:
@@ -136,7 +132,9 @@ def _prepare(
 
 
 def _pictures(count: int, *shape: int) -> list[np.ndarray]:
-    return list(np.random.default_rng(count).integers(0, 256, (count, *shape), np.uint8))
+    images = np.random.default_rng(count).integers(0, 256, (count, *shape), np.uint8)
+    images.flat[:2] = 0, 255
+    return list(images)
 
 
 @pytest.fixture(scope="session")
@@ -156,7 +154,7 @@ def prepare() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def pictures() -> Callable[..., list[np.ndarray]]:
-    """Random grey or colour images: how many, and their shape."""
+    """Random grey or colour images, from black to white: how many, and their shape."""
     return _pictures
 
 

@@ -3,6 +3,14 @@
 import subprocess
 import sys
 
+import numpy as np
+import pandas
+import pytest
+
+from ratedistortion.datasets import load
+from ratedistortion.errors import SettingsError
+from ratedistortion.settings import Settings, from_mapping
+
 
 def test_a_bare_word_is_never_a_path(tmp_path, monkeypatch, prepare, pictures, get, refusal):
     monkeypatch.chdir(tmp_path)
@@ -17,10 +25,25 @@ def test_paths_without_data_are_refused(tmp_path, refusal):
     assert "is not there" in refusal(tmp_path / "none")
     assert "is not there" in refusal("none.npz") and "is not there" in refusal("~/none/none")
     assert "must hold train-images-idx3-ubyte" in refusal(tmp_path)
-    (tmp_path / "a.csv").write_text("1,2")
-    assert "must be an .npz or .npy file" in refusal(tmp_path / "a.csv")
     (tmp_path / "folder.npz").mkdir()
     assert "must hold train-images-idx3-ubyte" in refusal(tmp_path / "folder.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("a.csv", "give hf:csv:a.csv, which needs `pip install 'ratedistortion[hf]'`"),
+        ("a.PNG", "for a folder of images give hf:imagefolder:."),
+        ("a.mat", "scipy.io.loadmat('a.mat'); import numpy; numpy.savez('a.npz', **{k: v for"),
+        ("a.h5", "h5py.File('a.h5').items()"),
+        ("a.pkl", "numpy.savez('a.npz', train=..., test=...)"),
+        ("a.pt", "numpy.savez('a.npz', train=..., test=...)"),
+    ],
+)
+def test_files_of_other_formats_get_the_line_to_type(tmp_path, monkeypatch, refusal, name, advice):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_bytes(b"anything")
+    assert advice in refusal(name)
 
 
 def test_fewer_examples_than_a_batch_are_refused(get, refusal):
@@ -38,3 +61,29 @@ def test_importing_is_cheap():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == ""
+
+
+ARRAY = np.random.default_rng(0).normal(size=(40, 3))
+
+
+@pytest.mark.parametrize(
+    ("given", "label"),
+    [
+        (ARRAY, "train]: 34 + 6 vectors of 3"),
+        ((ARRAY, ARRAY[:9] + 1), "train, test]: 40 + 9 vectors of 3"),
+        ({"train": ARRAY, "validation": ARRAY[:9] + 1}, "train, validation as test]: 40 + 9"),
+        (pandas.DataFrame(ARRAY, columns=["a", "b", "c"]).assign(name="x"), "train]: 34 + 6"),
+    ],
+)
+def test_arrays_of_a_program_are_data(given, label):
+    settings = Settings(dataset=given, likelihood="gaussian", batch_size=2)
+    assert load(settings).description.startswith(f"arrays of this program[{label}")
+    again = from_mapping(settings.as_json(), "manifest.json")
+    assert again == settings and load(again).sha256 == load(settings).sha256
+
+
+def test_arrays_of_another_program_are_asked_for(refusal):
+    assert "continue from a program that gives" in refusal("memory:0123456789abcdef")
+    for wrong in (np.array([["a"]]), [["a"]], ("a",), object()):
+        with pytest.raises(SettingsError, match="dataset must be a name, a path, an array"):
+            Settings(dataset=wrong)

@@ -5,8 +5,10 @@ import pytest
 
 
 def test_threshold_is_at_one_half(tmp_path, get):
-    np.save(tmp_path / "bytes.npy", np.tile(np.array([0, 127, 128, 255], np.uint8), (12, 1)))
-    np.save(tmp_path / "floats.npy", np.tile([0, 0.49, 0.5, 1], (12, 1)))
+    np.save(
+        tmp_path / "bytes.npy", np.tile(np.array([[[0, 127], [128, 255]]], np.uint8), (12, 1, 1))
+    )
+    np.save(tmp_path / "floats.npy", np.tile([[[0, 0.49], [0.5, 1]]], (12, 1, 1)))
     for name in ("bytes.npy", "floats.npy"):
         data = get(tmp_path / name, binarize="threshold", likelihood="bernoulli")
         assert data.train.tolist() == [[0, 0, 1, 1]] * 10 and data.scale == 1
@@ -30,14 +32,14 @@ def test_static_is_one_draw_with_the_grey_values_as_probabilities(get):
 
 @pytest.mark.parametrize("binarize", ["static", "dynamic"])
 def test_an_examples_draw_does_not_depend_on_how_many_follow(binarize, get):
-    few = get("digits", binarize=binarize, max_examples=20)
+    few = get("digits", binarize=binarize, max_examples=20, first=True)
     assert np.array_equal(
         few.splits["train"], get("digits", binarize=binarize).splits["train"][:20]
     )
 
 
 def test_dynamic_keeps_probabilities_to_train_on_and_measures_one_draw(tmp_path, get):
-    np.save(tmp_path / "floats.npy", np.random.default_rng(0).random((30, 5)))
+    np.save(tmp_path / "floats.npy", np.random.default_rng(0).random((30, 5, 1)))
     for name in ("digits", tmp_path / "floats.npy"):
         grey, static, data = (get(name, binarize=how) for how in ("none", "static", "dynamic"))
         assert data.dynamic and data.scale == grey.scale

@@ -23,7 +23,14 @@ def test_a_prepared_set_of_two_shards(tmp_path, prepare, pictures, get):
     assert np.array_equal(data.splits["test"].reshape(4, 4, 3), images["test"])
     for other in (get("tiny:1.0.0", tmp_path), get(folder)):
         assert other.sha256 == data.sha256
-    assert np.array_equal(get("tiny", tmp_path, max_examples=3).train, data.train[:3])
+    assert "/tiny/1.0.0[train, test]: 11 + 4 images of 4 × 3 × 1" in data.description
+    assert data.description.endswith("divided by 255; not used: validation (3)")
+    first = get("tiny", tmp_path, max_examples=3, first=True)
+    assert np.array_equal(first.train, data.train[:3])
+    some = get("tiny", tmp_path, max_examples=3)
+    np.savez(tmp_path / "a.npz", **images)
+    assert some.sha256 == get(tmp_path / "a.npz", max_examples=3).sha256 != first.sha256
+    assert set(map(bytes, some.train)) <= set(map(bytes, data.train))
 
 
 def test_the_test_split_may_be_validation_or_cut_from_train(tmp_path, prepare, pictures, get):
@@ -32,13 +39,14 @@ def test_the_test_split_may_be_validation_or_cut_from_train(tmp_path, prepare, p
     data = get("tiny", tmp_path)
     assert data.shape == (4, 3, 3) and len(data.train) == 12
     assert np.array_equal(data.splits["test"].reshape(3, 4, 3, 3), images["validation"])
+    assert "[train, validation as test]" in data.description
     del images["validation"]
     prepare(tmp_path, images, version="1.10.0")
     data = get("tiny", tmp_path)
     assert len(data.train) == 10 and len(data.splits["test"]) == 2
     np.save(tmp_path / "a.npy", np.stack(images["train"]))
-    assert get(tmp_path / "a.npy").sha256 == data.sha256
-    few = get("tiny", tmp_path, max_examples=4)
+    assert get(tmp_path / "a.npy", layout="NHWC").sha256 == data.sha256
+    few = get("tiny", tmp_path, max_examples=4, first=True)
     assert np.array_equal(few.train, data.train[:4])
 
 
@@ -86,8 +94,8 @@ def test_sets_without_8_bit_images_of_one_size_are_refused(tmp_path, prepare, pi
     assert "images must be of one size: got (2, 2, 1) and, as number 6, (3, 2, 1)" in text
     prepare(tmp_path / "b", images, dtype="uint16")
     assert "must have 8-bit images: got uint16" in refusal("tiny", tmp_path / "b")
-    prepare(tmp_path / "c", {"testing": images["train"]})
-    assert "must have a train split: got testing" in refusal("tiny", tmp_path / "c")
+    prepare(tmp_path / "c", {"left": images["train"], "right": images["train"]})
+    assert "no name is known among left (5, 0), right (5, 0)" in refusal("tiny", tmp_path / "c")
     folder = prepare(tmp_path / "d", images)
     info = (folder / "dataset_info.json").read_text()
     (folder / "dataset_info.json").write_text(info.replace('"tfrecord"', '"parquet"'))

@@ -45,6 +45,7 @@ def engine_of(folder, sizes: tuple[int, int], latents: int, batching: str, **val
     settings = Settings(
         dataset=str(folder / "posteriors.npz"),
         likelihood="gaussian",
+        scale="none",
         latents=latents,
         hidden=(6,),
         components=5,

@@ -22,9 +22,15 @@ def vectors(scale: float, shift: float = 0.0) -> np.ndarray:
 
 
 # Every split has the same shape, and every prior its settings: each program is compiled once.
-SHARP = {"likelihood": "gaussian", "steps": 300, "betas": (1e-6, 0.1, 1.0), "codes": 100}
+SHARP = {
+    "likelihood": "gaussian",
+    "scale": "none",
+    "steps": 300,
+    "betas": (1e-6, 0.1, 1.0),
+    "codes": 100,
+}
 LEARNED = {"hidden": (64,), "latents": 8, "components": 20, "steps": 200}
-LEARNED |= {"likelihood": "gaussian", "betas": (0.1, 1.0, 20.0), "seeds": 14}
+LEARNED |= {"likelihood": "gaussian", "scale": "none", "betas": (0.1, 1.0, 20.0), "seeds": 14}
 
 
 def saved(folder, array: np.ndarray) -> str:
@@ -96,7 +102,7 @@ def test_a_broken_row_is_an_alarm_now_and_when_the_run_is_continued(tmp_path):
     """One vector of 1e8 among sane ones was `ok` with R 3080759210049."""
     array = vectors(1)
     array[14] = 1e8  # among the images of training
-    options = "--likelihood gaussian --steps 300 --betas 1e-6,0.1,1 --codes 100"
+    options = "--likelihood gaussian --scale none --steps 300 --betas 1e-6,0.1,1 --codes 100"
     command = [str(tmp_path / "run"), "--dataset", saved(tmp_path, array), *options.split()]
     for _ in range(2):
         result = CliRunner().invoke(main, [*command, "--quiet"])
@@ -105,6 +111,17 @@ def test_a_broken_row_is_an_alarm_now_and_when_the_run_is_continued(tmp_path):
     table = rd.read(tmp_path / "run").set_index(["split", "beta"])
     failed = table.loc[("train", 1.0), "failed_checks"]
     assert failed == "R rests on one image; D rests on one image"
+
+
+def test_tables_of_any_scale_train(tmp_path):
+    """Training of such tables diverged at the first step."""
+    scales = np.logspace(-6, 6, 20)
+    table = swept(
+        tmp_path,
+        vectors(1).astype(float) * scales + 1e3 * scales,
+        **{"likelihood": "gaussian", "steps": 100, "betas": (0.1, 1.0), "codes": 100},
+    )
+    check(table)
 
 
 def test_stored_noise_and_chosen_images_repeat_the_numbers(sharp):

@@ -177,7 +177,7 @@ def test_draws_of_made_do_not_depend_on_how_they_are_computed():
 
     z = jax.random.normal(key_of(1), (50, LATENTS), jnp.float32)
     own, whole = (
-        np.asarray(draw_pixels(decoder, likelihood, z, key_of(2), 12))
+        np.asarray(draw_pixels(decoder, likelihood, z, key_of(2), np.ones(12, np.float32)))
         for decoder in (module, Whole())
     )
     assert 0.2 < own.mean() < 0.8

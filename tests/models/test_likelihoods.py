@@ -117,7 +117,10 @@ def test_grey_levels_are_made_fewer(tmp_path):
     [
         ({"dataset": "digits"}, "digits has 17 grey levels: got levels 256; use --levels 17"),
         ({"dataset": "gaussian:4,1"}, "needs 8-bit values: got float32; use --likelihood gaussian"),
-        ({"dataset": "digits", "binarize": "dynamic"}, "dynamic is for the bernoulli likelihood"),
+        (
+            {"dataset": "digits", "binarize": "dynamic"},
+            "dynamic is not for likelihoods of grey levels",
+        ),
     ],
 )
 @pytest.mark.parametrize("likelihood", LEVELLED)

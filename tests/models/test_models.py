@@ -412,3 +412,21 @@ def test_vamp_is_the_mean_of_the_posteriors_of_its_inputs():
     mean, scale = np.asarray(posterior.mean, float), np.exp(np.asarray(posterior.log_scale, float))
     expected = np.log(np.mean(stats.norm(mean, scale).pdf(np.asarray(z)).prod(1)))
     assert float(autoencoder.log_prior(model, z)[0]) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("decoder", ["mlp", "made"])
+def test_the_density_of_standardised_data_is_that_of_the_data(decoder):
+    """The networks see x with spread 1; log p and draws are those of spread * x."""
+    settings = settings_of("mlp", decoder, likelihood="gaussian", likelihood_scale=0.5)
+    spread = np.logspace(-2, 2, DIMENSIONS).astype(np.float32)
+    plain, own = (Autoencoder(settings, (DIMENSIONS,), units) for units in (None, spread))
+    model, x = plain.build(key_of(0)), pixels()
+    z = jax.random.normal(key_of(1), (IMAGES, LATENTS), jnp.float32)
+    outputs = model.decoder(z, x) if decoder == "made" else model.decoder(z)
+    expected = stats.norm(spread * np.asarray(outputs, float), 0.5).logpdf(spread * np.asarray(x))
+    np.testing.assert_allclose(own.log_likelihood(model, x, z), expected.sum(1), rtol=1e-5)
+    if decoder == "made":
+        many = jnp.tile(z[:1], (2000, 1))
+        draws = np.asarray(jax.jit(own.decode)(model, many, key_of(2)))
+        first = draws[:, 0] * spread[0]  # in the units of the data
+        assert first.std() == pytest.approx(0.5, rel=0.1)

@@ -24,8 +24,14 @@ OTHER = {
     "dataset": "mnist",
     "data_dir": "elsewhere",
     "download": True,
-    "binarize": "dynamic",
+    "binarize": "static",
+    "arrays": {"train": "a", "test": "b"},
+    "layout": "NCHW",
+    "shape": (28, 28, 1),
+    "scale": 16.0,
+    "test_fraction": 0.5,
     "max_examples": 300,
+    "first": True,
     "betas": (0.5, 2.0),
     "target_rates": (4.0, 8.0),
     "seeds": 3,
@@ -87,7 +93,7 @@ def test_a_first_try_is_the_digits_binarised_and_long_enough():
     assert (settings.epochs, settings.steps) == (100, None)
     assert len(settings.betas) == 12 and settings.betas[0] == 0.01 and settings.betas[-1] == 10
     assert Settings(binarize="threshold").binarize == "threshold"
-    assert Settings(dataset="digits").epochs == 20
+    assert Settings(dataset="digits").epochs == 100 and Settings(dataset="mnist").epochs == 20
 
 
 @pytest.mark.parametrize("dataset", [None, "digits"])
@@ -98,8 +104,38 @@ def test_digits_named_or_not_suit_the_likelihood(dataset):
         assert Settings(dataset=dataset, likelihood=likelihood).binarize == "none"
 
 
-def test_other_data_are_not_binarised_unless_asked():
-    assert Settings(dataset="mnist").binarize == "none"
+def test_other_data_decide_whether_they_are_binarised():
+    asked = Settings(dataset="mnist")
+    assert asked.binarize is None and Settings(dataset="mnist", likelihood="gaussian").binarize
+    for stored, count in (("none", 0), ("dynamic", 0), ("static", 1), ("threshold", 1)):
+        assert len(differences(Settings(dataset="mnist", binarize=stored), asked)) == count
+
+
+def test_numbers_of_numpy_are_taken():
+    plain = Settings(seeds=2, betas=(0.5, 1.0), hidden=(8, 4), likelihood_scale=0.5)
+    mine = PLAIN.Settings(
+        seeds=np.int64(2),
+        betas=np.array([0.5, 1.0]),
+        hidden=np.array([8, 4]),
+        likelihood_scale=np.float32(0.5),
+    )
+    assert mine.as_json() == plain.as_json()
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "value", "bad"),
+    [
+        ("shape", "8x6", (8, 6, 1), ("8", "8x6x1x1", "axb", "0x3")),
+        ("scale", "16", 16.0, ("-1", "white", "nan")),
+        ("scale", "none", "none", ("",)),
+        ("arrays", "test=b,train=a", {"train": "a", "test": "b"}, ("a", "test=b", "train=", "x=a")),
+    ],
+)
+def test_texts_for_data_are_read(name, good, value, bad):
+    assert from_mapping({name: good}, "options") == Settings(**{name: value})
+    for text in bad:
+        with pytest.raises(SettingsError, match=f"{name} must be"):
+            from_mapping({name: text}, "options")
 
 
 def test_steps_stand_in_for_epochs():
@@ -140,7 +176,7 @@ def test_steps_stand_in_for_epochs():
         ({"learning_rate": "1"}, "learning_rate must be finite and above 0: got '1'."),
         ({"likelihood_scale": -1}, "likelihood_scale must be finite and above 0: got -1."),
         ({"likelihood_scale": 1e39}, "likelihood_scale must be finite and above 0: got 1e+39."),
-        ({"dataset": 5}, "dataset must be text: got 5."),
+        ({"dataset": 5}, "dataset must be a name, a path, an array of numbers"),
         ({"data_dir": 5}, "data_dir must be text: got 5."),
         ({"encoder": None}, "encoder must be text: got None."),
         ({"download": "no"}, "download must be true or false: got 'no'."),

@@ -1,0 +1,56 @@
+"""Arrays that a Python program gives as its data set: settings hold their name, not the arrays."""
+
+import hashlib
+from typing import Any
+
+PREFIX = "memory"
+# Name -> the splits as they were given. They live as long as the program does.
+_KEPT: dict[str, dict[str, Any]] = {}
+
+
+def keep(data: Any) -> str:
+    """Keeps arrays under a name that is made of their content.
+
+    Args:
+        data: An array, a pandas DataFrame, a set of Hugging Face's `datasets`, (train, test), or a
+            mapping of `train` and, if there are, `test` and `validation` to these.
+
+    Returns:
+        The name, `memory:` and hexadecimal digits: the same for the same arrays.
+
+    Raises:
+        TypeError: If it is none of these.
+    """
+    import numpy as np
+
+    splits: dict[str, Any] = data if isinstance(data, dict) else {"train": data}
+    if isinstance(data, tuple) and len(data) == 2:
+        splits = dict(zip(("train", "test"), data, strict=True))
+    digest, kept_splits = hashlib.sha256(), {}
+    for split, values in splits.items():
+        if hasattr(values, "features"):  # of Hugging Face's library, which names its content
+            kept_splits[str(split)] = values
+            digest.update(f"{split} {values._fingerprint}\n".encode())
+            continue
+        table = values.select_dtypes("number") if hasattr(values, "select_dtypes") else values
+        array = np.asarray(table)
+        if array.dtype.kind not in "buif" or array.ndim == 0:
+            raise TypeError(f"{split} holds {array.dtype}")
+        kept_splits[str(split)] = array
+        digest.update(f"{split} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    name = f"{PREFIX}:{digest.hexdigest()[:16]}"
+    _KEPT[name] = kept_splits
+    return name
+
+
+def kept(name: str) -> dict[str, Any] | None:
+    """The arrays of a name.
+
+    Args:
+        name: From `keep`.
+
+    Returns:
+        Split -> array, or set of Hugging Face's; None where this program never had them.
+    """
+    return _KEPT.get(name)
