@@ -4,6 +4,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
+class DataRead(NamedTuple):
+    """The data set is read; `text` says in one line what it is and how it was read."""
+
+    text: str
+
+
 class Planned(NamedTuple):
     """The sweep is about to train.
 
@@ -124,7 +130,18 @@ class Finished(NamedTuple):
     model_steps_per_second: float
 
 
-Event = Planned | Compiling | Trained | Measured | Loss | Diverged | ChunkDone | Warned | Finished
+Event = (
+    DataRead
+    | Planned
+    | Compiling
+    | Trained
+    | Measured
+    | Loss
+    | Diverged
+    | ChunkDone
+    | Warned
+    | Finished
+)
 Report = Callable[[Event], None]
 
 
@@ -138,6 +155,7 @@ def ignore(event: Event) -> None:
 
 # The names in the log of the events that are kept there.
 LOGGED: dict[type, str] = {
+    DataRead: "data",
     Loss: "loss",
     Diverged: "diverged",
     ChunkDone: "chunk done",

@@ -54,6 +54,8 @@ class Progress:
 
     def _show(self, event: events.Event) -> None:
         match event:
+            case events.DataRead():
+                self._line(event.text)
             case events.Compiling():
                 self._update(f"compiling {event.what}", None)
             case events.Planned():

@@ -60,7 +60,7 @@ def test_sweep_returns_the_table(swept):
 def test_sweep_reports_what_happens(swept):
     _, _, reported = swept
     kinds = [type(event) for event in reported]
-    assert kinds[:2] == [events.Compiling, events.Planned] and kinds[-2:] == [
+    assert kinds[:3] == [events.DataRead, events.Compiling, events.Planned] and kinds[-2:] == [
         events.ChunkDone,
         events.Finished,
     ]

@@ -152,9 +152,8 @@ def _comparison(tables: list[Table], analyses: list[curve.Analysis]) -> dict[str
 def _source(table: Table) -> list[Any]:
     """What defines D: two tables can be compared only if all of these are the same."""
     data = table.rows.attrs.get("ratedistortion", {}).get("data_sha256")
-    stored = [table.settings().get(name) for name in ("likelihood_scale", "binarize")]
-    first = table.rows.iloc[0]
-    return [data, first["likelihood"], first["dimensions"], first["examples"], *stored]
+    first, scale = table.rows.iloc[0], table.settings().get("likelihood_scale")
+    return [data, first["likelihood"], first["dimensions"], first["examples"], scale]
 
 
 def _table(run: Mapping[str, Any], digits: int) -> list[str]:

@@ -9,7 +9,7 @@ from ratedistortion import __version__
 from ratedistortion.api import read
 from ratedistortion.cli.errors import Command
 from ratedistortion.errors import SettingsError
-from ratedistortion.figures import DISTORTIONS, FIGURES, check_suffix, figure, save
+from ratedistortion.figures import DISTORTIONS, FIGURES, check_suffix, data_figure, figure, save
 from ratedistortion.table.units import UNITS
 
 
@@ -26,7 +26,7 @@ from ratedistortion.table.units import UNITS
     "is one run directory; no figure with --summary]",
 )
 @click.option(
-    "--kind", type=click.Choice(list(FIGURES)), default="rate-distortion", help="What to draw."
+    "--kind", type=click.Choice([*FIGURES, "data"]), default="rate-distortion", help="What to draw."
 )
 @click.option("--units", type=click.Choice(UNITS), default="nats", help="Units of R and D.")
 @click.option(
@@ -90,6 +90,14 @@ def main(
         raise click.UsageError("--target-rate and --target-distortion need --summary.")
     if output is not None:
         check_suffix(output)
+    if kind == "data" and not summary and output is not None:
+        if others or not first.is_dir():
+            raise SettingsError("--kind data needs one run directory: not a table, not several.")
+        from ratedistortion.run_directory import reading
+
+        save(data_figure(*reading.read_data(first)), output)
+        click.echo(output)
+        return
     images = losses = None
     tables = dict(zip(_labels(runs), map(read, runs), strict=True))
     if summary:

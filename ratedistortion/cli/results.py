@@ -63,8 +63,8 @@ def _explained(rows: list[dict[str, Any]], units: str, digits: int) -> list[str]
             ceiling = math.log(row["examples"]) * per_nat(units, row["dimensions"])
             return [
                 f"saturated: I(n;z) is near its ceiling log N = {number(ceiling, digits)}, so"
-                f" {row['examples']:,} images cannot show how much more the code knows; R is an"
-                " upper bound of it."
+                f" {row['examples']:,} images cannot show what more the code tells about images of"
+                " the whole population; that is at most R."
             ]
     return []
 

@@ -81,7 +81,9 @@ def _at(points: Points, target: float, name: str) -> Place:
     kept = kept[np.argsort(getattr(points, name)[kept])]
     x = getattr(points, name)[kept]
     if len(kept) < 2:
-        raise SettingsError(f"a target {name} needs two points that differ: got {len(kept)}.")
+        raise SettingsError(
+            f"a target {name} needs two points that differ: got {len(kept)}; sweep more betas."
+        )
     if not x.min() <= target <= x.max():
         raise SettingsError(
             f"the target {name} must lie within the sweep, {x.min():.4g} to {x.max():.4g}: "

@@ -8,16 +8,16 @@ from jaxtyping import Float
 from ratedistortion.curve.points import Points, collapsed
 
 VERDICTS = ("converged", "under-trained", "unclear")
-# How far the ratio of an optimum may be from 1, in addition to its bend and its standard errors.
+# A ratio may differ from 1 by this, in addition to its bend and to its standard errors.
 _RATIO_TOLERANCE = 0.05
-# Standard errors that a ratio may be off by chance.
+# How many standard errors a ratio may be off by chance.
 _RATIO_SIGMAS = 2.0
-# Standard errors that a regret may be above 0 by chance: more than for a ratio, because a regret is
-# the largest of many differences.
+# How many standard errors a regret may be above 0 by chance: more than for a ratio, because a
+# regret is the largest of many differences.
 _REGRET_SIGMAS = 3.0
 # Number of neighbours whose ratios, all off to the same side, count whatever their errors are.
 _NEIGHBOURS = 5
-# Largest sum of bend and standard errors of a ratio that still says something.
+# If the bend and the standard errors of a ratio together exceed this, the verdict is `unclear`.
 _MAX_DOUBT = 0.25
 
 
@@ -147,14 +147,14 @@ def _bend(points: Points, low: int, mean: float) -> float:
     ends = slice(first, last + 1)
     steps = np.diff(np.log(beta[ends]))
     speeds = -np.diff(rate[ends]) / steps
-    # At worst all of the fall of R over the interval lies at one of its two betas.
+    # In the worst case R falls only at one end of the interval.
     largest = abs(rate[low] - rate[low + 1])
     if last - first == 3:
         m = mean / beta[low]
         curved = np.ptp(speeds) * beta[low] * (m * np.log(m) - m + 1)
         return float(min(curved, largest * (beta[low + 1] - mean)))
-    # At an end of the sweep there is one neighbour: at worst the part of the fall that its speed
-    # does not explain lies at one beta.
+    # The first and the last interval have one neighbour. In the worst case R falls at the speed of
+    # the neighbour, and the rest of its fall lies at one end.
     if last - first == 2:
         largest = min(largest, np.ptp(speeds) * steps[low - first])
     return float(largest * (beta[low + 1] - mean))

@@ -60,6 +60,21 @@ def figure(
         return FIGURES[kind](given)
 
 
+def data_figure(preview: "Mapping[str, Any]", description: str) -> "Figure":
+    """Draws the data of a sweep as its models see them; it needs no table.
+
+    Args:
+        preview: Arrays, as `ratedistortion.run_directory.reading.read_data` gives them.
+        description: The line that says how the data were read.
+
+    Returns:
+        A matplotlib Figure that belongs to no window.
+    """
+    from ratedistortion.figures.data import draw_data
+
+    return draw_data(preview, description)
+
+
 def _late(kind: str) -> "Callable[[Inputs], Figure]":
     """A kind whose file is imported, and with it matplotlib, only when it draws."""
     module = f"ratedistortion.figures.{kind.replace('-', '_')}"

@@ -75,7 +75,7 @@ def _runs(axes: Axes, rows: pandas.DataFrame, scale: BetaScale, marker: str, edg
 
 
 def _exact(axes: Axes, inputs: Inputs) -> Line2D | None:
-    """The frontier of each source that is known, once."""
+    """Draws the frontier of each known source once."""
     sources, line = [], None
     for table in inputs.tables.values():
         settings = table.settings()

@@ -1,4 +1,4 @@
-"""Loss against step, one line a run."""
+"""Loss against step, one line per run."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,7 +19,7 @@ def draw(inputs: Inputs) -> Figure:
         inputs: One table, with the losses of its runs.
 
     Returns:
-        The figure, one line a run.
+        The figure, one line per run.
 
     Raises:
         SettingsError: If there are several tables, or no losses.

@@ -9,11 +9,11 @@ from ratedistortion.estimators import Estimate
 from ratedistortion.measuring.information import terms_of_bounds
 from ratedistortion.measuring.measurement import Measurement
 
-# Largest difference that is explained by rounding, in nats and as a share of the numbers: the
+# Largest difference that rounding can cause, in nats and as a fraction of the numbers: the
 # likelihoods of images and the lower bound of I(n;z) are sums in float32.
 _ROUNDING, _ROUNDING_SHARE = 1e-4, 1e-5
-# Probability that two numbers which agree differ by more than is allowed for sampling. A normal
-# estimate may then be off by six of its standard errors.
+# Probability of a false alarm of one comparison; it allows a normal estimate to be off by six of
+# its standard errors.
 _CHANCE = 1e-9
 # A standard error of more than this share of the mean of at least so many images says that one
 # image makes up most of the mean.
@@ -151,7 +151,7 @@ def within_bounds(m: Measurement, facts: Facts) -> dict[str, Any]:
     return {
         "mutual_information": (information.value, information.error),
         "mutual_information_lower": (lower_value, lower.error),
-        # An upper bound below the estimate is so by sampling error only: keep the larger.
+        # If the upper bound is below the estimate, that is sampling error: keep the larger.
         "mutual_information_upper": (max(upper.value, least), upper.error),
         "population_information_upper": max(float(np.fmin(rate.value, loo.value)), least),
         "leave_one_out": (loo.value, loo.error),

@@ -17,8 +17,7 @@ from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
 _LOWER_IMAGES, _UPPER_IMAGES = 192, 1024
 # Fewest codes whose spread is known well enough to choose an estimate of R by it.
 _MIN_CODES = 100
-# Where a log density takes long to compute: number of subsets, and images in each. More subsets
-# would not make the standard error much smaller.
+# Number of subsets, and images in each, where log q(z|x) of a flow takes long to compute.
 _SUBSETS, _SUBSET = 6, 128
 # Variance of a latent's posterior mean over the images above which the latent is active.
 ACTIVE_VARIANCE = 0.01

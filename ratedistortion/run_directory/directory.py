@@ -13,7 +13,7 @@ import numpy as np
 
 from ratedistortion.errors import LockedError, RateDistortionError, RunDirectoryError, SettingsError
 from ratedistortion.files import TEMPORARY, append_line, write_file
-from ratedistortion.run_directory.reading import IMAGES, LOG, MANIFEST, TABLE
+from ratedistortion.run_directory.reading import DATA, IMAGES, LOG, MANIFEST, TABLE
 from ratedistortion.run_directory.untrusted import damaged, parse_arrays, parse_object, read_file
 
 _LOCK, _RESULT, _STATE, _SUMS, _DONE = ".lock", "result.json", "state.npz", "SHA256SUMS", "DONE"
@@ -72,6 +72,14 @@ class RunDirectory:
             manifest: As JSON can hold it.
         """
         self._write(self.path / MANIFEST, _json(manifest))
+
+    def write_data(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Stores a preview of the data.
+
+        Args:
+            arrays: Name -> array, as of `Dataset.preview`.
+        """
+        self._write(self.path / DATA, _npz(arrays))
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Appends one line to the log, which is for reading: no number comes from it.

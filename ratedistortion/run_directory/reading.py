@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # the checkpoint.
 MANIFEST_VERSION = 3
 MANIFEST, TABLE, IMAGES, LOG = "manifest.json", "rd.parquet", "images.npz", "log.jsonl"
+DATA = "data.npz"
 _MANIFEST_FIELDS = {
     "schema": int,
     "settings": dict,
@@ -112,6 +113,29 @@ def read_images(path: Path) -> dict[str, np.ndarray]:
     if not fits:
         raise damaged(file, "its arrays do not fit together", remedy)
     return images
+
+
+def read_data(path: Path) -> tuple[dict[str, np.ndarray], str]:
+    """What a sweep read: the arrays of `Dataset.preview`, and the line that describes them.
+
+    Args:
+        path: The run directory; the sweep need not be finished.
+
+    Raises:
+        RunDirectoryError: If they are missing, as in a directory of 0.1.0, or damaged.
+        SettingsError: If the folder is no run directory.
+    """
+    manifest, file = read_manifest(path), path / DATA
+    if manifest is None:
+        raise SettingsError(f"{path}: not a run directory: it has no {MANIFEST}.")
+    remedy = "restore it; a new sweep has it from the start"
+    preview = parse_arrays(file, read_file(file, remedy), remedy)
+    names = ("train", "test", "edges", "train_counts", "test_counts", "mean")
+    if not all(name in preview and preview[name].dtype.kind in "fiu" for name in names) or (
+        preview["train"].ndim not in (2, 4) or preview["train"].shape[1:] != preview["mean"].shape
+    ):
+        raise damaged(file, "its arrays do not fit together", remedy)
+    return preview, str(manifest.get("data", ""))
 
 
 def read_losses(path: Path) -> list[dict[str, Any]]:

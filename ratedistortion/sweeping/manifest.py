@@ -49,6 +49,7 @@ class Manifest:
                 **{package: metadata.version(package) for package in _PACKAGES},
             },
             "device": devices[0].device_kind,
+            "data": sweep.data.description,
             "data_sha256": sweep.data.sha256,
             "data_files": sweep.data.stamps,
         }
@@ -95,8 +96,9 @@ class Manifest:
 
     def metadata(self) -> dict[str, Any]:
         """What a table keeps of it."""
-        names = ("settings", "versions", "device", "data_sha256", "plan")
-        return {**{name: self.values[name] for name in names}, "loss": self.settings.loss()}
+        names = ("settings", "versions", "device", "data", "data_sha256", "plan")
+        kept = {name: self.values[name] for name in names if name in self.values}
+        return {**kept, "loss": self.settings.loss()}
 
     def check_settings(self, settings: Settings) -> None:
         """Refuses settings that would give other numbers than the stored ones.

@@ -54,13 +54,13 @@ def planned(
         report: As in `prepare`.
     """
     data = datasets.load(settings)
+    report(events.DataRead(data.description))
     engine, devices = prepare(settings, data, manifest, report)
     plan = engine.sweep.plan
     return {
         "run_dir": str(path),
         "table": str(path / reading.TABLE),
-        "dataset": f"{data.name}: {len(data.train):,} train, {len(data.splits['test']):,} test,"
-        f" {data.train.shape[1]} dimensions",
+        "data": data.description,
         "device": devices[0].device_kind,
         "devices": plan.devices,
         "batching": plan.batching,

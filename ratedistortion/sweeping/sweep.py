@@ -53,10 +53,12 @@ def sweep(
     """
     began = time.perf_counter()
     data = datasets.load(settings)
+    report(read := events.DataRead(data.description))
     manifest = Manifest.read(directory.path)
     engine, devices = prepare(settings, data, manifest, report)
     if manifest is None:
         manifest = Manifest.make(directory.path, engine.sweep, devices)
+        directory.write_data(data.preview())
         directory.write_manifest(manifest.values)
 
     def emit(event: events.Event) -> None:
@@ -64,6 +66,7 @@ def sweep(
             directory.log(line)
         report(event)
 
+    directory.log(events.as_logged(read) or {})
     chunks = _Chunks(directory, emit, stop_signal)
     results = chunks.compute(engine)
     if results is None:
@@ -152,7 +155,9 @@ class _Chunks:
                 if settings.save_posteriors:
                     data = engine.sweep.data
                     arrays = part.codes._asdict()
-                    arrays["data"] = data.splits[part.split] * np.float32(data.scale)
+                    arrays["data"] = data.in_own_units(
+                        data.splits[part.split] * np.float32(data.scale)
+                    )
                     directory.write_posterior(f"{part.run.label},split={part.split}", arrays)
                 self._stop(self.stop_signal())
             elif isinstance(part, ChunkResult):
@@ -209,12 +214,15 @@ def _belongs(result: StoredChunk, runs: Sequence[RunId], data: Dataset) -> bool:
 
 
 def _all_pictures(data: Dataset, results: list[StoredChunk]) -> dict[str, np.ndarray]:
-    originals = data.splits["test"][:PICTURES] * np.float32(data.scale)
+    originals = data.in_own_units(data.splits["test"][:PICTURES] * np.float32(data.scale))
     chunks = [pictures for _, pictures in results]
     runs = [row for values, _ in results for row in values["rows"] if row["split"] == "test"]
     return {
         "originals": originals.reshape(-1, *data.shape),
-        **{name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]},
+        **{
+            name: data.in_own_units(np.concatenate([chunk[name] for chunk in chunks]))
+            for name in chunks[0]
+        },
         "beta": np.array([row["beta"] for row in runs]),
         "target_rate": np.array([row["target_rate"] for row in runs], float),  # nan for None
         "seed": np.array([row["seed"] for row in runs]),

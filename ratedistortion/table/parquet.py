@@ -100,7 +100,7 @@ def read(path: Path) -> pandas.DataFrame:
             table = file.read(use_threads=False)
             if metadata["sha256"] != _digest(table, metadata):
                 raise ValueError("it does not match its SHA-256")
-            # A column of nulls has the same SHA-256 whatever its type is.
+            # The SHA-256 does not depend on the type of a column of nulls, so types are compared.
             for field in table.schema:
                 if field.name in COLUMNS and field.type != ARROW_SCHEMA.field(field.name).type:
                     raise ValueError(f"{field.name} is of type {field.type}")

@@ -97,7 +97,7 @@ def known_spread(settings: dict[str, Any]) -> float:
 
 
 def semantic_rate(settings: dict[str, Any]) -> float | None:
-    """The rate that says which of the K patterns an image is, and nothing of its flips: log K.
+    """The rate of a code that says only which of the K patterns an image is: log K.
 
     The curve of a good sweep of `patterns` has a corner at this rate.
 
@@ -123,6 +123,7 @@ def _source(settings: dict[str, Any]) -> tuple[str | None, str]:
     known = settings.get("likelihood") == _LIKELIHOODS.get(family, "")
     # Binarising changes a Gaussian source; it does not change zeros and ones.
     known = known and (family != "gaussian" or settings.get("binarize", "none") == "none")
+    known = known and settings.get("scale") in (None, "none", 1)
     return family if known else None, text
 
 

@@ -133,12 +133,12 @@ class Run:
             key,
             lambda rate: self._rate_term.loss(state.log_beta, arguments, index, rate),
         )
-        # Adam keeps squares, so they must be finite too. Their sum is taken as a product of
-        # vectors: on a CPU a reduction of a matrix costs several times as much.
+        # Adam keeps squares of gradients, so these must be finite too. A product of vectors sums
+        # them: on a CPU the reduction of a matrix costs several times as much.
         finite = jnp.isfinite(loss + optax.tree.vdot(gradient, gradient))
         good = finite & (state.diverged_at < 0)
         first_bad = ~good & (state.diverged_at < 0)
-        # Optax multiplies integers and floats, which the tests forbid to all other code.
+        # Optax mixes integers and floats. Our tests run JAX with strict types, but for this call.
         with jax.numpy_dtype_promotion("standard"):
             updates, optimizer = self._adam(arguments).update(gradient, state.optimizer)
         updates = jax.tree.map(lambda update: jnp.where(good, update, 0.0), updates)

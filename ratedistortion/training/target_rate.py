@@ -11,8 +11,8 @@ from jaxtyping import Array
 from ratedistortion.training.objective import RateTerm, warmed_up
 from ratedistortion.training.state import SweptParameters
 
-# Twice the distance in log beta that a whole run can go while R misses its target by 1 nat or
-# more (the cosine schedule halves it): any useful beta is reached in a tenth of the steps.
+# If R misses its target by 1 nat or more at every step, log beta moves by half of this in a run
+# (the mean of the cosine schedule is one half): a tenth of the steps reaches any useful beta.
 _DUAL_DISTANCE = 60.0
 # The largest log beta, as a natural logarithm.
 _MAX_LOG_BETA = math.log(1e3)
@@ -43,14 +43,14 @@ def rate_at_target(warmup: int, steps: int) -> RateTerm:
         return warmed_up(step, warmup) * jnp.exp(log_beta + push) * rate
 
     def update(log_beta: Array, arguments: SweptParameters, step: Array, rate: Array) -> Array:
-        # Optax multiplies integers and floats, which the tests forbid to all other code.
+        # Optax mixes integers and floats. Our tests run JAX with strict types, but for this call.
         with jax.numpy_dtype_promotion("standard"):
             decay = optax.cosine_decay_schedule(1.0, steps)(step)
         pace = _DUAL_DISTANCE / steps * decay
         return jnp.minimum(log_beta + pace * _error(arguments, rate), _MAX_LOG_BETA)
 
     def held_out(arguments: SweptParameters, rate: Array) -> Array:
-        # The largest multiplier weighs the error, so that no D makes up for missing the target.
+        # A nat by which R misses the target costs 1000 nats, so a lower D can never pay for it.
         error = jnp.abs(rate - arguments.target_rate) - _TOLERANCE * arguments.target_rate
         return jnp.exp(_MAX_LOG_BETA) * jnp.maximum(error, 0.0)
 

@@ -40,7 +40,8 @@ def test_a_dry_run_prints_the_plan_and_creates_nothing(tmp_path):
     assert plan["memory_mib"] >= 0 and "seconds" not in plan
     text = rd_sweep(*arguments)
     assert [line.split()[0] for line in text.stdout.splitlines()] == list(plan)
-    assert text.exit_code == 0 and text.stderr == ""
+    assert text.exit_code == 0 and text.stderr == plan["data"] + "\n"
+    assert plan["data"].startswith("digits: 200 + 200 images of 8 × 8 × 1, whole numbers 0 to 16")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -169,12 +170,12 @@ GREY = np.linspace(0, 1, 300 * 16, dtype=np.float32).reshape(300, 4, 4)
             ["the bernoulli likelihood needs values that are 0 or 1", "--binarize"],
         ),
         ("digits", ["--binarize", "static", "--max-examples", "20"], ["at least 100", "got 20"]),
-        (GREY, [], ["bernoulli", "--binarize"]),
-        (GREY * 2, ["--likelihood", "gaussian"], ["must lie in [0, 1]", "to 2"]),
-        (np.where(GREY > 0.5, np.nan, GREY), ["--binarize", "static"], ["nan", "first at index"]),
+        (GREY, ["--binarize", "none"], ["bernoulli", "--binarize"]),
+        (GREY * 2, ["--likelihood", "gaussian"], ["numbers 0 to 2: give --scale 2"]),
+        (np.where(GREY > 0.5, np.nan, GREY), ["--binarize", "static"], ["nan", "first in row 1"]),
         (GREY.astype(object), [], ["Python objects", "never unpickled"]),
         (GREY.astype(str), [], ["dtype"]),
-        (GREY[:1], ["--binarize", "static"], ["at least 2 examples"]),
+        (GREY[:1], ["--binarize", "static"], ["1 examples cannot be split"]),
         (b"no zip", [], ["damaged"]),
     ],
 )

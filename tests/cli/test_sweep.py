@@ -2,13 +2,14 @@
 
 import json
 import math
+import shutil
 import sys
 
 import numpy as np
 import pandas
 import pyarrow.parquet
 import pytest
-from commands import BETAS, SMALL, STEPS, SWEEP, check_error, rd_sweep, run, tree
+from commands import BETAS, SMALL, STEPS, SWEEP, check_error, rd_plot, rd_sweep, run, tree
 
 import ratedistortion
 from ratedistortion import datasets
@@ -17,7 +18,7 @@ from ratedistortion.table import NATS_COLUMNS
 
 SUMMARY = (
     "run_dir runs ok diverged suspect seconds compile_seconds train_seconds measure_seconds"
-    " model_steps_per_second device batching table"
+    " model_steps_per_second data device batching table"
 ).split()
 # These names in this order; more may follow.
 COLUMNS = (
@@ -251,3 +252,26 @@ def test_target_rates_are_shown_beside_what_was_reached(undisturbed):
     assert [line.endswith("target missed") for line in lines] == [False, False, True, True]
     frame["saturated"] = True
     assert results(frame, "nats").splitlines()[-2].endswith("  target missed, saturated")
+
+
+def test_the_data_are_drawn_before_there_is_a_table(tmp_path, undisturbed):
+    path = tmp_path / "run"
+    shutil.copytree(undisturbed[0], path)
+    (path / "rd.parquet").unlink()
+    result = rd_plot(path, "--kind", "data")
+    assert (result.exit_code, result.stdout) == (0, f"{path}/data.png\n"), result.stderr
+    assert (path / "data.png").read_bytes().startswith(b"\x89PNG")
+    (path / "data.npz").write_bytes(b"damaged")
+    check_error(rd_plot(path, "--kind", "data"), 4, "data.npz: it is damaged")
+    check_error(rd_plot(tmp_path, "--kind", "data"), 2, "not a run directory")
+    check_error(rd_plot(path, path, "--kind", "data", "-o", tmp_path / "a.png"), 2, "one run")
+
+
+def test_the_data_line_is_in_the_log_the_manifest_and_the_table(undisturbed):
+    path, result = undisturbed
+    line = result.stderr.splitlines()[0]
+    assert line.startswith("digits: 200 + 200 images of 8 × 8 × 1")
+    assert json.loads((path / "manifest.json").read_text())["data"] == line
+    assert json.loads((path / "log.jsonl").read_text().splitlines()[0])["text"] == line
+    assert ratedistortion.read(path).attrs["ratedistortion"]["data"] == line
+    assert json.loads(result.stdout)["data"] == line
