@@ -239,9 +239,10 @@ class Setting(NamedTuple):
         """
         if value is None and self.default is None:
             return None
-        if hasattr(value, "tolist") and not isinstance(self.kind, Source):  # NumPy's numbers
-            value = getattr(value, "tolist")()
-        return self.kind.check(name, value)
+        plain: Any = value
+        if hasattr(plain, "tolist") and not isinstance(self.kind, Source):  # NumPy's numbers
+            plain = plain.tolist()
+        return self.kind.check(name, plain)
 
 
 def setting(
