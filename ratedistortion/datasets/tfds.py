@@ -3,13 +3,12 @@
 import contextlib
 import difflib
 import importlib.util
+import json
 import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ratedistortion.datasets.arrays import Raw, chosen_rows, reason
 from ratedistortion.datasets.names import choose
@@ -19,6 +18,7 @@ from ratedistortion.errors import DatasetError
 from ratedistortion.settings import Settings
 
 _NAME = re.compile(r"(?P<name>\w+)(/(?P<config>\w[\w.+-]*))?(:(?P<version>\d+\.\d+\.\d+))?")
+_MAX_JSON = 1 << 24  # bytes of a file that describes a set
 _NEEDED = ("tensorflow", "importlib_resources")
 _INSTALL = f"pip install {' '.join(_NEEDED)}"
 
@@ -85,10 +85,10 @@ def prepared_folder(dataset: str, data_dir: str | None) -> Path | None:
 
 
 def read_tfds_folder(folder: Path, settings: Settings) -> Raw:
-    """The images of a prepared TFDS set. None of the set's own code is imported.
+    """The images of a prepared TFDS set. No code that its files name is imported.
 
     Args:
-        folder: Holds `dataset_info.json`.
+        folder: Holds `dataset_info.json` and `features.json`, as TFDS 4 writes them.
         settings: As for `read_tfds`.
 
     Returns:
@@ -97,17 +97,27 @@ def read_tfds_folder(folder: Path, settings: Settings) -> Raw:
     Raises:
         DatasetError: If the set is damaged or not of images of one size.
     """
-    import tensorflow_datasets as tfds
-
     try:
-        info: Any = tfds.builder_from_directory(folder).info
-        counts = {name: (split.num_examples, 0) for name, split in info.splits.items()}
-        chosen = choose(counts, settings.arrays, str(folder))
-        whole = "test" not in chosen.names  # which rows are the test depends on their number
-        splits = {
-            split: _images(info, folder, name, None if whole else settings, split)
-            for split, name in chosen.names.items()
-        }
+        info, features = (_json(folder / f"{name}.json") for name in ("dataset_info", "features"))
+        counts = {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}
+        chosen = choose({name: (n, 0) for name, n in counts.items()}, settings.arrays, str(folder))
+        image, channels = _image_feature(features["featuresDict"]["features"], folder)
+        file_format = info.get("fileFormat", "tfrecord")
+        if file_format not in RECORDS:
+            raise DatasetError(
+                f"{folder} must be of the format {' or '.join(RECORDS)}: got {file_format};"
+                " prepare it again with tfds.builder(..., file_format='array_record')."
+            )
+        splits = {}
+        for split, name in chosen.names.items():
+            paths = _record_files(folder, info, file_format, name)
+            size = sum(path.stat().st_size for path in paths)
+            if counts[name] > size:
+                raise ValueError(f"{counts[name]:,} records cannot be in {size:,} bytes")
+            # Without a test split all images are read: which are the test depends on their number.
+            most = settings.max_examples if "test" in chosen.names else None
+            rows = chosen_rows(counts[name], most, settings.first, split)
+            splits[split] = read_images(paths, file_format, image, channels, rows)
         source = f"{folder}[{chosen.label}]"
         return Raw(splits, source, chosen.unused, white=255.0, layout="NHWC")
     except DatasetError:
@@ -118,37 +128,55 @@ def read_tfds_folder(folder: Path, settings: Settings) -> Raw:
         ) from error
 
 
-def _images(
-    info: Any, folder: Path, name: str, settings: Settings | None, split: str
-) -> np.ndarray:
-    file_format = info.file_format.value
-    if file_format not in RECORDS:
-        raise DatasetError(
-            f"{folder} must be of the format {' or '.join(RECORDS)}: got {file_format};"
-            " prepare it again with tfds.builder(..., file_format='array_record')."
-        )
-    feature, channels = _image_feature(info.features, folder)
-    paths = [Path(path) for path in info.splits[name].filepaths]
-    most, first = (settings.max_examples, settings.first) if settings else (None, False)
-    rows = chosen_rows(info.splits[name].num_examples, most, first, split)
-    return read_images(paths, file_format, feature, channels, rows)
+def _json(path: Path) -> Any:
+    if not path.is_file() or path.stat().st_size > _MAX_JSON:
+        raise ValueError(f"{path.name} is no file of at most {_MAX_JSON:,} bytes")
+    return json.loads(path.read_bytes())
 
 
-def _image_feature(features: Any, folder: Path) -> tuple[str, int]:
-    import tensorflow_datasets as tfds
-
-    images = [name for name in sorted(features) if isinstance(features[name], tfds.features.Image)]
+def _image_feature(features: dict[str, Any], folder: Path) -> tuple[str, int]:
+    """The name of the images in a record, and their channels."""
+    images = [
+        name
+        for name in sorted(features)
+        if str(features[name]["pythonClassName"]).endswith(".image_feature.Image")
+    ]
     chosen = "image" if "image" in images else images[0] if len(images) == 1 else None
     if chosen is None:
         raise DatasetError(
             f"{folder} must have one image in each example: got {', '.join(images) or 'none'} "
             f"among {', '.join(sorted(features))}."
         )
-    if features[chosen].np_dtype != np.uint8:
-        raise DatasetError(
-            f"{folder} must have 8-bit images: got {np.dtype(features[chosen].np_dtype)}."
-        )
-    return chosen, features[chosen].shape[-1]
+    image = features[chosen]["image"]
+    if image["dtype"] != "uint8":
+        raise DatasetError(f"{folder} must have 8-bit images: got {image['dtype']}.")
+    return chosen, int(image["shape"]["dimensions"][-1])
+
+
+def _record_files(folder: Path, info: Any, file_format: str, name: str) -> list[Path]:
+    """The record files of a split; they lie in the folder, wherever a template or a link points."""
+    (split,) = (split for split in info["splits"] if split["name"] == name)
+    template = split.get("filepathTemplate", "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}")
+    count, paths = len(split["shardLengths"]), []
+    for shard in range(count):
+        values = {
+            "DATASET": info["name"],
+            "SPLIT": name,
+            "FILEFORMAT": file_format,
+            "SHARD_INDEX": f"{shard:05}",
+            "NUM_SHARDS": f"{count:05}",
+            "SHARD_X_OF_Y": f"{shard:05}-of-{count:05}",
+        }
+        file = template
+        for word, value in values.items():
+            file = file.replace(f"{{{word}}}", value)
+        path = folder / file
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"{file} is not in the folder")
+        if not path.is_file():
+            raise ValueError(f"{file} is no regular file")
+        paths.append(path)
+    return paths
 
 
 def _root(data_dir: str | None) -> Path:
