@@ -4,19 +4,27 @@ import hashlib
 import io
 import json
 import math
+import stat
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas
 import pyarrow
 import pyarrow.parquet
 
 from ratedistortion.errors import RunDirectoryError, SettingsError
+from ratedistortion.settings.grid import MAX_RUNS
 from ratedistortion.table.columns import COLUMNS, TYPED_COLUMNS
 
 # Version of the table's format, in its metadata as `schema_version`; columns are only ever added.
 TABLE_VERSION = 1
 _METADATA_KEY = b"ratedistortion"  # where a Parquet file holds the table's metadata
+_FIRST_COLUMNS = 46  # of 0.1.0; every later version has these first
+_MAX_BYTES = 1 << 30  # of a table, on disk and in memory
+_WORDS = {"split": ("train", "test"), "status": ("ok", "suspect", "diverged")}
+# What damaged JSON and damaged columns raise.
+_DAMAGE = ValueError, KeyError, TypeError, AttributeError, RecursionError
 _PARQUET_MAGIC = b"PAR1"  # the first and the last four bytes of every Parquet file
 
 _TYPES = {
@@ -84,6 +92,10 @@ def read(path: Path) -> pandas.DataFrame:
         RunDirectoryError: If it is one of them but damaged, cut short, or of a newer version.
     """
     try:
+        status = path.stat()
+        # A pipe would be waited for, and a link can lead to a device without an end.
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
+            raise OSError(0, f"it is no regular file of at most {_MAX_BYTES:,} bytes")
         data = path.read_bytes()
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from error
@@ -97,16 +109,14 @@ def read(path: Path) -> pandas.DataFrame:
             raise SettingsError(f"{path}: a Parquet file, but not a table of rd-sweep.")
         metadata = json.loads(text)
         if metadata["schema_version"] <= TABLE_VERSION:
+            _check_schema(file, metadata)
             table = file.read(use_threads=False)
             if metadata["sha256"] != _digest(table, metadata):
                 raise ValueError("it does not match its SHA-256")
-            # The SHA-256 does not depend on the type of a column of nulls, so types are compared.
-            for field in table.schema:
-                if field.name in COLUMNS and field.type != ARROW_SCHEMA.field(field.name).type:
-                    raise ValueError(f"{field.name} is of type {field.type}")
+            _check_cells(table)
             return _frame(table, metadata)
-    except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
+    except (pyarrow.ArrowException, OSError, *_DAMAGE) as error:
+        reason = " ".join(str(error).split())[:200]
         raise RunDirectoryError(
             f"{path}: the table is damaged or cut short ({reason}); restore it or sweep again."
         ) from error
@@ -131,6 +141,41 @@ def _checked(row: dict[str, Any], n: int) -> dict[str, Any]:
             raise ValueError(f"row {n}: {field.name} must have a value: got none.")
         cells[field.name] = value
     return cells
+
+
+def _check_schema(file: pyarrow.parquet.ParquetFile, metadata: dict[str, Any]) -> None:
+    """Refuses a file that is no table of ours, before its cells are read."""
+    schema, groups = file.schema_arrow, file.metadata
+    size = sum(groups.row_group(n).total_byte_size for n in range(groups.num_row_groups))
+    if groups.num_rows > 2 * MAX_RUNS or size > _MAX_BYTES:
+        raise ValueError(f"{groups.num_rows:,} rows of {size:,} bytes")
+    if tuple(schema.names[:_FIRST_COLUMNS]) != COLUMNS[:_FIRST_COLUMNS]:
+        raise ValueError("its columns are others")
+    if len(set(schema.names)) < len(schema.names):
+        raise ValueError("a column is there twice")
+    for field in schema:
+        if field.name in COLUMNS and field.type != ARROW_SCHEMA.field(field.name).type:
+            raise ValueError(f"{field.name} is of type {field.type}")
+    if not isinstance(metadata.get("settings", {}), dict):
+        raise ValueError("its settings are no object")
+
+
+def _check_cells(table: pyarrow.Table) -> None:
+    """Refuses cells that no sweep writes: numbers that are not finite, words without a meaning."""
+    for name in table.column_names:
+        if name not in COLUMNS:
+            continue
+        column, field = table.column(name), ARROW_SCHEMA.field(name)
+        values = column.drop_null()
+        if len(values) < len(column) and not field.nullable:
+            raise ValueError(f"{name} has no value in {len(column) - len(values)} rows")
+        if field.type == pyarrow.float64() and not np.isfinite(values.to_numpy()).all():
+            raise ValueError(f"{name} is not finite")
+        least = 1 if name in ("dimensions", "examples", "latents") else 0
+        if field.type == pyarrow.int64() and len(values) and values.to_numpy().min() < least:
+            raise ValueError(f"{name} is below {least}")
+        if not set(values.to_pylist()) <= set(_WORDS.get(name, values.to_pylist())):
+            raise ValueError(f"{name} has other words than {', '.join(_WORDS[name])}")
 
 
 def _digest(table: pyarrow.Table, metadata: dict[str, Any]) -> str:

@@ -1,5 +1,8 @@
+import hashlib
+import io
 import json
 import math
+import os
 
 import mnist_like
 import numpy as np
@@ -103,14 +106,17 @@ def test_rows_that_cannot_be_stored_are_refused(change, message):
 FLOATS = st.floats(allow_infinity=False)
 VALUES = {
     pyarrow.string(): st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
-    pyarrow.int64(): st.integers(-(2**53), 2**53),
+    pyarrow.int64(): st.integers(1, 2**53),
     pyarrow.float64(): FLOATS,
     pyarrow.bool_(): st.booleans(),
 }
+WORDS = {"split": ["train", "test"], "status": ["ok", "suspect", "diverged"]}
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
-            field.name: (
+            field.name: st.sampled_from(WORDS[field.name])
+            if field.name in WORDS
+            else (
                 VALUES[field.type] | st.none()
                 if field.nullable
                 else VALUES[field.type].filter(lambda value: value == value)
@@ -197,3 +203,69 @@ def test_a_newer_version_says_so(path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(RunDirectoryError, match="schema version 2 .* up to 1: upgrade"):
         parquet.read(path)
+
+
+def forged(change) -> bytes:
+    """A table that was changed by somebody who also knows how to make its SHA-256."""
+    table = pyarrow.parquet.read_table(io.BytesIO(parquet.write(rows(), {"settings": {}})))
+    metadata = json.loads(table.schema.metadata[b"ratedistortion"])
+    table = change(table.replace_schema_metadata(), metadata)
+    kept = {name: value for name, value in metadata.items() if name != "sha256"}
+    text = json.dumps([table.to_pylist(), kept], sort_keys=True)
+    metadata["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    file = io.BytesIO()
+    table = table.replace_schema_metadata({b"ratedistortion": json.dumps(metadata)})
+    pyarrow.parquet.write_table(table, file)
+    return file.getvalue()
+
+
+def with_cell(name, value):
+    """Sets the first cell of a column, whatever its type."""
+
+    def change(table, _):
+        cells = [value, *table.column(name).to_pylist()[1:]]
+        place = table.column_names.index(name)
+        cells = [value] * len(cells) if isinstance(value, str) else cells
+        return table.set_column(place, name, pyarrow.array(cells))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(lambda table, _, name=name: table.drop_columns([name]) for name in ("rate", "beta")),
+        lambda table, _: table.append_column("rate", table.column("rate")),
+        lambda table, _: table.select(table.column_names[::-1]),
+        lambda table, metadata: metadata.update(settings=[1]) or table,
+        lambda table, metadata: metadata.update(schema_version="one") or table,
+        lambda table, metadata: metadata.pop("schema_version") and table,
+        with_cell("rate", "text"),
+        with_cell("rate", math.inf),
+        with_cell("beta", math.nan),
+        with_cell("beta", None),
+        with_cell("examples", 0),
+        with_cell("seed", -1),
+        with_cell("split", "validation"),
+        with_cell("status", "fine"),
+        lambda table, _: pyarrow.concat_tables([table] * 100_001),
+    ],
+)
+def test_forged_tables_are_refused(path, change):
+    path.write_bytes(forged(change))
+    with pytest.raises(RunDirectoryError, match="the table is damaged") as caught:
+        parquet.read(path)
+    assert len(str(caught.value)) - len(str(path)) < 400 and "\n" not in str(caught.value)
+
+
+def test_a_forged_table_that_changes_nothing_is_read(path):
+    path.write_bytes(forged(lambda table, _: table))
+    assert len(parquet.read(path)) == len(rows())
+
+
+def test_pipes_and_devices_are_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.parquet")
+    (tmp_path / "zero.parquet").symlink_to("/dev/zero")
+    for name in ("pipe", "zero"):
+        with pytest.raises(SettingsError, match="cannot be read"):
+            parquet.read(tmp_path / f"{name}.parquet")
