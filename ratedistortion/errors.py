@@ -1,10 +1,21 @@
 """What can go wrong, each with the exit code that the commands end with."""
 
+from ratedistortion.text import printable
+
+_MAX_LENGTH = 400  # of the text of an error, in characters
+
 
 class RateDistortionError(Exception):
-    """A problem that the user can mend: what was expected, what was got, what to do."""
+    """A problem that the user can mend: what was expected, what was got, what to do.
+
+    Args:
+        text: One line follows from it, of at most 400 characters.
+    """
 
     exit_code = 1
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text, _MAX_LENGTH))
 
 
 class SettingsError(RateDistortionError):

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from ratedistortion import events
+from ratedistortion.text import printable
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -106,7 +107,7 @@ class Progress:
             self._line(text + left)
 
     def _line(self, text: str, always: bool = False) -> None:
-        self._shown = time.monotonic()
+        self._shown, text = time.monotonic(), printable(text)
         if self._bar:
             self._bar.console.print(text, highlight=False, markup=False)
         # Without standard error `print` would write to standard output.

@@ -32,8 +32,10 @@ STOREYS = (
     "models",
     "run_directory figures datasets",
     "curve estimators",
-    "table theory settings",
+    "table theory",
+    "settings untrusted",
     "errors events files",
+    "text",
 )
 LEVELS = {room: -n for n, storey in enumerate(STOREYS) for room in storey.split()}
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ratedistortion.errors import RateDistortionError
+from ratedistortion.text import printable
 
 
 class Command(click.Command):
@@ -52,5 +53,5 @@ class Command(click.Command):
 def _fail(text: str, code: int) -> None:
     if os.environ.get("RATEDISTORTION_DEBUG"):
         traceback.print_exc()
-    click.echo(f"Error: {' '.join(text.split())}", err=True)
+    click.echo(f"Error: {printable(text)}", err=True)
     sys.exit(code)

@@ -19,7 +19,9 @@ from ratedistortion.datasets.tfds import read_tfds, read_tfds_folder
 from ratedistortion.errors import DatasetError
 from ratedistortion.settings import Settings
 from ratedistortion.settings.memory import PREFIX, kept
+from ratedistortion.text import printable
 
+_MAX_LINE = 1000  # characters of the line that describes the data
 _FEW_COPIES = 0.01  # share of test examples that may be copies of training examples unmentioned
 
 
@@ -88,7 +90,9 @@ def load(settings: Settings) -> Dataset:
         stamps=before,
         centre=centre,
         spread=spread,
-        description=f"{raw.source}: {_counted(source)}, {'; '.join(filter(None, ways))}",
+        description=printable(
+            f"{raw.source}: {_counted(source)}, {'; '.join(filter(None, ways))}", _MAX_LINE
+        ),
     )
 
 

@@ -1,22 +1,18 @@
 """The NumPy formats `.npz` and `.npy`. Python objects in them are never unpickled."""
 
-import math
-import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from ratedistortion.datasets.arrays import Raw, reason
 from ratedistortion.datasets.names import choose
 from ratedistortion.errors import DatasetError
+from ratedistortion.untrusted import Npz, npy_header
 
 # Suffix -> the bytes that a file of this format begins with. An .npz file is a zip file; the second
 # signature is that of an empty zip file.
 SUFFIXES = {".npz": (b"PK\3\4", b"PK\5\6"), ".npy": (b"\x93NUMPY",)}
-# An array that is larger than this, in bytes, and unpacks to so many times its packed size is taken
-# for an attack on memory: images seldom shrink to a hundredth.
-_LARGE, _PACKED = 1 << 30, 300
 
 
 def read_numpy(path: Path, asked: dict[str, str] | None) -> Raw:
@@ -44,7 +40,7 @@ def read_numpy(path: Path, asked: dict[str, str] | None) -> Raw:
             if path.suffix == ".npy":
                 if asked:
                     raise DatasetError(f"{path} has one array, without a name: leave out --arrays.")
-                if _header(file, path.stat().st_size)[1].hasobject:
+                if npy_header(file, path.stat().st_size)[1].hasobject:
                     raise _ObjectsError
                 return Raw({"train": np.load(path, mmap_mode="r")}, str(path))
             return _read_npz(file, path, asked)
@@ -65,41 +61,13 @@ class _ObjectsError(Exception):
     """An array holds Python objects."""
 
 
-def _read_npz(file: BinaryIO, path: Path, asked: dict[str, str] | None) -> Raw:
-    archive = zipfile.ZipFile(file)
-    members = {
-        info.filename.removesuffix(".npy"): info
-        for info in archive.infolist()
-        if info.filename.endswith(".npy")
-    }
-    dtypes, shapes = {}, {}
-    for name, info in members.items():
-        with archive.open(info) as member:
-            shapes[name], dtypes[name] = _header(member, info.file_size)
-    if dtypes and all(dtype.hasobject for dtype in dtypes.values()):
+def _read_npz(file: Any, path: Path, asked: dict[str, str] | None) -> Raw:
+    npz = Npz(file)
+    objects = [name for name in npz.shapes if npz.has_objects(name)]
+    if objects and len(objects) == len(npz.shapes):
         raise _ObjectsError
-    chosen = choose(shapes, asked, str(path))
-    splits = {}
-    for split, name in chosen.names.items():
-        info = members[name]
-        if dtypes[name].hasobject:
-            raise _ObjectsError
-        if info.file_size > max(_LARGE, _PACKED * info.compress_size):
-            raise ValueError(
-                f"{name} would unpack from {info.compress_size:,} to {info.file_size:,} bytes"
-            )
-        with archive.open(info) as member:
-            splits[split] = np.lib.format.read_array(member, allow_pickle=False)
+    chosen = choose(npz.shapes, asked, str(path))
+    if set(chosen.names.values()) & set(objects):
+        raise _ObjectsError
+    splits = {split: npz.read(name) for split, name in chosen.names.items()}
     return Raw(splits, f"{path}[{chosen.label}]", chosen.unused)
-
-
-def _header(file: Any, size: int) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and dtype of an array, once the bytes that they need are known to be there."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0
-    shape, _, dtype = (read if version == (1, 0) else np.lib.format.read_array_header_2_0)(file)
-    if not dtype.hasobject and (
-        dtype.itemsize == 0 or math.prod(shape) * dtype.itemsize > size - file.tell()
-    ):
-        raise ValueError(f"shape {shape} and dtype {dtype} do not fit its {size:,} bytes")
-    return shape, dtype

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ratedistortion.figures import style
+from ratedistortion.text import printable
 
 _COLUMNS = 8  # images in a row of a mosaic
 _CHARACTERS = 76  # in a line of the title
@@ -24,7 +25,7 @@ def draw_data(preview: Mapping[str, np.ndarray], description: str) -> Figure:
         The figure.
     """
     with style.context():
-        title = "\n".join(textwrap.wrap(description, _CHARACTERS))
+        title = "\n".join(textwrap.wrap(printable(description, 600), _CHARACTERS))
         height = 3.0 + 0.1 * title.count("\n")
         figure = Figure(figsize=(style.WIDTH, height), layout="constrained")
         figure.suptitle(title, fontsize=5.5, x=0.01, ha="left", parse_math=False)

@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ratedistortion.text import printable
+
 WIDTH = 3.4  # of a figure, in inches: one column of a two-column page
 _LABEL_LENGTH = 48  # of a label in the legend, in characters
 _LEGEND_WIDTH = 60  # of its columns together, in characters; 6 of each are its handle and a gap
@@ -84,7 +86,7 @@ def one_line(text: str, length: int = _TITLE_LENGTH) -> str:
         The text, or its end, which tells paths apart; a question mark stands for each character
         that cannot be printed.
     """
-    text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    text = printable(text)
     return text if len(text) <= length else f"…{text[1 - length :]}"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from ratedistortion.errors import LockedError, RateDistortionError, RunDirectoryError, SettingsError
 from ratedistortion.files import TEMPORARY, append_line, write_file
 from ratedistortion.run_directory.reading import DATA, IMAGES, LOG, MANIFEST, TABLE
-from ratedistortion.run_directory.untrusted import damaged, parse_arrays, parse_object, read_file
+from ratedistortion.untrusted import damaged, parse_arrays, parse_object, read_file
 
 _LOCK, _RESULT, _STATE, _SUMS, _DONE = ".lock", "result.json", "state.npz", "SHA256SUMS", "DONE"
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ratedistortion.errors import RunDirectoryError, SettingsError
-from ratedistortion.run_directory.untrusted import damaged, parse_arrays, parse_object, read_file
 from ratedistortion.table.identity import run_key
+from ratedistortion.untrusted import damaged, parse_arrays, parse_object, read_file
 
 if TYPE_CHECKING:
     import pandas

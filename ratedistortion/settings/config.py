@@ -22,8 +22,8 @@ def read_config(path: Path) -> dict[str, Any]:
         SettingsError: If the file cannot be read or is not TOML.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:  # also of numbers with 5,000 digits
         raise SettingsError(f"config: cannot read {path}: {error}.") from error
     return {name.replace("-", "_"): value for name, value in values.items()}
 

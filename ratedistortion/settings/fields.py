@@ -54,7 +54,12 @@ class Source(Text):
 
     def check(self, name: str, value: Any) -> Any:
         if isinstance(value, str | os.PathLike):
-            return os.fspath(value)
+            name_or_path = os.fspath(value)
+            if not isinstance(name_or_path, str) or not name_or_path.isprintable():
+                raise SettingsError(
+                    f"{name} must be text that can be printed, in UTF-8: got {value!r}; rename it."
+                )
+            return name_or_path
         try:
             return keep(value)
         except (TypeError, ValueError) as error:

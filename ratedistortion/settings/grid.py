@@ -32,7 +32,7 @@ def parse_grid(text: str, name: str = "betas") -> tuple[float, ...]:
     """
     if text.startswith("@"):
         try:
-            lines = Path(text[1:]).read_text(encoding="utf-8").splitlines()
+            lines = Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, ValueError) as error:  # not UTF-8, or a name with a null byte
             raise SettingsError(f"{name}: cannot read the file {text[1:]}: {error}.") from error
         text = ",".join(part for line in lines if (part := line.split("#")[0].strip(", \t")))
