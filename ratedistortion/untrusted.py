@@ -14,7 +14,7 @@ from ratedistortion.errors import RunDirectoryError
 
 # An array that is larger than this, in bytes, and unpacks to so many times its packed size is taken
 # for an attack on memory: images seldom shrink to a hundredth.
-_LARGE, _PACKED = 1 << 30, 300
+_LARGE, MAX_PACKED = 1 << 30, 300
 
 
 def read_file(path: Path, remedy: str) -> bytes:
@@ -103,7 +103,7 @@ class Npz:
             ValueError: If it holds objects, or unpacks to hundreds of times its size.
         """
         info = self._members[name]
-        if info.file_size > max(_LARGE, _PACKED * info.compress_size):
+        if info.file_size > max(_LARGE, MAX_PACKED * info.compress_size):
             raise ValueError(
                 f"{name} would unpack from {info.compress_size:,} to {info.file_size:,} bytes"
             )

@@ -10,6 +10,7 @@ import numpy as np
 
 from ratedistortion.datasets.arrays import Raw
 from ratedistortion.errors import DatasetError
+from ratedistortion.untrusted import MAX_PACKED
 
 # Names of files such as train-images-idx3-ubyte, emnist-letters-test-images-idx3-ubyte.gz and
 # t10k-images.idx3-ubyte.
@@ -89,9 +90,9 @@ def read_idx(path: Path) -> np.ndarray:
                     f"got {header[:4].hex(' ') or 'nothing'}."
                 )
             shape = tuple(int.from_bytes(header[at : at + 4], "big") for at in (4, 8, 12))
-            # A gzip file of one pixel can unpack to gigabytes: no more is read than is needed to
-            # know that there is too much; and no gzip file holds more than 1,032 times its bytes.
-            most = path.stat().st_size * (1032 if packed else 1)
+            # A gzip file of a few bytes can unpack to gigabytes: no more is read than is needed to
+            # know that there is too much, and never more than images can shrink.
+            most = MAX_PACKED * path.stat().st_size if packed else path.stat().st_size
             content = file.read(min(math.prod(shape), most) + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DatasetError(f"{path} cannot be read: {error}; copy it again.") from error

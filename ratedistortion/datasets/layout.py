@@ -12,6 +12,7 @@ _READINGS = {2: ("ND", "DN"), 3: ("NHW", "HWN"), 4: ("NHWC", "NCHW", "HWCN")}
 _CHANNELS = (1, 2, 3, 4)
 # Images that are not square are at most so many times as wide, or high, as there are images.
 _MANY = 4
+_FEW = 16  # so many images, or pixels in a row, are no channels
 
 
 def arranged(
@@ -82,10 +83,14 @@ def _possible(axes: str, splits: dict[str, np.ndarray]) -> bool:
     if "D" in axes:
         certain = len({each["N"] for each in sizes}) > 1  # two splits share their dimensions
         return axes == "ND" or certain or examples > size["D"]
-    square = size["H"] == size["W"]
+    height, width = size["H"], size["W"]
     if axes == "NHW":
-        return square or max(size["H"], size["W"]) <= _MANY * examples
-    return size.get("C", 1) in _CHANNELS and (axes == "NHWC" or square)
+        photo = width in _CHANNELS[2:] and min(examples, height) >= _FEW  # (H, W, C) of one image
+        return not photo and (height == width or max(height, width) <= _MANY * examples)
+    if axes == "HWN" and height != width:  # nor are they square images with examples first
+        alike = max(height, width) <= 2 * min(height, width)
+        return examples >= _FEW and alike and width != examples
+    return size.get("C", 1) in _CHANNELS and (axes == "NHWC" or height == width)
 
 
 def _meaning(axes: str, splits: dict[str, np.ndarray]) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ratedistortion.datasets.arrays import Raw, Splits, chosen_rows, test_rows
 from ratedistortion.datasets.dataset import Dataset, arrays_sha256
+from ratedistortion.datasets.frames import from_frames
 from ratedistortion.datasets.hugging_face import from_loaded, read_hugging_face
 from ratedistortion.datasets.idx_files import read_idx_folder
 from ratedistortion.datasets.layout import arranged
@@ -46,7 +47,8 @@ def load(settings: Settings) -> Dataset:
     name = str(settings.dataset)
     before = stamps(settings)
     raw = _read(name, settings)
-    arrays, axes = arranged(raw.splits, settings.layout or raw.layout, settings.shape, raw.source)
+    layout = settings.layout.upper() if settings.layout else raw.layout
+    arrays, axes = arranged(raw.splits, layout, settings.shape, raw.source)
     images = arrays["train"].ndim == 4
     found = {split: facts(array, f"{raw.source}, {split}") for split, array in arrays.items()}
     scale = decide(found, images, raw.white, settings, raw.source)
@@ -114,7 +116,7 @@ def _read(name: str, settings: Settings) -> Raw:
     if not path.is_file():  # opening a pipe would wait for ever
         found = "is no regular file" if path.exists() else "is not there"
         raise DatasetError(f"{name} {found}: expected a file or a folder; check the path.")
-    if path.suffix not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         raise DatasetError(f"{name} cannot be read as it is: {_advice(path)}.")
     return read_numpy(path, settings.arrays)
 
@@ -127,7 +129,9 @@ def _from_memory(name: str, settings: Settings) -> Raw:
             f"{name} are arrays of a Python program: continue from a program that gives"
             " ratedistortion.Settings the same arrays as dataset."
         )
-    if any(hasattr(part, "features") for part in splits.values()):
+    if all(hasattr(part, "select_dtypes") for part in splits.values()):
+        return from_frames(splits, settings, source)
+    if not all(isinstance(part, np.ndarray) for part in splits.values()):
         return from_loaded(splits, settings, source)
     shapes = {split: array.shape for split, array in splits.items()}
     chosen = choose(shapes, settings.arrays, source)

@@ -80,6 +80,15 @@ def is_label(name: str) -> bool:
     return _LABELS.fullmatch(name) is not None
 
 
+def is_label_column(name: str) -> bool:
+    """Whether the column of a table holds labels; `acc_y` does not.
+
+    Args:
+        name: Such as `label` or `y`.
+    """
+    return name.lower() in ("y", "label", "labels", "target", "targets", "class", "classes")
+
+
 def _fitting(names: list[str]) -> list[dict[str, str]]:
     """Every set of names that follows one pattern, but for a set within another one."""
     found = [{"train": name} for name in names if name.lower() in _ALONE]

@@ -34,10 +34,10 @@ def read_numpy(path: Path, asked: dict[str, str] | None) -> Raw:
     # MemoryError, RuntimeError.
     try:
         with path.open("rb") as file:
-            if not file.read(6).startswith(SUFFIXES[path.suffix]):
+            if not file.read(6).startswith(SUFFIXES[path.suffix.lower()]):
                 raise ValueError(f"it does not begin as an {path.suffix} file does")
             file.seek(0)
-            if path.suffix == ".npy":
+            if path.suffix.lower() == ".npy":
                 if asked:
                     raise DatasetError(f"{path} has one array, without a name: leave out --arrays.")
                 if npy_header(file, path.stat().st_size)[1].hasobject:

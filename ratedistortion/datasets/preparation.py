@@ -20,7 +20,9 @@ def standardised(train: np.ndarray, test: np.ndarray) -> tuple[Splits, np.ndarra
     """
     centre = train.mean(axis=0, dtype=np.float64)
     spread = train.std(axis=0, dtype=np.float64).astype(np.float32)
-    spread[~(spread > 0)] = 1
+    # The sum of equal numbers is rounded, so that their deviation need not be 0.
+    constant = (train.min(axis=0) == train.max(axis=0)) | (spread <= 1e-12 * np.abs(centre))
+    spread[constant] = 1
     both = (((part - centre) / spread).astype(np.float32) for part in (train, test))
     return Splits(*both, scale=1.0), centre, spread
 

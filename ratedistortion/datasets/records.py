@@ -12,6 +12,7 @@ from ratedistortion.datasets.tfrecord import tfrecords
 from ratedistortion.errors import DatasetError
 
 _RECORDS_A_SLICE = 4096  # records that are read from an ArrayRecord file at once
+_NUMBERS = ("I;16", "I;16B", "I;16L", "I", "F")  # modes of one channel with more than 8 bits
 # Pillow hands some other formats to programs of the system, such as Ghostscript.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # channels -> Pillow's name of the mode
@@ -73,7 +74,7 @@ def decode(encoded: bytes, channels: int | None) -> np.ndarray:
             image has, but for colours from a palette, which become red, green and blue.
 
     Returns:
-        uint8, or uint16 for grey images of 16 bits: (height, width, channels).
+        uint8, or what the image has of more than 8 bits in one channel: (height, width, channels).
 
     Raises:
         OSError: If Pillow cannot read it.
@@ -81,7 +82,7 @@ def decode(encoded: bytes, channels: int | None) -> np.ndarray:
     from PIL import Image
 
     image: Any = Image.open(io.BytesIO(encoded), formats=_FORMATS)
-    if channels is not None or image.mode not in (*_MODES.values(), "I;16"):
+    if channels is not None or image.mode not in (*_MODES.values(), *_NUMBERS):
         grey = channels is None and image.mode == "1"
         image = image.convert("L" if grey else _MODES[channels or 3])
     pixels = np.asarray(image)

@@ -9,6 +9,7 @@ from ratedistortion.settings import LEVELLED, Settings
 from ratedistortion.settings.settings import FIELDS
 
 _ROUNDING = 1e-5  # by which values in [0, 1] may leave it: some libraries compute them in float32
+_FLOAT32 = 3e-7  # relative error of numbers that were computed in float32
 _CERTAIN = (255, 65535)  # the largest value of images of 8 and of 16 bits
 _NUMBERS_A_BLOCK = 1 << 24  # numbers looked at at once: 64 MB of a file that is read in parts
 
@@ -55,8 +56,10 @@ def facts(array: np.ndarray, what: str) -> Facts:
     for start in range(0, len(array), rows):
         block = array[start : start + rows]
         if block.dtype.kind == "f":
-            block = _finite(block, what, start)
-            whole = whole and bool((block == np.rint(block)).all())
+            _check_finite(block, what, start)
+            nearest = np.rint(block)
+            error = np.where(np.abs(nearest) <= _CERTAIN[-1], _FLOAT32 * np.abs(nearest), 0)
+            whole = whole and bool((np.abs(block - nearest) <= error).all())
         low, high = min(low, float(block.min())), max(high, float(block.max()))
     return Facts(low, high, whole)
 
@@ -86,7 +89,8 @@ class Scale(NamedTuple):
             The stored numbers in uint8, or the model's in float32; and the factor that is left.
         """
         if self.exact:
-            return array.astype(np.uint8, copy=False), 1 / self.white
+            whole = np.rint(array) if array.dtype.kind == "f" else array
+            return whole.astype(np.uint8, copy=False), 1 / self.white
         values = (array / self.white if self.white != 1 else array).astype(np.float32, copy=False)
         return (np.clip(values, 0, 1) if self.clipped else values), 1.0
 
@@ -127,7 +131,8 @@ def decide(
             raise DatasetError(f"{source} {_question(train, images)}")
         else:
             white = 1.0
-    if white != 1 and not (0 <= low and high <= white):
+    slack = _ROUNDING * white * (not train.whole)
+    if white != 1 and not (-slack <= low and high <= white + slack):
         raise DatasetError(
             f"{source} reaches from {low:g} to {high:g}: to divide it by {white:g} it must lie in 0"
             f" to {white:g}; give another --scale MAX, or --scale none."
@@ -138,7 +143,8 @@ def decide(
         words += f", divided by {white:g}"
     elif not train.binary and not fraction:
         words += ", as they are"
-    return Scale(white, exact, images and fraction and not train.whole, words)
+    clipped = not train.whole and (white != 1 or (images and fraction))
+    return Scale(white, exact, clipped, words)
 
 
 def _check_alike(found: dict[str, Facts], images: bool, source: str) -> None:
@@ -161,14 +167,12 @@ def _question(train: Facts, images: bool) -> str:
     return text + "--scale none to take them as they are."
 
 
-def _finite(block: np.ndarray, what: str, start: int) -> np.ndarray:
+def _check_finite(block: np.ndarray, what: str, start: int) -> None:
     with np.errstate(over="ignore"):
-        block = block.astype(np.float32, copy=False)
-    finite = np.isfinite(block)
+        finite = np.isfinite(block.astype(np.float32, copy=False))
     if not finite.all():
         first = [int(place) for place in np.unravel_index(finite.argmin(), block.shape)]
         raise DatasetError(
             f"{what}: values must be finite in float32: got nan or inf, first in row"
             f" {start + first[0]} at {tuple(first[1:])}; remove or replace such values."
         )
-    return block

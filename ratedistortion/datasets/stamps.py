@@ -50,6 +50,6 @@ def named_path(name: str) -> Path | None:
     if name.startswith(("hf:", f"{PREFIX}:")):
         return None
     path = Path(os.path.expanduser(name))
-    named = path.suffix in (*SUFFIXES, ".gz") or name.startswith((".", "~", os.sep))
+    named = path.suffix.lower() in (*SUFFIXES, ".gz") or name.startswith((".", "~", os.sep))
     there = ("/" in name and path.exists()) or (path.suffix and path.is_file())
     return path if named or there else None

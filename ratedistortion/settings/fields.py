@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import unicodedata
 from typing import Any, ClassVar, NamedTuple
 
 from ratedistortion.errors import SettingsError
@@ -10,6 +11,7 @@ from ratedistortion.settings.memory import keep
 
 # The least number above 0 of any setting: below it, float32 loses digits, and ends at 0.
 MIN_FLOAT = 1.2e-38
+_UNFIT = ("Cc", "Cs")  # categories of control characters, and of bytes that are not UTF-8
 # The largest count of anything, such as steps: 200 times as many still fit in 32 bits.
 MAX_COUNT = 10_000_000
 
@@ -54,12 +56,14 @@ class Source(Text):
 
     def check(self, name: str, value: Any) -> Any:
         if isinstance(value, str | os.PathLike):
-            name_or_path = os.fspath(value)
-            if not isinstance(name_or_path, str) or not name_or_path.isprintable():
+            text = os.fspath(value)
+            if not isinstance(text, str) or any(unicodedata.category(c) in _UNFIT for c in text):
                 raise SettingsError(
-                    f"{name} must be text that can be printed, in UTF-8: got {value!r}; rename it."
+                    f"{name} must be text in UTF-8 without control characters: got {value!r};"
+                    " rename it."
                 )
-            return name_or_path
+            # A bare word is never a path, but an object of a path is one.
+            return text if isinstance(value, str) or os.sep in text else os.path.join(".", text)
         try:
             return keep(value)
         except (TypeError, ValueError) as error:

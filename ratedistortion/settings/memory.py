@@ -1,6 +1,7 @@
 """Arrays that a Python program gives as its data set: settings hold their name, not the arrays."""
 
 import hashlib
+import importlib
 from typing import Any
 
 PREFIX = "memory"
@@ -28,17 +29,26 @@ def keep(data: Any) -> str:
         splits = dict(zip(("train", "test"), data, strict=True))
     digest, kept_splits = hashlib.sha256(), {}
     for split, values in splits.items():
-        if hasattr(values, "features"):  # of Hugging Face's library, which names its content
+        digest.update(f"{split} ".encode())
+        if type(values).__module__.startswith("datasets."):  # its fingerprint is of its content
             kept_splits[str(split)] = values
-            digest.update(f"{split} {values._fingerprint}\n".encode())
-            continue
-        table = values.select_dtypes("number") if hasattr(values, "select_dtypes") else values
-        array = np.asarray(table)
-        if array.dtype.kind not in "buif" or array.ndim == 0:
-            raise TypeError(f"{split} holds {array.dtype}")
-        kept_splits[str(split)] = array
-        digest.update(f"{split} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).data)
+            digest.update(f"{values._fingerprint}\n".encode())
+        elif hasattr(values, "select_dtypes"):
+            hashed: Any = importlib.import_module("pandas.util").hash_pandas_object(values, False)
+            kept_splits[str(split)] = values.copy()
+            digest.update(f"{list(values.columns)}\n".encode())
+            digest.update(hashed.to_numpy().data)
+        else:
+            if isinstance(values, np.ma.MaskedArray):
+                raise TypeError(f"{split} is masked; fill it first")
+            array = np.array(values)  # a copy: the program may change its own
+            if array.dtype.kind not in "buif" or array.ndim == 0:
+                raise TypeError(f"{split} holds {array.dtype}")
+            kept_splits[str(split)] = array
+            digest.update(f"{array.dtype.str} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    if len({type(values) for values in kept_splits.values()}) > 1:
+        raise TypeError("its splits are of different types")
     name = f"{PREFIX}:{digest.hexdigest()[:16]}"
     _KEPT[name] = kept_splits
     return name

@@ -1,11 +1,13 @@
 """Local files that Hugging Face's `datasets` reads, with the hub switched off."""
 
 import io
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas
+import pyarrow.parquet
 import pytest
 from PIL import Image
 
@@ -103,11 +105,67 @@ def test_what_cannot_be_read_is_refused(tmp_path, refusal):
     assert "damaged.parquet cannot be read" in refusal("hf:parquet:damaged.parquet")
     folder = folder_of_images(tmp_path / "photos", train=TRAIN)
     (folder / "train" / "a" / "00.png").write_bytes(b"no image")
-    assert "row 0 of hf:imagefolder:photos, train is no image" in refusal("hf:imagefolder:photos")
+    assert "row 0 of hf:imagefolder:photos, train (00.png) is no image" in refusal(
+        "hf:imagefolder:photos"
+    )
     Image.fromarray(TRAIN[0, :5]).save(folder / "train" / "a" / "00.png")
     assert "row 0 has (5, 6, 1) uint8, row 1 (8, 6, 1) uint8" in refusal("hf:imagefolder:photos")
     pandas.DataFrame({"name": ["x"] * 9}).to_csv("text.csv", index=False)
     assert "no column of images or numbers: name" in refusal("hf:csv:text.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("height;weight\n1.20;50.5\n1.30;60.5\n", "not separated by commas"),
+        ("height;weight\n1,20;50,5\n1,30;60,5\n", "more fields than its first line"),
+        ("a,b\n1,2,3\n4,5,6\n", "more fields than its first line"),
+        ("0.5,0.25\n0.1,0.2\n", "no line of names"),
+    ],
+)
+def test_csv_files_that_would_be_misread_are_refused(tmp_path, refusal, text, problem):
+    (tmp_path / "a.csv").write_text(text)
+    assert problem in refusal("hf:csv:a.csv")
+
+
+def test_numbers_keep_their_precision(tmp_path, get):
+    seconds = 1.6e9 + np.arange(30.0)
+    table = pandas.DataFrame({"time": seconds, "acc_y": np.arange(30), "y": np.zeros(30)})
+    table.to_parquet("a.parquet")
+    data = get("hf:parquet:a.parquet", layout="ND")
+    found = np.concatenate([data.train, data.splits["test"]])
+    assert "[train: time, acc_y]" in data.description and "not used: y (labels)" in data.description
+    assert len(np.unique(found[:, 0])) == 30 and abs(data.spread[0] - seconds.std()) < 1
+    both = get("hf:parquet:a.parquet", arrays={"train": "train/acc_y+y"})
+    assert "[train: acc_y, y]" in both.description
+
+
+def test_patterns_and_changed_files_are_not_mixed_up(tmp_path, get):
+    for name, value in (("data1.csv", 1.5), ("data[1].csv", 7.5)):
+        pandas.DataFrame({"a": np.arange(30) + value}).to_csv(name, index=False)
+    first = get("hf:csv:data[1].csv", scale="none")
+    assert first.train.min() >= 7.5
+    stamp = (tmp_path / "data[1].csv").stat()
+    pandas.DataFrame({"a": np.arange(30) + 2.5}).to_csv("data[1].csv", index=False)
+    os.utime("data[1].csv", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert get("hf:csv:data[1].csv", scale="none").train.min() < 7.5
+
+
+def test_data_name_no_other_file_of_this_machine(tmp_path, refusal):
+    Image.fromarray(TRAIN[0]).save("private.png")
+    schema = datasets.Features({"image": datasets.Image()}).arrow_schema
+    rows = [{"image": {"bytes": None, "path": str(tmp_path / "private.png")}}] * 9
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema), "a.parquet")
+    assert "(private.png) is no image that can be read" in refusal("hf:parquet:a.parquet")
+    folder = folder_of_images(tmp_path / "photos", train=TRAIN)
+    (folder / "train" / "a" / "00.png").unlink()
+    (folder / "train" / "a" / "00.png").symlink_to(tmp_path / "private.png")
+    assert "00.png" in refusal("hf:imagefolder:photos")
+
+
+def test_images_of_a_folder_that_are_not_read_are_counted(tmp_path, get):
+    folder_of_images(tmp_path / "photos", train=TRAIN, bicycle=TEST)
+    assert "5 other images of the folder" in get("hf:imagefolder:photos").description
 
 
 def test_the_library_is_asked_for_where_it_is_missing(monkeypatch, refusal):

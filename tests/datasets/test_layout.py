@@ -42,6 +42,8 @@ def test_axes_that_are_certain_are_read_and_said(tmp_path, get, stored, axes, or
         ((20, 30, 64, 64), "NHWC (20 images of 30 × 64 × 64) or --layout NCHW (20 images of 64"),
         ((30, 3, 3, 3), "NHWC (30 images of 3 × 3 × 3) or --layout NCHW (30 images of 3 × 3 × 3)"),
         ((28, 28, 32), "NHW (28 images of 28 × 32) or --layout HWN (32 images of 28 × 28)"),
+        ((48, 64, 3), "NHW (48 images of 64 × 3) or --layout HWN (3 images of 48 × 64)"),
+        ((24, 26, 16), "NHW (24 images of 26 × 16) or --layout HWN (16 images of 24 × 26)"),
         ((10, 32, 900), "NHW (10 images of 32 × 900) or --layout HWN (900 images of 10 × 32)"),
         ((50, 300), "ND (50 vectors of 300 numbers) or --layout DN (300 vectors of 50 numbers)"),
     ],
@@ -69,7 +71,7 @@ def test_a_layout_that_is_typed_is_taken(tmp_path, get, refusal):
     images = array.transpose(3, 1, 0, 2)
     assert data.shape == (3, 9, 5) and len(data.train) == len(data.splits["test"]) == 2
     assert set(map(bytes, data.train)) < {image.tobytes() for image in images}
-    for layout in ("NHW", "NHWX", "nhwc", "NHWCC"):
+    for layout in ("NHW", "NHWX", "NHWCC"):
         assert f"--layout {layout} does not suit" in refusal(tmp_path / "a.npy", layout=layout)
 
 

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas
 import pytest
 
 from ratedistortion.datasets import load
-from ratedistortion.errors import SettingsError
+from ratedistortion.errors import DatasetError, SettingsError
 from ratedistortion.settings import Settings, from_mapping
 
 
@@ -87,3 +88,44 @@ def test_arrays_of_another_program_are_asked_for(refusal):
     for wrong in (np.array([["a"]]), [["a"]], ("a",), object()):
         with pytest.raises(SettingsError, match="dataset must be a name, a path, an array"):
             Settings(dataset=wrong)
+
+
+def test_the_columns_of_dataframes_go_by_their_names():
+    train = pandas.DataFrame(ARRAY, columns=["a", "b", "acc_y"])
+    train = train.assign(y=1, on=ARRAY[:, 0] > 0, name="x")
+    train["few"] = pandas.array([1, None] * 20, "Int64")
+    test = train[["few", "on", "acc_y", "b", "a"]][:9].fillna(0)
+    with pytest.raises(DatasetError, match="nan or inf, first in row 1 at"):
+        load(Settings(dataset=(train, test), likelihood="gaussian", batch_size=2))
+    data = load(Settings(dataset=(train.fillna(0), test), likelihood="gaussian", batch_size=2))
+    expected = train[["a", "b", "acc_y", "on", "few"]].fillna(0).to_numpy(float)
+    assert np.allclose(data.in_own_units(data.train), expected, atol=1e-6)
+    assert np.allclose(data.in_own_units(data.splits["test"]), expected[:9], atol=1e-6)
+    assert "not used: y (labels), name (no numbers)" in data.description
+    with pytest.raises(DatasetError, match="test has no column 'b'"):
+        load(Settings(dataset=(train.fillna(0), test.drop(columns="b")), likelihood="gaussian"))
+
+
+def test_arrays_are_kept_as_they_were_given():
+    array = ARRAY.copy()
+    settings = Settings(dataset=array, likelihood="gaussian", batch_size=2)
+    before = load(settings).sha256
+    array *= 3
+    assert load(settings).sha256 == before
+    assert load(Settings(**vars(settings) | {"dataset": array})).sha256 != before
+    with pytest.raises(SettingsError, match="is masked; fill it first"):
+        Settings(dataset=np.ma.masked_array(array, array > 1))
+
+
+def test_an_object_of_a_path_is_a_path(tmp_path, monkeypatch, refusal):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    assert Settings(dataset=Path("digits")).dataset == "./digits"
+    assert "digits must hold train-images" in refusal(str(Settings(dataset=Path("digits")).dataset))
+
+
+@pytest.mark.parametrize("name", ["a\0.npz", "a\n.npz", "a\udcff.npz"])
+def test_names_that_no_table_can_hold_are_refused(name):
+    with pytest.raises(SettingsError, match="text in UTF-8 without control characters"):
+        Settings(dataset=name)
+    assert Settings(dataset="Screenshot 12.30\u202fPM.npz").dataset

@@ -128,6 +128,28 @@ def test_copies_of_training_images_in_the_test_are_said(saved, get):
     assert "are copies" not in get(saved(grey, some[3:])).description
 
 
+def test_numbers_that_were_computed_are_whole_within_their_rounding(saved, get):
+    array = images(255, np.float64)
+    for computed in (array / 255 * 255, ((array / 255 - 0.13) / 0.3 * 0.3 + 0.13) * 255):
+        data = get(saved(computed))
+        assert data.scale == 1 / 255 and np.array_equal(data.train, array.reshape(12, 12))
+    nearly = np.where(array > 99, 1 - 1e-9, 0.0)
+    assert np.array_equal(get(saved(nearly)).train, (array > 99).reshape(12, 12))
+    assert "numbers" in get(saved(1e-46 * (1 + array)), scale="none").description
+    below = np.where(array == 0, -1e-14, array)
+    assert get(saved(below / 255 + 1e-9 * below)).train.min() >= 0
+
+
+def test_a_column_that_hardly_changes_is_not_blown_up(saved, get):
+    train = RANDOM.random((60, 3))
+    train[:, 1] = 0.1  # the mean of 60 times 0.1 is not 0.1
+    test = train[:20].copy()
+    test[:, 1] = 0.101
+    data = get(saved(train, test))
+    assert data.spread is not None and data.spread[1] == 1
+    assert np.allclose(data.splits["test"][:, 1], 0.001)
+
+
 def test_vectors_are_centred_and_scaled_by_the_training_split(saved, get):
     train = RANDOM.normal(size=(50, 3)) * [1e-3, 1.0, 1e6] + [5.0, -2e9, 0.0]
     train = np.concatenate([train, np.full((50, 1), 7.0)], axis=1)  # a column that never changes
