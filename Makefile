@@ -10,7 +10,7 @@ MNIST := runs/mnist
 DATA_DIR ?= $(HOME)/tensorflow_datasets
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test test-quick check wheel pythons bench faults healthy mnist clean
+.PHONY: help install demo lint test test-quick check wheel pythons bench faults fuzz healthy mnist clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ bench: install .venv-torch/installed ## Time the engine beside what a user would
 
 faults: install ## Plant faults: do --verify and the tests see each? (about 40 minutes on two free cores)
 	$(BIN)/python tests/benchmarks/faults.py
+
+fuzz: install ## Damage files of every format: does each reader refuse them? (a minute each, 7 in all)
+	$(BIN)/python tests/benchmarks/fuzz.py
 
 healthy: install ## Run 200 sweeps of random settings and list suspect rows (half an hour)
 	XLA_FLAGS=--xla_backend_optimization_level=0 $(BIN)/python tests/benchmarks/healthy_sweeps.py

@@ -6,6 +6,7 @@ import glob
 import hashlib
 import importlib
 import itertools
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,13 +141,14 @@ def _load(specification: str, download: bool, source: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _quiet(datasets: Any, download: bool) -> Iterator[None]:
-    """No progress bars, and the hub only where it is asked for."""
+    """No progress bars and no log, and the hub only where it is asked for."""
     import huggingface_hub.constants
 
     places: tuple[Any, ...] = datasets.config, huggingface_hub.constants
     before = [place.HF_HUB_OFFLINE for place in places]
-    bars = datasets.is_progress_bar_enabled()
+    bars, said = datasets.is_progress_bar_enabled(), datasets.logging.get_verbosity()
     datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(logging.CRITICAL)  # its errors come as exceptions too
     try:
         for place in places:
             place.HF_HUB_OFFLINE = not download
@@ -154,6 +156,7 @@ def _quiet(datasets: Any, download: bool) -> Iterator[None]:
     finally:
         for place, value in zip(places, before, strict=True):
             place.HF_HUB_OFFLINE = value
+        datasets.logging.set_verbosity(said)
         if bars:
             datasets.enable_progress_bars()
 
@@ -162,8 +165,11 @@ def _check_csv(path: Path, source: str) -> None:
     """Refuses rows with more fields than names: pandas would take their first field for a name."""
     if path.suffix.lower() != ".csv":
         return
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        names, *rows = itertools.islice(csv.reader(file), 2)
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            names, *rows = itertools.islice(csv.reader(file), 2)
+    except (OSError, ValueError, csv.Error) as error:
+        raise DatasetError(f"{source} cannot be read: {reason(error)}.") from error
     if any(len(row) > len(names) for row in rows):
         raise DatasetError(f"{source} has rows with more fields than its first line; mend it.")
 

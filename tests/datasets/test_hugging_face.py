@@ -119,6 +119,7 @@ def test_what_cannot_be_read_is_refused(tmp_path, refusal):
     [
         ("height;weight\n1.20;50.5\n1.30;60.5\n", "not separated by commas"),
         ("height;weight\n1,20;50,5\n1,30;60,5\n", "more fields than its first line"),
+        ("", "cannot be read"),
         ("a,b\n1,2,3\n4,5,6\n", "more fields than its first line"),
         ("0.5,0.25\n0.1,0.2\n", "no line of names"),
     ],
