@@ -74,6 +74,8 @@ class Npz:
     """
 
     def __init__(self, file: Any) -> None:
+        if file.read(4) not in (b"PK\3\4", b"PK\5\6"):  # the second is of an empty one
+            raise ValueError("it does not begin as an npz file does")
         self._archive = zipfile.ZipFile(file)
         self._members: dict[str, zipfile.ZipInfo] = {}
         self._dtypes: dict[str, np.dtype] = {}

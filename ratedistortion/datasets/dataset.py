@@ -20,7 +20,8 @@ class Dataset:
 
     Attributes:
         name: The data set as the user gave it.
-        train: The examples that training reads.
+        train: The examples that training reads, and behind them those of a validation split where
+            there is one and `select` is best.
         splits: The examples that every model is measured on, by the name of the split, "train"
             and "test", in the dtype and scale of `train`. Unless `dynamic`, `splits["train"]` is
             the same array object as `train`.
@@ -30,6 +31,7 @@ class Dataset:
             `train` holds the probabilities, and `splits` one fixed draw, stored as 0 and 1/scale.
         sha256: Of the bytes, shapes and dtypes of all arrays.
         stamps: Size and time of its files before they were read, as from the function `stamps`.
+        held_out: How many examples of `train`, the last ones, are of a validation split.
         centre: What was subtracted from each dimension of a vector, and
         spread: what it was then divided by, before `train` and `splits` were made; None where the
             data are as they were stored. D is that of the data in their own units.
@@ -45,6 +47,7 @@ class Dataset:
     sha256: str
     stamps: dict[str, list[int]] | None
     description: str
+    held_out: int = 0
     centre: np.ndarray | None = None
     spread: np.ndarray | None = None
 

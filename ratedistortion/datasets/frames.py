@@ -18,7 +18,7 @@ def from_frames(frames: "dict[str, pandas.DataFrame]", settings: Settings, sourc
 
     Args:
         frames: Split -> DataFrame.
-        settings: Read is `arrays`.
+        settings: Read are `arrays` and `select`.
         source: What to call them.
 
     Returns:
@@ -28,7 +28,7 @@ def from_frames(frames: "dict[str, pandas.DataFrame]", settings: Settings, sourc
         DatasetError: If no column is left, or a split lacks one.
     """
     shapes = {split: (len(frame), 0) for split, frame in frames.items()}
-    chosen = choose(shapes, settings.arrays, source)
+    chosen = choose(shapes, settings, source)
     train = frames[chosen.names["train"]]
     numbers = list(train.select_dtypes(["number", "bool"]).columns)
     columns = [name for name in numbers if not is_label_column(str(name))]

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import glob
 import hashlib
 import importlib
@@ -78,7 +79,8 @@ def from_loaded(
             raise DatasetError(f"{source}: {split} is a stream, and a sweep needs all of it.")
     asked = {split: name.partition("/") for split, name in (settings.arrays or {}).items()}
     counts = {name: (part.num_rows, 0) for name, part in loaded.items()}
-    chosen = choose(counts, {split: name[0] for split, name in asked.items()} or None, source)
+    names = {split: name[0] for split, name in asked.items()} or None
+    chosen = choose(counts, dataclasses.replace(settings, arrays=names), source)
     first = loaded[chosen.names["train"]]
     columns = _columns(first.features, asked["train"][2] if asked else "", source)
     whole = "test" not in chosen.names  # which rows are the test depends on their number

@@ -23,6 +23,7 @@ from ratedistortion.settings.memory import PREFIX, kept
 from ratedistortion.text import printable
 
 _MAX_LINE = 1000  # characters of the line that describes the data
+_MAX_HELD_OUT = 5000  # examples of a validation split that `select best` reads
 _FEW_COPIES = 0.01  # share of test examples that may be copies of training examples unmentioned
 
 
@@ -54,31 +55,36 @@ def load(settings: Settings) -> Dataset:
     scale = decide(found, images, raw.white, settings, raw.source)
     rows = _rows(arrays, settings, raw.source)
     chosen = {
-        split: _taken(arrays.get(split, arrays["train"]), rows[split])
-        for split in ("train", "test")
+        split: _taken(arrays.get(split, arrays["train"]), part) for split, part in rows.items()
     }
+    train, test, examples = chosen["train"], chosen["test"], len(chosen["train"])
+    if "validation" in chosen:  # behind the training examples, where held-out images are
+        train = np.concatenate([train, chosen["validation"][:_MAX_HELD_OUT]])
     centre = spread = None
     if _to_standardise(found["train"], images, raw.white, settings):
-        source, centre, spread = standardised(chosen["train"], chosen["test"])
+        source, centre, spread = standardised(train, test, examples)
     else:
-        (train, factor), (test, _) = (scale.applied(part) for part in chosen.values())
+        (train, factor), (test, _) = (scale.applied(part) for part in (train, test))
         source = Splits(train, test, factor)
     how = binarisation(source, settings)
     measured = prepared(source, how, settings, name)
-    if len(measured.train) < settings.batch_size or min(map(len, measured[:2])) < 2:
+    if examples < settings.batch_size or min(examples, len(test)) < 2:
         raise DatasetError(
             f"{name} must have at least {settings.batch_size} training examples, one batch, and 2 "
-            f"in each split: got {len(measured.train)} train and {len(measured.test)} test; lower "
+            f"in each split: got {examples} train and {len(test)} test; lower "
             "--batch-size, or raise --max-examples."
         )
-    splits = {"train": _flat(measured.train), "test": _flat(measured.test)}
     dynamic = how == "dynamic"
-    trained = _flat(source.train) if dynamic else splits["train"]
+    trained = _flat(source.train if dynamic else measured.train)
+    splits = {"train": _flat(measured.train)[:examples], "test": _flat(measured.test)}
+    if not dynamic and len(trained) == examples:
+        splits["train"] = trained
+    source = source._replace(train=source.train[:examples])
     words = scale.words
     if spread is not None:
         words = f"{found['train']}, centred and scaled by column for the networks (D is not)"
     ways = [words, axes, "" if how == "none" else f"{how} binarisation", *_notes(raw, source)]
-    others = {"probabilities": trained} if dynamic else {}
+    others = {"probabilities": trained} if trained is not splits["train"] else {}
     if centre is not None and spread is not None:
         others |= {"centre": centre, "spread": spread}
     return Dataset(
@@ -90,6 +96,7 @@ def load(settings: Settings) -> Dataset:
         dynamic=dynamic,
         sha256=arrays_sha256(splits | others),
         stamps=before,
+        held_out=len(trained) - examples,
         centre=centre,
         spread=spread,
         description=printable(
@@ -118,7 +125,7 @@ def _read(name: str, settings: Settings) -> Raw:
         raise DatasetError(f"{name} {found}: expected a file or a folder; check the path.")
     if path.suffix.lower() not in SUFFIXES:
         raise DatasetError(f"{name} cannot be read as it is: {_advice(path)}.")
-    return read_numpy(path, settings.arrays)
+    return read_numpy(path, settings)
 
 
 def _from_memory(name: str, settings: Settings) -> Raw:
@@ -134,7 +141,7 @@ def _from_memory(name: str, settings: Settings) -> Raw:
     if not all(isinstance(part, np.ndarray) for part in splits.values()):
         return from_loaded(splits, settings, source)
     shapes = {split: array.shape for split, array in splits.items()}
-    chosen = choose(shapes, settings.arrays, source)
+    chosen = choose(shapes, settings, source)
     used = {split: splits[name] for split, name in chosen.names.items()}
     return Raw(used, f"{source}[{chosen.label}]", chosen.unused)
 

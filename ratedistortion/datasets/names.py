@@ -5,6 +5,7 @@ import re
 from typing import NamedTuple
 
 from ratedistortion.errors import DatasetError
+from ratedistortion.settings import Settings
 
 SPLITS = ("train", "test", "validation")
 # What stands for each split in the names of arrays.
@@ -22,7 +23,7 @@ class Chosen(NamedTuple):
     """Which arrays are used.
 
     Attributes:
-        names: `train`, and `test` where there is one -> name of its array.
+        names: `train`, and `test` and `validation` where they are used -> name of the array.
         label: How to say it, such as `train, valid as test`.
         unused: The others, each with what it is taken for, or with its number of examples.
     """
@@ -32,12 +33,13 @@ class Chosen(NamedTuple):
     unused: tuple[str, ...]
 
 
-def choose(shapes: dict[str, tuple[int, ...]], asked: dict[str, str] | None, source: str) -> Chosen:
+def choose(shapes: dict[str, tuple[int, ...]], settings: Settings, source: str) -> Chosen:
     """The arrays of a container that are the data.
 
     Args:
         shapes: Name -> shape of every array of the container.
-        asked: Split -> name, as `--arrays` gives them; None to go by the names.
+        settings: Read are `arrays`, None to go by the names, and `select`: with `best` a
+            validation split is used beside a test split.
         source: What to call the container in an error.
 
     Returns:
@@ -46,13 +48,14 @@ def choose(shapes: dict[str, tuple[int, ...]], asked: dict[str, str] | None, sou
     Raises:
         DatasetError: If no name is known, or if two sets of names fit.
     """
+    best, asked = settings.select == "best", settings.arrays
     if asked is not None:
         for split, name in asked.items():
             if name not in shapes:
                 raise DatasetError(
                     f"{source}: --arrays {split}={name} names no array: got {_listed(shapes)}."
                 )
-        return _used(asked, shapes)
+        return _used(asked, shapes, best)
     # Labels have one dimension, or a name that says so.
     arrays = {
         name: shape for name, shape in shapes.items() if len(shape) > 1 and not is_label(name)
@@ -62,7 +65,7 @@ def choose(shapes: dict[str, tuple[int, ...]], asked: dict[str, str] | None, sou
         fitting = [{"train": name} for name in arrays]
     nameless = len(arrays) > 1 and fitting == [{"train": "arr_0"}]  # numpy.savez(f, a, b)
     if len(fitting) == 1 and not nameless:
-        return _used(fitting[0], shapes)
+        return _used(fitting[0], shapes, best)
     problem = "more than one set of names fits" if len(fitting) > 1 else "no name is known"
     example = next(iter(arrays), "KEY")
     raise DatasetError(
@@ -107,10 +110,13 @@ def _fitting(names: list[str]) -> list[dict[str, str]]:
     return [one for one in found if not any(one.items() < other.items() for other in found)]
 
 
-def _used(names: dict[str, str], shapes: dict[str, tuple[int, ...]]) -> Chosen:
-    """Validation examples stand in for a test split that is missing."""
+def _used(names: dict[str, str], shapes: dict[str, tuple[int, ...]], best: bool) -> Chosen:
+    """Validation examples stand in for a test split that is missing, or select parameters."""
     used = {split: names[split] for split in ("train", "test") if split in names}
     label = list(used.values())
+    if "test" in used and "validation" in names and best:
+        used["validation"] = names["validation"]
+        label.append(f"{used['validation']} for --select best")
     if "test" not in used and "validation" in names:
         used["test"] = names["validation"]
         label.append(f"{used['test']} as test")

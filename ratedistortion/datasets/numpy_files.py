@@ -8,6 +8,7 @@ import numpy as np
 from ratedistortion.datasets.arrays import Raw, reason
 from ratedistortion.datasets.names import choose
 from ratedistortion.errors import DatasetError
+from ratedistortion.settings import Settings
 from ratedistortion.untrusted import Npz, npy_header
 
 # Suffix -> the bytes that a file of this format begins with. An .npz file is a zip file; the second
@@ -15,13 +16,13 @@ from ratedistortion.untrusted import Npz, npy_header
 SUFFIXES = {".npz": (b"PK\3\4", b"PK\5\6"), ".npy": (b"\x93NUMPY",)}
 
 
-def read_numpy(path: Path, asked: dict[str, str] | None) -> Raw:
+def read_numpy(path: Path, settings: Settings) -> Raw:
     """The data of an `.npz` or `.npy` file.
 
     Args:
         path: The file. The array of an `.npy` file stays on disk and is read where it is needed;
             of an `.npz` only the chosen arrays are read.
-        asked: Split -> name of its array in an `.npz`; None to go by the names.
+        settings: Read are `arrays` and `select`, to choose the arrays of an `.npz`.
 
     Returns:
         The arrays.
@@ -38,12 +39,12 @@ def read_numpy(path: Path, asked: dict[str, str] | None) -> Raw:
                 raise ValueError(f"it does not begin as an {path.suffix} file does")
             file.seek(0)
             if path.suffix.lower() == ".npy":
-                if asked:
+                if settings.arrays:
                     raise DatasetError(f"{path} has one array, without a name: leave out --arrays.")
                 if npy_header(file, path.stat().st_size)[1].hasobject:
                     raise _ObjectsError
                 return Raw({"train": np.load(path, mmap_mode="r")}, str(path))
-            return _read_npz(file, path, asked)
+            return _read_npz(file, path, settings)
     except DatasetError:
         raise
     except _ObjectsError:
@@ -61,12 +62,12 @@ class _ObjectsError(Exception):
     """An array holds Python objects."""
 
 
-def _read_npz(file: Any, path: Path, asked: dict[str, str] | None) -> Raw:
+def _read_npz(file: Any, path: Path, settings: Settings) -> Raw:
     npz = Npz(file)
     objects = [name for name in npz.shapes if npz.has_objects(name)]
     if objects and len(objects) == len(npz.shapes):
         raise _ObjectsError
-    chosen = choose(npz.shapes, asked, str(path))
+    chosen = choose(npz.shapes, settings, str(path))
     if set(chosen.names.values()) & set(objects):
         raise _ObjectsError
     splits = {split: npz.read(name) for split, name in chosen.names.items()}

@@ -7,21 +7,25 @@ from ratedistortion.errors import DatasetError
 from ratedistortion.settings import LEVELLED, Settings
 
 
-def standardised(train: np.ndarray, test: np.ndarray) -> tuple[Splits, np.ndarray, np.ndarray]:
+def standardised(
+    train: np.ndarray, test: np.ndarray, examples: int
+) -> tuple[Splits, np.ndarray, np.ndarray]:
     """Vectors with mean 0 and standard deviation 1 in every dimension of the training split.
 
     Args:
         train: (examples, dimensions), any numbers.
         test: Likewise.
+        examples: So many of `train` are the training split; validation examples follow.
 
     Returns:
         The splits in float32; and, of the training split, the means in float64 and the standard
         deviations in float32, 1 where a dimension never changes.
     """
-    centre = train.mean(axis=0, dtype=np.float64)
-    spread = train.std(axis=0, dtype=np.float64).astype(np.float32)
+    own = train[:examples]
+    centre = own.mean(axis=0, dtype=np.float64)
+    spread = own.std(axis=0, dtype=np.float64).astype(np.float32)
     # The sum of equal numbers is rounded, so that their deviation need not be 0.
-    constant = (train.min(axis=0) == train.max(axis=0)) | (spread <= 1e-12 * np.abs(centre))
+    constant = (own.min(axis=0) == own.max(axis=0)) | (spread <= 1e-12 * np.abs(centre))
     spread[constant] = 1
     both = (((part - centre) / spread).astype(np.float32) for part in (train, test))
     return Splits(*both, scale=1.0), centre, spread

@@ -100,7 +100,7 @@ def read_tfds_folder(folder: Path, settings: Settings) -> Raw:
     try:
         info, features = (_json(folder / f"{name}.json") for name in ("dataset_info", "features"))
         counts = {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}
-        chosen = choose({name: (n, 0) for name, n in counts.items()}, settings.arrays, str(folder))
+        chosen = choose({name: (n, 0) for name, n in counts.items()}, settings, str(folder))
         image, channels = _image_feature(features["featuresDict"]["features"], folder)
         file_format = info.get("fileFormat", "tfrecord")
         if file_format not in RECORDS:

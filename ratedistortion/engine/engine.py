@@ -68,7 +68,7 @@ class Engine:
         self._train_images = put(data.train) if own else self._images["train"]
         self._originals = put(data.splits["test"][:PICTURES])
         self.autoencoder = Autoencoder(sweep.settings, data.shape, data.spread)
-        shape = DataShape(len(data.train), data.scale, data.dynamic)
+        shape = DataShape(len(data.train), data.scale, data.dynamic, data.held_out)
         self._run = Run(sweep.settings, self.autoencoder, shape)
         gaussian = self.autoencoder.gaussian(self._run.state.model)
         self.information_kind = "exact" if gaussian else "bounds"

@@ -128,7 +128,8 @@ class Settings:
         "Nats of rate per latent that cost nothing in the loss.")
     select: str = setting(
         "last", Choice(("last", "best")), "Training", "",
-        "best: the parameters of least loss on a tenth of the images, held out of training.")
+        "best: the parameters of least loss on the validation split, or else on a tenth of the "
+        "training images, held out.")
     # One code has no spread, so there are at least two.
     codes: int = setting(
         10_000, Whole(2), "Measuring", "COUNT",

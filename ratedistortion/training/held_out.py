@@ -32,7 +32,7 @@ def count_held_out(examples: int) -> int:
 
 
 def make_selection(
-    loss: Loss, rate_term: RateTerm, examples: int, batch_size: int, steps: int
+    loss: Loss, rate_term: RateTerm, examples: int, held_out: int, batch_size: int, steps: int
 ) -> Selection:
     """Compares parameters by their loss on held-out images, about 50 times in a run.
 
@@ -42,14 +42,14 @@ def make_selection(
     Args:
         loss: D plus a term of R.
         rate_term: What R adds to that loss.
-        examples: All images of the training split; the last `count_held_out` of them are read.
+        examples: All images that training is given.
+        held_out: How many of them, the last ones, are held out.
         batch_size: The largest number of images to be read at once.
         steps: The steps of a whole run; its last step ends with a comparison.
 
     Returns:
         What keeps the best parameters so far; a run begins with an infinite loss.
     """
-    held_out = count_held_out(examples)
     size = min(batch_size, held_out)
     every = max(steps // _COMPARISONS, 1)
 

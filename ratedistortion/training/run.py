@@ -54,7 +54,8 @@ class Run:
     def __init__(self, settings: Settings, autoencoder: Autoencoder, shape: DataShape) -> None:
         select_best = settings.select == "best"
         self._autoencoder, self._batch_size = autoencoder, settings.batch_size
-        self._examples = shape.examples - (count_held_out(shape.examples) if select_best else 0)
+        held_out = (shape.held_out or count_held_out(shape.examples)) if select_best else 0
+        self._examples = shape.examples - held_out
         self.steps = _count_steps(settings, shape.examples, self._examples)
         self._loss = make_loss(settings, autoencoder, shape)
         self._rate_term = weighted_rate(settings.warmup)
@@ -63,7 +64,12 @@ class Run:
         self._select = None
         if select_best:
             self._select = make_selection(
-                self._loss, self._rate_term, shape.examples, settings.batch_size, self.steps
+                self._loss,
+                self._rate_term,
+                shape.examples,
+                held_out,
+                settings.batch_size,
+                self.steps,
             )
         kinds = jnp.float32, jnp.float32, jnp.int32, jnp.float32
         scalars: Any = [jax.ShapeDtypeStruct((), kind) for kind in kinds]  # zeros would be compiled

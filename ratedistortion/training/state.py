@@ -19,11 +19,14 @@ class DataShape(NamedTuple):
         examples: Images in the training split.
         scale: Factor that turns a stored pixel into the model's.
         dynamic: Whether every step draws fresh Bernoulli(pixel) pixels.
+        held_out: How many of them, the last ones, are those of a validation split, for
+            `select best`; 0 where there is none.
     """
 
     examples: int
     scale: float
     dynamic: bool
+    held_out: int = 0
 
 
 class SweptParameters(NamedTuple):

@@ -95,3 +95,23 @@ def test_a_choice_of_sorted_examples_has_all_classes(tmp_path, get):
     )
     assert set(some.train.ravel()) == set(range(10)) and set(first.train.ravel()) == {0}
     assert not np.array_equal(some.train, some.splits["test"])
+
+
+@pytest.mark.parametrize("how", ["none", "dynamic", "standardised"])
+def test_a_validation_split_selects_the_best_parameters(tmp_path, get, how):
+    rest = np.random.default_rng(0).integers(0, 256, (7, 4, 4), np.uint8)
+    arrays = {"train": IMAGES, "validation": rest, "test": OTHERS}
+    values = {"likelihood": "bernoulli", "binarize": None if how == "dynamic" else "static"}
+    if how == "standardised":
+        arrays = {name: array.reshape(len(array), 16) for name, array in arrays.items()}
+        values = {"likelihood": "gaussian"}
+    np.savez(tmp_path / "a.npz", **arrays)
+    plain, best = (get(tmp_path / "a.npz", select=how, **values) for how in ("last", "best"))
+    assert "[train, test, validation for --select best]: 16 + 16" in best.description
+    assert "not used: validation (7)" in plain.description
+    assert (plain.held_out, best.held_out) == (0, 7) and len(best.train) == 23
+    assert np.array_equal(best.train[:16], plain.train) and best.sha256 != plain.sha256
+    for split in ("train", "test"):
+        assert np.array_equal(best.splits[split], plain.splits[split])
+    if how == "dynamic":
+        assert np.array_equal(best.train[16:], rest.reshape(7, 16))

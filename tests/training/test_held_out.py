@@ -73,6 +73,13 @@ def test_a_tenth_is_held_out_and_never_trained_on(best):
     assert best.best.loss != other.best.loss
 
 
+def test_a_validation_split_behind_the_training_images_is_held_out():
+    settings = Settings(dataset="made", batch_size=12, epochs=3, select="best")
+    for held_out, steps in ((0, 3 * (36 // 12)), (7, 3 * (33 // 12)), (16, 3 * (24 // 12))):
+        shape = DataShape(40, 1.0, False, held_out)
+        assert Run(settings, Autoencoder(settings, (12,)), shape).steps == steps
+
+
 def test_holding_out_must_leave_a_batch():
     settings = Settings(dataset="made", batch_size=39, select="best")
     with pytest.raises(SettingsError, match="holds out 4 of 40 images"):
