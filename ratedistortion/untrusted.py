@@ -55,6 +55,8 @@ def parse_arrays(path: Path, data: bytes, remedy: str) -> dict[str, np.ndarray]:
     # What NumPy and zipfile raise on bytes that are not theirs is no closed list.
     try:
         npz = Npz(io.BytesIO(data))
+        if npz.others:
+            raise ValueError(f"{npz.others[0]} is no array")
         return {name: npz.read(name) for name in npz.shapes}
     except Exception as error:
         raise damaged(path, str(error) or type(error).__name__, remedy) from error
@@ -68,6 +70,7 @@ class Npz:
 
     Attributes:
         shapes: Name -> shape of every array.
+        others: Names of what is no array.
 
     Raises:
         ValueError: If a header promises more than there is; other exceptions if it is damaged.
@@ -80,9 +83,14 @@ class Npz:
         self._members: dict[str, zipfile.ZipInfo] = {}
         self._dtypes: dict[str, np.dtype] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self.others: list[str] = []
         for info in self._archive.infolist():
-            if info.filename.endswith(".npy"):
+            if not info.filename.endswith(".npy"):
+                self.others.append(info.filename)
+            else:
                 name = info.filename.removesuffix(".npy")
+                if name in self.shapes:
+                    raise ValueError(f"{name} is there twice")
                 with self._archive.open(info) as member:
                     self.shapes[name], self._dtypes[name] = npy_header(member, info.file_size)
                 self._members[name] = info

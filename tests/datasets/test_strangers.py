@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import tracemalloc
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,17 @@ def test_an_npz_that_unpacks_to_a_thousand_times_its_size(tmp_path, refusal):
                 member.write(bytes(1 << 24))
     assert path.stat().st_size < 1 << 23
     assert "train would unpack from" in refusal(path)
+
+
+def test_an_npz_with_two_arrays_of_one_name(tmp_path, refusal):
+    path = tmp_path / "a.npz"
+    with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for number in range(2):
+            file = io.BytesIO()
+            np.save(file, np.full((20, 3), number))
+            archive.writestr("train.npy", file.getvalue())
+    assert "train is there twice" in refusal(path)
 
 
 @pytest.mark.parametrize("name", ["a.npz", "a.npy", "a.gz"])
