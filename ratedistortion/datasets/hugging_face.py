@@ -303,8 +303,9 @@ def _pictures(encoded: Any, what: str, folder: Path | None) -> np.ndarray:
             image = decode(each["bytes"] or _file_in(folder, each["path"]), None)
         except (OSError, TypeError) as error:
             name = f" ({Path(each['path']).name})" if each and each["path"] else ""
+            why = f": {error}" if "frames" in str(error) else ""
             raise DatasetError(
-                f"row {row} of {what}{name} is no image that can be read."
+                f"row {row} of {what}{name} is no image that can be read{why}."
             ) from error
         if row == 0:
             images = np.empty((len(encoded), *image.shape), image.dtype)

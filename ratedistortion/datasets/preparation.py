@@ -154,6 +154,8 @@ def _check_binary(splits: Splits, name: str) -> None:
         value = array.flat[other.argmax()] * splits.scale
         grey = array.min() >= 0 and array.max() * splits.scale <= 1
         choices = "--binarize static, dynamic or threshold, or " if grey else ""
+        if array.ndim == 2 and array.dtype == np.uint8 and not grey:
+            choices = "--scale 255, or whichever number is white, for flat grey images, or "
         likelihood = LEVELLED[0] if array.dtype == np.uint8 else "gaussian"
         raise DatasetError(
             f"{name}: the bernoulli likelihood needs values that are 0 or 1: got {value:.4g} in "

@@ -77,11 +77,15 @@ def decode(encoded: bytes, channels: int | None) -> np.ndarray:
         uint8, or what the image has of more than 8 bits in one channel: (height, width, channels).
 
     Raises:
-        OSError: If Pillow cannot read it.
+        OSError: If Pillow cannot read it, or if it has several frames.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     image: Any = Image.open(io.BytesIO(encoded), formats=_FORMATS)
+    if channels is None:
+        if getattr(image, "n_frames", 1) > 1:
+            raise OSError(f"it has {image.n_frames} frames")
+        image = ImageOps.exif_transpose(image)  # as the camera was held
     if channels is not None or image.mode not in (*_MODES.values(), *_NUMBERS):
         grey = channels is None and image.mode == "1"
         image = image.convert("L" if grey else _MODES[channels or 3])

@@ -114,6 +114,21 @@ def test_what_cannot_be_read_is_refused(tmp_path, refusal):
     assert "no column of images or numbers: name" in refusal("hf:csv:text.csv")
 
 
+def test_frames_and_turned_photographs(tmp_path, get, refusal):
+    folder = folder_of_images(tmp_path / "photos", train=TRAIN)
+    turned = Image.fromarray(np.rot90(TRAIN[0]).copy())
+    exif = turned.getexif()
+    exif[0x0112] = 6  # to be shown turned clockwise
+    turned.save(folder / "train" / "a" / "00.png", exif=exif)
+    data = get("hf:imagefolder:photos")
+    assert sorted(map(bytes, np.concatenate([data.train, data.splits["test"]]))) == rows(TRAIN)
+    first, *others = (Image.fromarray(image) for image in TRAIN[:3])
+    first.save(folder / "train" / "a" / "00.gif", save_all=True, append_images=others)
+    assert "(00.gif) is no image that can be read: it has 3 frames" in refusal(
+        "hf:imagefolder:photos"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -69,5 +69,9 @@ def test_the_bernoulli_likelihood_needs_zeros_and_ones(tmp_path, refusal):
     text = refusal("digits", likelihood="bernoulli", binarize="none")
     assert "values that are 0 or 1: got 0." in text
     assert "--binarize static, dynamic or threshold, or --likelihood discretized-logistic" in text
+    np.save(tmp_path / "flat.npy", np.arange(0, 240, dtype=np.uint8).reshape(60, 4))
+    assert "--scale 255, or whichever number is white, for flat" in refusal(
+        tmp_path / "flat.npy", likelihood="bernoulli"
+    )
     text = refusal("gaussian:4,1", likelihood="bernoulli")
     assert "--likelihood gaussian" in text and "--binarize" not in text
