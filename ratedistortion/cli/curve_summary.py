@@ -13,6 +13,7 @@ from ratedistortion.cli.numbers import aligned, number, with_error
 from ratedistortion.errors import RateDistortionError, SettingsError
 from ratedistortion.figures.inputs import Table, gather
 from ratedistortion.table.units import unit_words
+from ratedistortion.text import printable
 from ratedistortion.theory import known_entropy, semantic_rate
 
 # The names that JSON has for a point of a curve, a suspect run, and a comparison, in their order.
@@ -93,7 +94,8 @@ def as_text(summary: Mapping[str, Any]) -> str:
     digits = 4 if summary["units"] == unit_words("bits-per-dim") else 2
     parts = []
     for run in summary["runs"]:
-        title = f"{run['run']}: {run['dataset']}, {run['images']:,} {summary['split']} images"
+        names = printable(f"{run['run']}: {run['dataset']}")
+        title = f"{names}, {run['images']:,} {summary['split']} images"
         parts += [[f"{title}, {summary['units']}", *_table(run, digits)], _findings(run, digits)]
     if comparison := summary["comparison"]:
         parts.append(_compared(comparison, summary, digits))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ratedistortion.cli.numbers import aligned, number, with_error
 from ratedistortion.table.units import per_nat, unit_words
+from ratedistortion.text import printable
 
 if TYPE_CHECKING:
     import pandas
@@ -21,6 +22,7 @@ _SHOWN = {
 }
 # A target rate is missed where R is farther from it: in nats, shares of it, and errors.
 _NATS, _SHARE, _ERRORS = 0.05, 0.1, 3
+_NOTE = 60  # characters of the last column; the whole text is in the table
 _LISTED = 3  # suspect rows that one line names
 
 
@@ -51,7 +53,8 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
             for name in _SHOWN
         ]
         targets = [number(row["target_rate"] * factor, digits) for _ in asked]
-        lines.append([*targets, f"{row['beta']:g}", f"{row['seed']}", *cells, _note(row)])
+        note = printable(_note(row), _NOTE)
+        lines.append([*targets, f"{row['beta']:g}", f"{row['seed']}", *cells, note])
     title = f"test split, {unit_words(units)}"
     return "\n".join([title, *aligned(lines, words=1), *_explained(rows, units, digits)])
 
@@ -98,7 +101,7 @@ def suspects(frame: "pandas.DataFrame") -> str:
     ]
     more = [f"{len(rows) - _LISTED} more rows"] if len(rows) > _LISTED else []
     summary = frame.attrs["summary"]
-    return (
+    return printable(
         f"Suspect: {summary['suspect']} of {summary['runs']} runs: numbers contradict each other:"
         f" {', '.join(named + more)}. Do not use them: see the column failed_checks, and run"
         " `rd-sweep --verify` to check this machine."

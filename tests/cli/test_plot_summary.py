@@ -149,3 +149,8 @@ def test_targets_need_a_summary_and_lie_within_the_sweep(tmp_path):
         "other: the target distortion must lie within the sweep, 2.493 to 4.968: got 1; sweep "
         "other betas to go beyond.",
     )
+
+
+def test_names_from_outside_are_no_commands_to_the_terminal(tmp_path):
+    result = rd_plot(linear_gaussian(tmp_path / "a\x1b[31mb\n"), "--summary")
+    assert result.stdout.startswith("a?[31mb: binarized_mnist, ") and "\x1b" not in result.stdout
