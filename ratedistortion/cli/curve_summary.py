@@ -94,7 +94,7 @@ def as_text(summary: Mapping[str, Any]) -> str:
     digits = 4 if summary["units"] == unit_words("bits-per-dim") else 2
     parts = []
     for run in summary["runs"]:
-        names = printable(f"{run['run']}: {run['dataset']}")
+        names = f"{printable(run['run'])}: {printable(run['dataset'])}"
         title = f"{names}, {run['images']:,} {summary['split']} images"
         parts += [[f"{title}, {summary['units']}", *_table(run, digits)], _findings(run, digits)]
     if comparison := summary["comparison"]:
