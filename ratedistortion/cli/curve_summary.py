@@ -154,8 +154,9 @@ def _comparison(tables: list[Table], analyses: list[curve.Analysis]) -> dict[str
 def _source(table: Table) -> list[Any]:
     """What defines D: two tables can be compared only if all of these are the same."""
     data = table.rows.attrs.get("ratedistortion", {}).get("data_sha256")
-    first, scale = table.rows.iloc[0], table.settings().get("likelihood_scale")
-    return [data, first["likelihood"], first["dimensions"], first["examples"], scale]
+    scales = [table.settings().get(name) for name in ("likelihood_scale", "scale")]
+    first = table.rows.iloc[0]
+    return [data, first["likelihood"], first["dimensions"], first["examples"], *scales]
 
 
 def _table(run: Mapping[str, Any], digits: int) -> list[str]:

@@ -13,7 +13,7 @@ from ratedistortion.cli.results import checks, results, suspects
 from ratedistortion.cli.signals import listen
 from ratedistortion.errors import SettingsError
 from ratedistortion.progress import Progress
-from ratedistortion.settings import Settings, from_mapping, read_config
+from ratedistortion.settings import Settings, from_mapping, in_todays_terms, read_config
 from ratedistortion.settings.settings import FIELDS
 from ratedistortion.table.units import UNITS
 
@@ -149,4 +149,4 @@ def _stored(run_dir: Path) -> dict[str, Any]:
     """The settings that a run directory has, as they are stored; none if there is none yet."""
     from ratedistortion.run_directory.reading import read_manifest
 
-    return dict((read_manifest(run_dir) or {}).get("settings", {}))
+    return in_todays_terms(dict((read_manifest(run_dir) or {}).get("settings", {})))

@@ -93,6 +93,8 @@ class Dataset:
         low, high = self.train.min() * self.scale, self.train.max() * self.scale
         if max(-low, high) <= _MAX_VALUE:
             return None
+        if self.spread is not None:
+            return f"a column reaches {max(-low, high):.3g} standard deviations: clip outliers"
         return f"the data reach from {low:.3g} to {high:.3g}: standardise them"
 
 

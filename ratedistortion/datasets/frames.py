@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ratedistortion.datasets.arrays import Raw
+from ratedistortion.datasets.arrays import Raw, reason
 from ratedistortion.datasets.names import choose, is_label_column
 from ratedistortion.errors import DatasetError
 from ratedistortion.settings import Settings
@@ -30,7 +30,7 @@ def from_frames(frames: "dict[str, pandas.DataFrame]", settings: Settings, sourc
     shapes = {split: (len(frame), 0) for split, frame in frames.items()}
     chosen = choose(shapes, settings, source)
     train = frames[chosen.names["train"]]
-    numbers = list(train.select_dtypes(["number", "bool"]).columns)
+    numbers = list(train.select_dtypes(["number", "bool"], ["timedelta", "complex"]).columns)
     columns = [name for name in numbers if not is_label_column(str(name))]
     if not columns or len(set(columns)) < len(columns):
         raise DatasetError(
@@ -41,7 +41,10 @@ def from_frames(frames: "dict[str, pandas.DataFrame]", settings: Settings, sourc
     for split, name in chosen.names.items():
         if missing := [column for column in columns if column not in frames[name]]:
             raise DatasetError(f"{source}: {name} has no column {missing[0]!r}, and train has one.")
-        splits[split] = frames[name][columns].to_numpy(float, na_value=np.nan)
+        try:
+            splits[split] = frames[name][columns].to_numpy(float, na_value=np.nan)
+        except (TypeError, ValueError) as error:
+            raise DatasetError(f"{source}: {name} must hold numbers: {reason(error)}.") from error
     unused = [
         f"{name} ({'labels' if name in numbers else 'no numbers'})"
         for name in train.columns

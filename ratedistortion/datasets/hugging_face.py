@@ -74,12 +74,11 @@ def from_loaded(
     Raises:
         DatasetError: If the column is not certain, or rows differ in shape.
     """
-    for split, part in loaded.items():
-        if not hasattr(part, "num_rows"):
-            raise DatasetError(f"{source}: {split} is a stream, and a sweep needs all of it.")
     asked = {split: name.partition("/") for split, name in (settings.arrays or {}).items()}
     counts = {name: (part.num_rows, 0) for name, part in loaded.items()}
     names = {split: name[0] for split, name in asked.items()} or None
+    if len({name[2] for name in asked.values()}) > 1:
+        raise DatasetError(f"{source}: --arrays must name the same column for every split.")
     chosen = choose(counts, dataclasses.replace(settings, arrays=names), source)
     first = loaded[chosen.names["train"]]
     columns = _columns(first.features, asked["train"][2] if asked else "", source)
@@ -193,15 +192,11 @@ def _columns(features: Any, asked: str, source: str) -> list[str]:
         for name in names:
             if name not in features:
                 raise DatasetError(f"{source} has no column {name!r}: got {', '.join(features)}.")
+        if len(names) > 1 and not all(_is_number(features[name]) for name in names):
+            raise DatasetError(f"{source}: only columns of numbers go together: got {asked}.")
         return names
-    if any(mark in name for name in features for mark in ";\t|"):
-        raise DatasetError(
-            f"{source} is not separated by commas: {', '.join(features)}; convert it."
-        )
-    if all(_is_float(name) for name in features):
-        raise DatasetError(
-            f"{source} has no line of names: its first line is {', '.join(features)}; add one."
-        )
+    if source.startswith("hf:csv:"):
+        _check_names(list(features), source)
     images = [name for name in features if _is_image(features[name])]
     arrays = [name for name in features if _is_array(features[name])]
     numbers = [name for name in features if _why(name, features[name]) == "number"]
@@ -217,6 +212,16 @@ def _columns(features: Any, asked: str, source: str) -> list[str]:
     if not numbers:
         raise DatasetError(f"{source} has no column of images or numbers: {', '.join(features)}.")
     return numbers
+
+
+def _check_names(names: list[str], source: str) -> None:
+    """Refuses a CSV file whose first line is no line of names, or is cut at other marks."""
+    if any(mark in name for name in names for mark in ";\t|"):
+        raise DatasetError(f"{source} is not separated by commas: {', '.join(names)}; convert it.")
+    if all(_is_float(name) for name in names):
+        raise DatasetError(
+            f"{source} has no line of names: its first line is {', '.join(names)}; add one."
+        )
 
 
 def _is_image(feature: Any) -> bool:

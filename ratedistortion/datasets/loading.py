@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ratedistortion.datasets.arrays import Raw, Splits, chosen_rows, test_rows
+from ratedistortion.datasets.arrays import Raw, Splits, chosen_rows, stream, test_rows
 from ratedistortion.datasets.dataset import Dataset, arrays_sha256
 from ratedistortion.datasets.frames import from_frames
 from ratedistortion.datasets.hugging_face import from_loaded, read_hugging_face
@@ -59,7 +59,9 @@ def load(settings: Settings) -> Dataset:
     }
     train, test, examples = chosen["train"], chosen["test"], len(chosen["train"])
     if "validation" in chosen:  # behind the training examples, where held-out images are
-        train = np.concatenate([train, chosen["validation"][:_MAX_HELD_OUT]])
+        held_out = chosen["validation"]
+        some = chosen_rows(len(held_out), _MAX_HELD_OUT, False, "held out")
+        train = np.concatenate([train, held_out[some]])
     centre = spread = None
     if _to_standardise(found["train"], images, raw.white, settings):
         source, centre, spread = standardised(train, test, examples)
@@ -182,7 +184,12 @@ def _rows(arrays: dict[str, np.ndarray], settings: Settings, source: str) -> dic
     else:
         rows = test_rows(len(arrays["train"]), settings.test_fraction, source)
     most, first = settings.max_examples, settings.first
-    return {split: part[chosen_rows(len(part), most, first, split)] for split, part in rows.items()}
+    rows = {split: part[chosen_rows(len(part), most, first, split)] for split, part in rows.items()}
+    if settings.select == "best" and "validation" not in rows and source not in DATASETS:
+        # The last tenth is held out: files are often sorted by class.
+        count = len(rows["train"])
+        rows["train"] = rows["train"][np.argsort(stream("held out").random(count), kind="stable")]
+    return rows
 
 
 def _to_standardise(train: Facts, images: bool, white: float | None, settings: Settings) -> bool:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from ratedistortion.errors import DatasetError
 from ratedistortion.settings import Settings
 
-SPLITS = ("train", "test", "validation")
 # What stands for each split in the names of arrays.
 _WORDS = {
     "train": ("train", "training"),
@@ -129,5 +128,8 @@ def _used(names: dict[str, str], shapes: dict[str, tuple[int, ...]], best: bool)
 
 
 def _listed(shapes: dict[str, tuple[int, ...]]) -> str:
-    some = [f"{name} {shape}" for name, shape in list(shapes.items())[:8]]
+    some = [
+        f"{name} {f'({shape[0]:,})' if shape[1:] == (0,) else shape}"
+        for name, shape in list(shapes.items())[:8]
+    ]
     return ", ".join(some) + (", ..." if len(shapes) > 8 else "") if some else "none"

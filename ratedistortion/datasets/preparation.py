@@ -6,6 +6,8 @@ from ratedistortion.datasets.arrays import Splits, coin_flips, stream
 from ratedistortion.errors import DatasetError
 from ratedistortion.settings import LEVELLED, Settings
 
+_ROUNDING = 1e-6  # by which scaled whole numbers may leave [0, 1]
+
 
 def standardised(
     train: np.ndarray, test: np.ndarray, examples: int
@@ -98,10 +100,11 @@ def binarized(splits: Splits, how: str, name: str) -> Splits:
         return splits
     drawn = []
     for split, array in (("train", splits.train), ("test", splits.test)):
-        if array.dtype == np.float32 and not (array.min() >= 0 and array.max() <= 1):
+        low, high = array.min() * splits.scale, array.max() * splits.scale
+        if not (low >= 0 and high <= 1 + _ROUNDING):
             raise DatasetError(
-                f"{name}, {split}: only values in [0, 1] can be binarised: got {array.min():.4g} "
-                f"to {array.max():.4g}; use --binarize none with --likelihood gaussian."
+                f"{name}, {split}: only values in [0, 1] can be binarised: got {low:.4g} to"
+                f" {high:.4g}; give --scale MAX, or --binarize none with --likelihood gaussian."
             )
         if how == "threshold":
             drawn.append((array >= 0.5 / splits.scale).astype(np.uint8))
@@ -131,6 +134,12 @@ def quantized(splits: Splits, levels: int, name: str) -> Splits:
         raise DatasetError(
             f"{name}: this likelihood needs 8-bit values: got {splits.train.dtype}; use"
             " --likelihood gaussian."
+        )
+    highest = max(splits.train.max(), splits.test.max()) * splits.scale
+    if highest > 1 + _ROUNDING:
+        raise DatasetError(
+            f"{name}: grey levels must lie in [0, 1] after scaling: got {highest:.4g}; give --scale"
+            " MAX, the number that is white."
         )
     own = round(1 / splits.scale) + 1
     if levels > own:

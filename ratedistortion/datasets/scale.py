@@ -111,8 +111,8 @@ def decide(
         DatasetError: If it is not certain and `scale` does not say it, or if splits differ in kind
             or range.
     """
-    _check_alike(found, images, source)
     train = found["train"]
+    _check_alike(found, images or settings.likelihood in LEVELLED, source)
     low, high = min(each.low for each in found.values()), max(each.high for each in found.values())
     asked = settings.scale
     fraction = -_ROUNDING <= low and high <= 1 + _ROUNDING
@@ -137,7 +137,8 @@ def decide(
             f"{source} reaches from {low:g} to {high:g}: to divide it by {white:g} it must lie in 0"
             f" to {white:g}; give another --scale MAX, or --scale none."
         )
-    exact = train.whole and 0 <= low and high <= 255 and float(white).is_integer()
+    whole = all(each.whole for each in found.values())
+    exact = whole and 0 <= low and high <= 255 >= white and float(white).is_integer()
     words = str(train)
     if white != 1:
         words += f", divided by {white:g}"
@@ -147,11 +148,11 @@ def decide(
     return Scale(white, exact, clipped, words)
 
 
-def _check_alike(found: dict[str, Facts], images: bool, source: str) -> None:
-    """Refuses splits of which one is binarised, or rescaled, and the other is not."""
+def _check_alike(found: dict[str, Facts], strict: bool, source: str) -> None:
+    """Refuses images of which one split is binarised, or rescaled, and the other is not."""
     train = found["train"]
     for name, other in found.items():
-        if other.whole != train.whole or (images and other.binary != train.binary):
+        if strict and (other.whole, other.binary) != (train.whole, train.binary):
             raise DatasetError(
                 f"{source}: the splits must hold numbers of one kind: train has {train}, {name} has"
                 f" {other}; save both in the same way."

@@ -29,8 +29,11 @@ def stamps(settings: Settings) -> dict[str, list[int]] | None:
         path = named_path(name) or prepared_folder(name, settings.data_dir)
         if path is None:
             return None
-        files = [file for file in path.iterdir() if file.is_file()] if path.is_dir() else [path]
-        found = {file.name: file.stat() for file in files}
+        files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+        found = {
+            str(file.relative_to(path)) if path.is_dir() else file.name: file.stat()
+            for file in files
+        }
     except (OSError, DatasetError):
         return None
     return {name: [each.st_size, each.st_mtime_ns] for name, each in found.items()}

@@ -132,7 +132,12 @@ def read_data(path: Path) -> tuple[dict[str, np.ndarray], str]:
     preview = parse_arrays(file, read_file(file, remedy), remedy)
     names = ("train", "test", "edges", "train_counts", "test_counts", "mean")
     if not all(name in preview and preview[name].dtype.kind in "fiu" for name in names) or (
-        preview["train"].ndim not in (2, 4) or preview["train"].shape[1:] != preview["mean"].shape
+        preview["train"].ndim not in (2, 4)
+        or {preview[name].shape[1:] for name in ("train", "test")} != {preview["mean"].shape}
+        or any(
+            len(preview["edges"]) != len(counts) + 1 or not counts.sum() > 0
+            for counts in (preview["train_counts"], preview["test_counts"])
+        )
     ):
         raise damaged(file, "its arrays do not fit together", remedy)
     return preview, str(manifest.get("data", ""))

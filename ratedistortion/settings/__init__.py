@@ -1,6 +1,11 @@
 """What a sweep is asked to do: the same from Python, TOML and the shell."""
 
-from ratedistortion.settings.config import differences, from_mapping, read_config
+from ratedistortion.settings.config import (
+    differences,
+    from_mapping,
+    in_todays_terms,
+    read_config,
+)
 from ratedistortion.settings.settings import BATCHING, LEVELLED, Settings, values_sha256
 
 __all__ = [
@@ -9,6 +14,7 @@ __all__ = [
     "Settings",
     "differences",
     "from_mapping",
+    "in_todays_terms",
     "read_config",
     "values_sha256",
 ]

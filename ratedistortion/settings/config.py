@@ -52,6 +52,20 @@ def from_mapping(values: dict[str, Any], source: str) -> Settings:
     return Settings(**checked)
 
 
+def in_todays_terms(stored: dict[str, Any]) -> dict[str, Any]:
+    """Stored settings of any version, with what an older one meant by leaving a field out.
+
+    Args:
+        stored: The settings of a manifest.
+
+    Returns:
+        The same with `first`, where 0.1.0 took the first of `max_examples`.
+    """
+    if stored.get("max_examples") is not None and "first" not in stored:
+        return stored | {"first": True}
+    return stored
+
+
 def differences(stored: Settings, asked: Settings) -> list[str]:
     """What decides the numbers and differs between two settings.
 

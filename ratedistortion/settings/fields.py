@@ -66,7 +66,7 @@ class Source(Text):
             return text if isinstance(value, str) or os.sep in text else os.path.join(".", text)
         try:
             return keep(value)
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # what other libraries raise of their own arrays
             raise SettingsError(
                 f"{name} must be a name, a path, an array of numbers, a DataFrame, (train, test) or"
                 f" a mapping of splits to these: got {type(value).__name__} ({error})."

@@ -31,6 +31,8 @@ def keep(data: Any) -> str:
     for split, values in splits.items():
         digest.update(f"{split} ".encode())
         if type(values).__module__.startswith("datasets."):  # its fingerprint is of its content
+            if not hasattr(values, "_fingerprint"):
+                raise TypeError(f"{split} is a stream")
             kept_splits[str(split)] = values
             digest.update(f"{values._fingerprint}\n".encode())
         elif hasattr(values, "select_dtypes"):

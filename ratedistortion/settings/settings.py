@@ -59,19 +59,20 @@ class Settings:
     dataset: Any = setting(
         None, Source(), "Data", "NAME_OR_PATH",
         "digits (embedded), a TFDS name, an .npz or .npy file, a folder of idx files, "
+        "hf:imagefolder:DIR, hf:parquet:PATH or the like, "
         "gaussian:V1,V2,..., bernoulli:P,DIMENSIONS or patterns:K,DIMENSIONS,FLIP.", shown="digits")
     data_dir: str | None = setting(
         None, Text(), "Data", "DIR", "Where prepared TFDS sets are.",
         shown="$TFDS_DATA_DIR or ~/tensorflow_datasets")
     download: bool = setting(
-        False, Flag(), "Data", "", "Let TFDS download and prepare a missing set.")
+        False, Flag(), "Data", "", "Let TFDS, or the library datasets, fetch a missing set.")
     binarize: str | None = setting(
         None, Choice(("none", "threshold", "static", "dynamic")), "Data", "",
         "static draws every pixel once, dynamic afresh at every step.",
         shown="dynamic for grey images with the bernoulli likelihood, else none")
     arrays: dict[str, str] | None = setting(
         None, Arrays(), "Data", "train=NAME,test=NAME",
-        "Which arrays of a file, or splits of a TFDS set, are the data.", shown="by their names")
+        "Which arrays of a file, or splits of a set, are the data.", shown="by their names")
     layout: str | None = setting(
         None, Text(), "Data", "AXES",
         "What the axes of the arrays mean: ND, NHW, NHWC, NCHW, HWCN or the like.",
@@ -81,7 +82,7 @@ class Settings:
     scale: str | float | None = setting(
         None, Scale(), "Data", "MAX|none",
         "Divide the numbers by MAX, or by nothing.",
-        shown="1, 255 or 65535 for images that reach it; none for vectors")
+        shown="1, 255 or 65535 for images that reach it; vectors are standardised by column")
     test_fraction: float | None = setting(
         None, Number(), "Data", "SHARE",
         "Share of the test split, of data that have none.", shown="a sixth")
@@ -166,6 +167,8 @@ class Settings:
             self._set("binarize", "dynamic" if self.likelihood == "bernoulli" else "none")
         if self.test_fraction is not None and self.test_fraction >= 1:
             raise SettingsError(f"test_fraction must be below 1: got {self.test_fraction:g}.")
+        if self.first and self.max_examples is None:
+            raise SettingsError("first needs max_examples: say how many of the first examples.")
         if self.epochs is not None and self.steps is not None:
             raise SettingsError("epochs and steps exclude each other: give one of them.")
         if self.epochs is None and self.steps is None:

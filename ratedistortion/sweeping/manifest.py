@@ -11,7 +11,13 @@ from ratedistortion.datasets import Dataset
 from ratedistortion.engine.plan import Plan, Sweep
 from ratedistortion.errors import DatasetError, RunDirectoryError, SettingsError
 from ratedistortion.run_directory import reading
-from ratedistortion.settings import Settings, differences, from_mapping, values_sha256
+from ratedistortion.settings import (
+    Settings,
+    differences,
+    from_mapping,
+    in_todays_terms,
+    values_sha256,
+)
 
 _PACKAGES = ("ratedistortion", "jax", "jaxlib", "flax", "optax", "numpy")
 
@@ -72,7 +78,7 @@ class Manifest:
             return None
         file = path / reading.MANIFEST
         try:
-            settings = from_mapping(values["settings"], "settings")
+            settings = from_mapping(in_todays_terms(values["settings"]), "settings")
         except SettingsError as error:
             raise RunDirectoryError(f"{file}: it is damaged ({error}); restore it.") from error
         if values_sha256(values["settings"]) != values["settings_sha256"]:
@@ -166,6 +172,11 @@ class Manifest:
             data = datasets.load(dataclasses.replace(settings, download=False))
         except (DatasetError, OSError) as error:
             text = f"the data were not compared with those of this sweep: {error}"
+            report(events.Warned(text))
+            return
+        older = self.values["schema"] < reading.MANIFEST_VERSION
+        if older and self.values["data_sha256"] != data.sha256:
+            text = "an older version read the data in another way: they were not compared."
             report(events.Warned(text))
             return
         self._check_data(data)

@@ -58,8 +58,9 @@ def sweep(
     engine, devices = prepare(settings, data, manifest, report)
     if manifest is None:
         manifest = Manifest.make(directory.path, engine.sweep, devices)
-        directory.write_data(data.preview())
         directory.write_manifest(manifest.values)
+    if not (directory.path / reading.DATA).exists():
+        directory.write_data(data.preview())
 
     def emit(event: events.Event) -> None:
         if (line := events.as_logged(event)) is not None:

@@ -124,6 +124,7 @@ def _source(settings: dict[str, Any]) -> tuple[str | None, str]:
     # Binarising changes a Gaussian source; it does not change zeros and ones.
     known = known and (family != "gaussian" or settings.get("binarize", "none") == "none")
     known = known and settings.get("scale") in (None, "none", 1)
+    known = known and (settings.get("layout") or "ND").upper() == "ND"
     return family if known else None, text
 
 

@@ -168,3 +168,31 @@ def test_vectors_are_centred_and_scaled_by_the_training_split(saved, get):
         bits = (train > 0).astype(np.uint8)
         assert get(saved(bits, bits), **other).spread is None
     assert get("gaussian:4,1").spread is None
+
+
+@pytest.mark.parametrize("binarize", ["static", "threshold", "dynamic"])
+def test_numbers_above_1_are_not_binarised(saved, get, refusal, binarize):
+    flat = images(255).reshape(12, 12)
+    values = {"likelihood": "bernoulli", "binarize": binarize}
+    assert "[0, 1] can be binarised: got 0 to 255; give --scale MAX" in refusal(
+        saved(flat), **values
+    )
+    assert get(saved(flat), scale=255.0, **values).splits["test"].max() > 0
+
+
+@pytest.mark.parametrize("likelihood", ["categorical", "discretized-logistic"])
+def test_levels_lie_in_0_to_1_after_scaling(saved, refusal, likelihood):
+    for levels in (2, 17):
+        text = refusal(saved(images(16)), scale="none", likelihood=likelihood, levels=levels)
+        assert "must lie in [0, 1] after scaling: got 16; give --scale MAX" in text
+    assert "8-bit values" in refusal(saved(images(255)), scale=65535.0, likelihood=likelihood)
+    assert "0 or 1" in refusal(
+        saved(images(1) * 9), scale=300.0, likelihood="bernoulli", binarize="none"
+    )
+
+
+def test_held_out_images_are_of_all_classes(saved, get):
+    classes = np.repeat(np.arange(10.0), 20)[:, None]
+    plain, best = (get(saved(classes), select=how, scale="none") for how in ("last", "best"))
+    assert sorted(best.train.ravel()) == sorted(plain.train.ravel())
+    assert len(set(best.train[-20:].ravel())) > 5

@@ -14,6 +14,7 @@ from ratedistortion import datasets
 from ratedistortion.datasets import load, stamps
 from ratedistortion.errors import DatasetError, RunDirectoryError
 from ratedistortion.events import Report, Warned
+from ratedistortion.run_directory.reading import MANIFEST_VERSION
 from ratedistortion.settings import Settings
 from ratedistortion.sweeping.manifest import Manifest
 
@@ -32,7 +33,7 @@ def idx(path: Path, seed: int) -> None:
         file.write(zeros_and_ones(seed).tobytes())
 
 
-@pytest.fixture(params=("npy", "idx", "tfds name", "tfds folder"))
+@pytest.fixture(params=("npy", "idx", "idx in raw", "tfds name", "tfds folder"))
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
@@ -40,11 +41,12 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def made(kind, tmp_path, prepare, pictures) -> tuple[Settings, Path]:
     """A data set on disk, and one of its files."""
-    if kind == "idx":
-        (tmp_path / "idx").mkdir()
+    if kind.startswith("idx"):
+        folder = tmp_path / ("idx/MNIST/raw" if kind == "idx in raw" else "idx")
+        folder.mkdir(parents=True)
         for name in ("train", "t10k"):
-            idx(tmp_path / "idx" / f"{name}-images-idx3-ubyte", 0)
-        return settings_of(tmp_path / "idx"), tmp_path / "idx" / "t10k-images-idx3-ubyte"
+            idx(folder / f"{name}-images-idx3-ubyte", 0)
+        return settings_of(tmp_path / "idx"), folder / "t10k-images-idx3-ubyte"
     if kind.startswith("tfds"):
         splits = {name: pictures(10, 2, 2) for name in ("train", "test")}
         folder = prepare(tmp_path, splits)
@@ -75,7 +77,8 @@ def no_event(event: object) -> None:
 
 def manifest_of(settings: Settings) -> dict[str, Any]:
     data = load(settings)
-    return json.loads(json.dumps({"data_sha256": data.sha256, "data_files": data.stamps}))
+    values = {"schema": MANIFEST_VERSION, "data_sha256": data.sha256, "data_files": data.stamps}
+    return json.loads(json.dumps(values))
 
 
 @pytest.fixture
@@ -89,7 +92,8 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
 def test_untouched_files_are_not_read(made, loads):
     settings, file = made
     manifest = manifest_of(settings)
-    assert manifest["data_files"][file.name] == [file.stat().st_size, file.stat().st_mtime_ns]
+    (stamp,) = (it for name, it in manifest["data_files"].items() if Path(name).name == file.name)
+    assert stamp == [file.stat().st_size, file.stat().st_mtime_ns]
     check(manifest, settings, no_event)
     assert loads == []
 
@@ -175,3 +179,11 @@ def test_comparing_needs_no_jax():
         check=True,
     )
     assert done.stdout == "False\n"
+
+
+def test_data_that_an_older_version_read_in_another_way_are_a_warning(tmp_path):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(30, 3)))
+    settings, told = settings_of(tmp_path / "a.npy"), []
+    older = manifest_of(settings) | {"schema": MANIFEST_VERSION - 1, "data_sha256": "0" * 64}
+    check(older | {"data_files": {}}, settings, told.append)
+    assert [event.text[:40] for event in told] == ["an older version read the data in anothe"]

@@ -95,7 +95,7 @@ def test_sets_without_8_bit_images_of_one_size_are_refused(tmp_path, prepare, pi
     prepare(tmp_path / "b", images, dtype="uint16")
     assert "must have 8-bit images: got uint16" in refusal("tiny", tmp_path / "b")
     prepare(tmp_path / "c", {"left": images["train"], "right": images["train"]})
-    assert "no name is known among left (5, 0), right (5, 0)" in refusal("tiny", tmp_path / "c")
+    assert "no name is known among left (5), right (5)" in refusal("tiny", tmp_path / "c")
     folder = prepare(tmp_path / "d", images)
     info = (folder / "dataset_info.json").read_text()
     (folder / "dataset_info.json").write_text(info.replace('"tfrecord"', '"parquet"'))

@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 
 import ratedistortion.settings
 from ratedistortion.errors import SettingsError
-from ratedistortion.settings import LEVELLED, Settings, differences, from_mapping, read_config
+from ratedistortion.settings import (
+    LEVELLED,
+    Settings,
+    differences,
+    from_mapping,
+    in_todays_terms,
+    read_config,
+)
 from ratedistortion.settings.settings import ENGINE_FIELDS, FIELDS
 
 # Another value than the default for every field; epochs and steps exclude each other.
@@ -315,6 +322,8 @@ def test_the_hash_leaves_out_how_a_sweep_is_carried_out_and_nothing_else():
         values = {"dataset": "kmnist", "steps": 10} | {name: value}
         if name == "epochs":
             del values["steps"]
+        if name == "first":
+            values["max_examples"] = 10
         other = Settings(**values)
         engine = name in ("device", "batching", "runs_at_once", "data_dir", "download")
         assert engine == (name in ENGINE_FIELDS)
@@ -355,3 +364,9 @@ def test_the_loss_is_the_one_that_is_minimised(values, loss):
 def test_settings_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Settings().seeds = 2  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_an_older_version_took_the_first_examples():
+    assert in_todays_terms({"max_examples": 9}) == {"max_examples": 9, "first": True}
+    for stored in ({}, {"max_examples": None}, {"max_examples": 9, "first": False}):
+        assert in_todays_terms(stored) == stored
