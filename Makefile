@@ -64,7 +64,7 @@ bench: install .venv-torch/installed ## Time the engine beside what a user would
 faults: install ## Plant faults: do --verify and the tests see each? (about 40 minutes on two free cores)
 	$(BIN)/python tests/benchmarks/faults.py
 
-fuzz: install ## Damage files of every format: does each reader refuse them? (a minute each, 7 in all)
+fuzz: install ## Damage files of every format: does each reader refuse them? (a minute each, 10 in all)
 	$(BIN)/python tests/benchmarks/fuzz.py
 
 healthy: install ## Run 200 sweeps of random settings and list suspect rows (half an hour)

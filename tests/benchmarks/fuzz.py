@@ -10,9 +10,11 @@ is 1. What was found is kept in tests/datasets/test_strangers.py and tests/table
 
 import argparse
 import gzip
+import importlib.util
 import json
 import os
 import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -80,11 +82,26 @@ def _toml(path: Path) -> bytes:
     return b'dataset = "digits"\nbetas = "0.1:1:log3"\nhidden = [8, 4]\nlearning-rate = 0.1\n'
 
 
+def _tfds(path: Path) -> bytes:
+    place = Path(__file__).parents[1] / "datasets" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("made_tfds", place)
+    assert spec and spec.loader
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    folder = made._prepare(path.parent / "made", {"train": list(_IMAGES), "test": list(_IMAGES)})
+    for file in folder.iterdir():
+        shutil.copy(file, path.parent)
+    return path.read_bytes()
+
+
 # Name -> the file to damage, what makes it, and what reads it.
 READERS: dict[str, tuple[str, Callable[[Path], bytes], Callable[[Path], object]]] = {
     "npz": ("a.npz", _npz, _load),
     "npy": ("a.npy", _npy, _load),
     "idx": ("train-images-idx3-ubyte.gz", _idx, lambda path: _load(path.parent)),
+    "tfds": ("dataset_info.json", _tfds, lambda path: _load(path.parent)),
+    "features": ("features.json", _tfds, lambda path: _load(path.parent)),
+    "records": ("tiny-train.tfrecord-00000-of-00002", _tfds, lambda path: _load(path.parent)),
     "csv": ("a.csv", _csv, lambda path: _load(Path(f"hf:csv:{path}"))),
     "table": ("rd.parquet", _table, parquet.read),
     "preview": ("data.npz", _preview, lambda path: reading.read_data(path.parent)),
