@@ -36,8 +36,8 @@ lint: install ## Check formatting, lint and types
 	$(BIN)/ruff check
 	$(BIN)/pyright
 
-test: install ## Run all tests (about 8 minutes on two free cores)
-	@echo "All tests take about 8 minutes on two free cores; 'make test-quick' takes about two."
+test: install ## Run all tests (about 7 minutes on two free cores)
+	@echo "All tests take about 7 minutes on two free cores; 'make test-quick' takes about two."
 	$(PYTEST)
 
 test-quick: install ## Run the tests that are not marked slow (about 2 minutes on two free cores)
