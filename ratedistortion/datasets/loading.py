@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from ratedistortion.datasets.arrays import Raw, Splits, chosen_rows, stream, test_rows
+from ratedistortion.datasets.columns import from_loaded
 from ratedistortion.datasets.dataset import Dataset, arrays_sha256
 from ratedistortion.datasets.frames import from_frames
-from ratedistortion.datasets.hugging_face import from_loaded, read_hugging_face
+from ratedistortion.datasets.hugging_face import read_hugging_face
 from ratedistortion.datasets.idx_files import read_idx_folder
 from ratedistortion.datasets.layout import arranged
 from ratedistortion.datasets.names import choose

@@ -13,7 +13,7 @@ import numpy as np
 
 from ratedistortion.errors import LockedError, RateDistortionError, RunDirectoryError, SettingsError
 from ratedistortion.files import TEMPORARY, append_line, write_file
-from ratedistortion.run_directory.reading import DATA, IMAGES, LOG, MANIFEST, TABLE
+from ratedistortion.run_directory.reading import IMAGES, LOG, MANIFEST, TABLE
 from ratedistortion.untrusted import damaged, parse_arrays, parse_object, read_file
 
 _LOCK, _RESULT, _STATE, _SUMS, _DONE = ".lock", "result.json", "state.npz", "SHA256SUMS", "DONE"
@@ -72,14 +72,6 @@ class RunDirectory:
             manifest: As JSON can hold it.
         """
         self._write(self.path / MANIFEST, _json(manifest))
-
-    def write_data(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Stores a preview of the data.
-
-        Args:
-            arrays: Name -> array, as of `Dataset.preview`.
-        """
-        self._write(self.path / DATA, _npz(arrays))
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Appends one line to the log, which is for reading: no number comes from it.
@@ -205,22 +197,14 @@ class RunDirectory:
         path = self._chunk(chunk)
         return damaged(path, "it holds other runs than this chunk should", _computed_again(path))
 
-    def write_posterior(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Stores the posteriors of one run on one split.
+    def write_arrays(self, file: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Stores arrays that no other file of the directory depends on.
 
         Args:
-            name: Of the file, without its suffix.
+            file: Its name in the directory, such as `images.npz` or `posteriors/NAME.npz`.
             arrays: Name -> array.
         """
-        self._write(self.path / "posteriors" / f"{name}.npz", _npz(arrays))
-
-    def write_images(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Stores the pictures of every run.
-
-        Args:
-            arrays: Name -> array.
-        """
-        self._write(self.path / IMAGES, _npz(arrays))
+        self._write(self.path / file, _npz(arrays))
 
     def write_table(self, data: bytes) -> None:
         """Stores the table, which makes the sweep finished.

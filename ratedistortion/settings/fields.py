@@ -1,5 +1,6 @@
 """The kinds of settings: which values each accepts, and what a refusal says."""
 
+import abc
 import dataclasses
 import os
 import unicodedata
@@ -16,7 +17,7 @@ _UNFIT = ("Cc", "Cs")  # categories of control characters, and of bytes that are
 MAX_COUNT = 10_000_000
 
 
-class Kind:
+class Kind(abc.ABC):
     """What the values of a setting have in common; each kind overrides `check`.
 
     Attributes:
@@ -25,6 +26,7 @@ class Kind:
 
     shell_type: ClassVar[type] = str
 
+    @abc.abstractmethod
     def check(self, name: str, value: Any) -> Any:
         """The value in the one form that the settings keep.
 
@@ -39,7 +41,6 @@ class Kind:
         Raises:
             SettingsError: If the value is not of this kind, or outside its limits.
         """
-        raise NotImplementedError
 
 
 class Text(Kind):

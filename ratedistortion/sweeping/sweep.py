@@ -60,7 +60,7 @@ def sweep(
         manifest = Manifest.make(directory.path, engine.sweep, devices)
         directory.write_manifest(manifest.values)
     if not (directory.path / reading.DATA).exists():
-        directory.write_data(data.preview())
+        directory.write_arrays(reading.DATA, data.preview())
 
     def emit(event: events.Event) -> None:
         if (line := events.as_logged(event)) is not None:
@@ -86,7 +86,7 @@ def sweep(
     from ratedistortion.table import parquet
 
     rows = [row for result, _ in results for row in result["rows"]]
-    directory.write_images(_all_pictures(data, results))
+    directory.write_arrays(reading.IMAGES, _all_pictures(data, results))
     directory.write_table(parquet.write(rows, manifest.metadata()))
     times = events.Finished(
         seconds=time.perf_counter() - began,
@@ -159,7 +159,8 @@ class _Chunks:
                     arrays["data"] = data.in_own_units(
                         data.splits[part.split] * np.float32(data.scale)
                     )
-                    directory.write_posterior(f"{part.run.label},split={part.split}", arrays)
+                    name = f"{part.run.label},split={part.split}.npz"
+                    directory.write_arrays(f"posteriors/{name}", arrays)
                 self._stop(self.stop_signal())
             elif isinstance(part, ChunkResult):
                 result = part

@@ -371,7 +371,7 @@ def test_a_folder_that_is_no_run_directory_has_no_table(tmp_path):
 
 
 def test_images_come_back_and_damage_is_seen(directory):
-    directory.write_images(IMAGES)
+    directory.write_arrays(reading.IMAGES, IMAGES)
     read = reading.read_images(directory.path)
     for name, array in IMAGES.items():
         np.testing.assert_array_equal(read[name], array)
@@ -397,7 +397,7 @@ def test_images_come_back_and_damage_is_seen(directory):
 )
 def test_images_that_do_not_fit_together(directory, change):
     arrays = {name: array for name, array in (IMAGES | change).items() if array is not None}
-    directory.write_images(arrays)
+    directory.write_arrays(reading.IMAGES, arrays)
     with refused(4, "images.npz"):
         reading.read_images(directory.path)
 
