@@ -11,6 +11,7 @@ from jax import lax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from ratedistortion.datasets.principal import Principal, principal_components
 from ratedistortion.engine.plan import RunId, Sweep
 from ratedistortion.engine.programs import Program, Programs
 from ratedistortion.measuring.measurement import Codes, Measurement, make_measure
@@ -68,6 +69,10 @@ class Engine:
         self._train_images = put(data.train) if own else self._images["train"]
         self._originals = put(data.splits["test"][:PICTURES])
         self.autoencoder = Autoencoder(sweep.settings, data.shape, data.spread)
+        self._principal = None
+        if sweep.settings.start == "linear":
+            principal = principal_components(data, self.autoencoder.latents)
+            self._principal = jax.tree.map(put, principal)
         shape = DataShape(len(data.train), data.scale, data.dynamic, data.held_out)
         self._run = Run(sweep.settings, self.autoencoder, shape)
         gaussian = self.autoencoder.gaussian(self._run.state.model)
@@ -85,7 +90,7 @@ class Engine:
         number = jax.ShapeDtypeStruct((), np.int32, sharding=self._everywhere)
         trained = selected(self._state), arguments.seed
         self.programs = Programs(
-            start=self._program(self._start, [arguments]),
+            start=self._program(self._start, [arguments], [self._principal]),
             advance=self._program(
                 self._advance,
                 [self._state, arguments],
@@ -127,7 +132,7 @@ class Engine:
         """
         arguments = self._arguments(runs)
         if saved is None:
-            state = jax.block_until_ready(self.programs.start(arguments))
+            state = jax.block_until_ready(self.programs.start(arguments, self._principal))
         else:
             tree = jax.tree.structure(self._state)
             state = jax.tree.unflatten(tree, jax.device_put(list(saved), self._spread))
@@ -234,10 +239,11 @@ class Engine:
         )
         return Program(mapped, *spread, *everywhere, **options)
 
-    def _start(self, arguments: SweptParameters) -> TrainState:
+    def _start(self, arguments: SweptParameters, principal: Principal | None) -> TrainState:
+        start = functools.partial(self._run.start, principal=principal)
         if self.sweep.plan.batching == "vmap":
-            return jax.vmap(self._run.start)(arguments)
-        return lax.map(self._run.start, arguments)
+            return jax.vmap(start)(arguments)
+        return lax.map(start, arguments)
 
     def _advance(self, state, arguments, images, first, last) -> TrainState:
         def one(state: TrainState, arguments: SweptParameters) -> TrainState:
@@ -249,7 +255,7 @@ class Engine:
     def _measure(self, models, seeds, images, place) -> tuple[Measurement, Codes]:
         settings, scale = self.sweep.settings, self.sweep.data.scale
         measure = make_measure(
-            self.autoencoder, settings.latents, scale, settings.codes, settings.iwae
+            self.autoencoder, self.autoencoder.latents, scale, settings.codes, settings.iwae
         )
         with jax.default_matmul_precision("highest"):
             model, seed = jax.tree.map(lambda leaf: leaf[place], (models, seeds))

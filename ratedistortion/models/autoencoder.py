@@ -1,5 +1,6 @@
 """One model out of four families: encoder, decoder, prior and likelihood."""
 
+import dataclasses
 import math
 from typing import Any, NamedTuple
 
@@ -9,12 +10,18 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, PRNGKeyArray
 
+from ratedistortion.datasets.principal import Principal
 from ratedistortion.errors import SettingsError
 from ratedistortion.models.families import FAMILIES
 from ratedistortion.models.interfaces import AutoregressiveDecoder, Posterior
+from ratedistortion.models.layers import bounded_log_scale
 from ratedistortion.models.likelihoods import Likelihood
 from ratedistortion.models.shapes import Codes, Images, Outputs, PerImage
+from ratedistortion.models.skip import Skip, beta_of_rate, optimal_skip, random_skip
 from ratedistortion.settings import Settings
+
+# Latents where the settings do not say: a code of small beta needs that many.
+_MAX_LATENTS = 256
 
 
 class Model(NamedTuple):
@@ -24,12 +31,14 @@ class Model(NamedTuple):
         encoder: An `interfaces.Encoder`.
         decoder: An `interfaces.Decoder` or `AutoregressiveDecoder`.
         prior: An `interfaces.Prior` or `EncoderPrior`.
+        skip: The linear maps beside encoder and decoder.
     """
 
     # Typed as what JAX's functions of pytrees return, which may hold gradients or shapes too.
     encoder: Any
     decoder: Any
     prior: Any
+    skip: Skip
 
 
 class Autoencoder:
@@ -41,13 +50,18 @@ class Autoencoder:
             and go flat, (images, dimensions).
         spread: Units of the data in one unit of x, for each dimension, where the networks see
             standardised data: the Gaussian likelihood stays that of the data. None for one.
+
+    Attributes:
+        latents: Dimensions of a code: as the settings say, else 256, or those of x if fewer.
     """
 
     def __init__(
         self, settings: Settings, shape: tuple[int, ...], spread: np.ndarray | None = None
     ) -> None:
-        self._settings, self._shape, self._spread = settings, shape, spread
         self._dimensions = math.prod(shape)
+        self.latents = settings.latents or min(_MAX_LATENTS, self._dimensions)
+        self._settings = dataclasses.replace(settings, latents=self.latents)
+        self._shape, self._spread = shape, spread
         self._likelihood = FAMILIES["likelihood"][settings.likelihood](settings)
 
     def build(self, key: PRNGKeyArray) -> Model:
@@ -60,11 +74,12 @@ class Autoencoder:
             SettingsError: If the families do not go together.
         """
         settings, shape = self._settings, self._shape
-        keys, outputs = jax.random.split(key, 3), self._likelihood.outputs
+        keys, outputs = jax.random.split(key, 4), self._likelihood.outputs
         model = Model(
             FAMILIES["encoder"][settings.encoder](keys[0], settings, shape),
             FAMILIES["decoder"][settings.decoder](keys[1], settings, shape, outputs),
             FAMILIES["prior"][settings.prior](keys[2], settings, shape),
+            random_skip(keys[3], self._dimensions, self.latents, self._dimensions * outputs),
         )
         gaussian, uses_encoder = self.gaussian(model), model.prior.uses_encoder
         if uses_encoder and not gaussian:
@@ -80,6 +95,26 @@ class Autoencoder:
             )
         return model
 
+    def optimal(self, model: Model, principal: Principal, beta: Array) -> Model:
+        """The model with its linear maps at the optimum of the linear beta-VAE.
+
+        Args:
+            model: The parameters.
+            principal: Of the training images.
+            beta: The weight of the rate.
+        """
+        outputs = self._likelihood.linear(principal.mean)
+        return model._replace(skip=optimal_skip(principal, outputs, beta, self.latents))
+
+    def beta_of_rate(self, principal: Principal, rate: Array) -> Array:
+        """The beta at which the linear beta-VAE has this rate.
+
+        Args:
+            principal: Of the training images.
+            rate: R in nats.
+        """
+        return beta_of_rate(principal, self._likelihood.linear(principal.mean), rate)
+
     def encode(self, model: Model, x: Images) -> Posterior:
         """The posterior of every image.
 
@@ -87,7 +122,7 @@ class Autoencoder:
             model: The parameters.
             x: Images.
         """
-        return model.encoder(x)
+        return _encode(model, x)
 
     def draw(self, model: Model, posterior: Posterior, noise: Codes) -> Codes:
         """One code of every posterior.
@@ -218,8 +253,9 @@ class Autoencoder:
         Returns:
             Nats.
         """
+        z, linear = _seen(model, z)
         outputs = model.decoder(z, x) if model.decoder.autoregressive else model.decoder(z)
-        outputs = self._per_dimension(outputs)
+        outputs = self._per_dimension(outputs + linear)
         if self._spread is not None:
             x, outputs = x * self._spread[None], outputs * self._spread[None, :, None]
         return self._likelihood.log_density(x, outputs)
@@ -235,10 +271,13 @@ class Autoencoder:
         Returns:
             E[x|z], or a draw where pixels depend on pixels.
         """
+        z, linear = _seen(model, z)
         if model.decoder.autoregressive:
             spread = np.ones(self._dimensions, np.float32) if self._spread is None else self._spread
-            return draw_pixels(model.decoder, self._likelihood, z, key, spread)
-        return self._likelihood.mean(self._per_dimension(model.decoder(z)))
+            return draw_pixels(
+                model.decoder, self._likelihood, z, self._per_dimension(linear), key, spread
+            )
+        return self._likelihood.mean(self._per_dimension(model.decoder(z) + linear))
 
     def _per_dimension(self, outputs: Outputs) -> Array:
         return outputs.reshape(-1, self._dimensions, self._likelihood.outputs)
@@ -247,7 +286,21 @@ class Autoencoder:
 def _prior(model: Model, dtype: Any) -> Any:
     """The prior, if need be made of the encoder, in this precision."""
     prior = model.prior
-    return _cast(prior.given(model.encoder) if prior.uses_encoder else prior, dtype)
+    return _cast(prior.given(lambda x: _encode(model, x)) if prior.uses_encoder else prior, dtype)
+
+
+def _encode(model: Model, x: Images) -> Posterior:
+    skip, is_open = model.skip, lax.stop_gradient(model.skip.open)
+    x = x - lax.stop_gradient(skip.centre)
+    mean, log_scale, context = model.encoder(x)
+    log_scale = bounded_log_scale(log_scale + skip.log_scale)
+    return Posterior((mean + x @ skip.encoder) * is_open, log_scale * is_open, context)
+
+
+def _seen(model: Model, z: Codes) -> tuple[Codes, Outputs]:
+    """The codes as decoders see them, and the linear part of the outputs."""
+    z = z * lax.stop_gradient(model.skip.open)
+    return z, z @ model.skip.decoder + model.skip.bias
 
 
 def _cast(module: Any, dtype: Any) -> Any:
@@ -263,6 +316,7 @@ def draw_pixels(
     decoder: AutoregressiveDecoder,
     likelihood: Likelihood,
     z: Codes,
+    linear: Array,
     key: PRNGKeyArray,
     spread: np.ndarray,
 ) -> Images:
@@ -272,6 +326,7 @@ def draw_pixels(
         decoder: Gives the parameters of each pixel, from the code and the pixels before it.
         likelihood: What the parameters mean.
         z: The codes.
+        linear: What is added to the decoder's outputs, (images, dimensions, outputs).
         key: Of the draw.
         spread: Units of the likelihood in one unit of x, for each dimension.
 
@@ -283,7 +338,9 @@ def draw_pixels(
     def fill(i: Array, carry: tuple[Array, Any]) -> tuple[Array, Any]:
         x, cache = carry
         parameters, cache = decoder.one(i, x, cache)
-        pixel = likelihood.sample(jax.random.fold_in(key, i), parameters * units[i])
+        pixel = likelihood.sample(
+            jax.random.fold_in(key, i), (parameters + linear[:, i]) * units[i]
+        )
         return x.at[:, i].set(pixel / units[i]), cache
 
     cache = decoder.cache(z)

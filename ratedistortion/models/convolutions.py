@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ratedistortion.errors import SettingsError
 from ratedistortion.models.convolve import convolve, depth_to_space
 from ratedistortion.models.interfaces import Posterior, Shape
-from ratedistortion.models.layers import bounded_log_scale
+from ratedistortion.models.layers import LAST_GAIN, dense
 from ratedistortion.models.shapes import Codes, Images, Outputs, Pixels
 from ratedistortion.settings import Settings
 
@@ -25,13 +25,16 @@ class Convolution(nnx.Module):
         inputs: Channels of the images.
         outputs: Channels of the result.
         stride: Pixels between neighbouring squares, which so overlap by two.
+        gain: Scale of the initial weights, in units of the usual one.
     """
 
-    def __init__(self, key: PRNGKeyArray, inputs: int, outputs: int, stride: int = 1) -> None:
+    def __init__(
+        self, key: PRNGKeyArray, inputs: int, outputs: int, stride: int = 1, gain: float = 1.0
+    ) -> None:
         self.stride = stride
         # The kernel is kept as a matrix, from the pixels of a square to the outputs, so that its
         # initial values have the scale that Flax gives to a dense layer.
-        self.product = nnx.Linear((stride + 2) ** 2 * inputs, outputs, rngs=nnx.Rngs(params=key))
+        self.product = dense(key, (stride + 2) ** 2 * inputs, outputs, gain)
 
     def __call__(self, x: Pixels) -> Float[Array, "images rows columns features"]:
         size, bias = self.stride + 2, self.product.bias
@@ -49,13 +52,16 @@ class Upsampling(nnx.Module):
         inputs: Channels of the images.
         outputs: Channels of the result.
         stride: Height and width of a block, in pixels.
+        gain: Scale of the initial weights, in units of the usual one.
 
     Source: Shi et al., "Is the deconvolution layer the same as a convolutional layer?", 2016.
     """
 
-    def __init__(self, key: PRNGKeyArray, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(
+        self, key: PRNGKeyArray, inputs: int, outputs: int, stride: int, gain: float
+    ) -> None:
         self.stride = stride
-        self.convolution = Convolution(key, inputs, outputs * stride**2)
+        self.convolution = Convolution(key, inputs, outputs * stride**2, gain=gain)
 
     def __call__(self, x: Pixels) -> Float[Array, "images rows columns features"]:
         return depth_to_space(self.convolution(x), self.stride)
@@ -107,15 +113,13 @@ class ConvolutionalEncoder(nnx.Module):
             layers += [Residual(second_key, outputs)] if residual else []
             inputs = outputs
         self.layers = nnx.List(layers)
-        self.last = nnx.Linear(
-            height * width * inputs, 2 * settings.latents, rngs=nnx.Rngs(params=last_key)
-        )
+        self.last = dense(last_key, height * width * inputs, 2 * settings.latents, LAST_GAIN)
 
     def __call__(self, x: Images) -> Posterior:
         features = _through(self.layers, x.reshape(-1, *self.shape))
         features = jax.nn.silu(features).reshape(x.shape[0], -1)
         mean, log_scale = jnp.split(self.last(features), 2, axis=-1)
-        return Posterior(mean, bounded_log_scale(log_scale))
+        return Posterior(mean, log_scale)
 
 
 class ConvolutionalDecoder(nnx.Module):
@@ -141,15 +145,14 @@ class ConvolutionalDecoder(nnx.Module):
         first_key, *keys = jax.random.split(key, len(settings.channels) + 1)
         channels = settings.channels
         self.smallest = (*smallest, channels[-1])
-        self.first = nnx.Linear(
-            settings.latents, math.prod(self.smallest), rngs=nnx.Rngs(params=first_key)
-        )
+        self.first = dense(first_key, settings.latents, math.prod(self.smallest))
         layers = []
         widths = zip(channels, (shape[-1] * outputs, *channels), settings.strides, strict=False)
         for layer_key, (before, after, stride) in zip(keys, [*widths][::-1], strict=True):
             up_key, block_key = jax.random.split(layer_key)
             layers += [Residual(block_key, before)] if residual else []
-            layers.append(Upsampling(up_key, before, after, stride))
+            gain = LAST_GAIN if layer_key is keys[-1] else 1.0
+            layers.append(Upsampling(up_key, before, after, stride, gain))
         self.layers = nnx.List(layers)
 
     def __call__(self, z: Codes) -> Outputs:

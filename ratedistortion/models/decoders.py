@@ -20,9 +20,9 @@ def linear(key: Any, settings: Settings, shape: Shape, outputs: int) -> Decoder:
         shape: (height, width, channels) of an image, or (dimensions,) of a vector.
         outputs: Real numbers for each dimension of x.
     """
-    from ratedistortion.models.layers import MlpDecoder
+    from ratedistortion.models.layers import LinearDecoder
 
-    return MlpDecoder(key, settings.latents, (), math.prod(shape) * outputs)
+    return LinearDecoder(math.prod(shape) * outputs)
 
 
 def mlp(key: Any, settings: Settings, shape: Shape, outputs: int) -> Decoder:

@@ -20,7 +20,7 @@ def linear(key: Any, settings: Settings, shape: Shape) -> Encoder:
     """
     from ratedistortion.models.layers import LinearEncoder
 
-    return LinearEncoder(key, math.prod(shape), settings.latents)
+    return LinearEncoder(settings.latents)
 
 
 def mlp(key: Any, settings: Settings, shape: Shape) -> Encoder:

@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Array, PRNGKeyArray
 
 from ratedistortion.models.interfaces import Posterior
-from ratedistortion.models.layers import Mlp, bounded_log_scale
+from ratedistortion.models.layers import Mlp
 from ratedistortion.models.masked import MaskedNetwork
 from ratedistortion.models.shapes import Codes, Condition, Images, Outputs, PerImage
 
@@ -20,9 +20,6 @@ from ratedistortion.models.shapes import Codes, Condition, Images, Outputs, PerI
 _STEPS = 2
 # Limit of the log scale of one step, in nats: it keeps densities finite for any network outputs.
 _MAX_LOG_SCALE = 3.0
-# Scale of the initial weights of a step's last layer. It is small, so that the flow starts near the
-# identity, and not zero, where the inner layers would have no gradients.
-_GAIN = 0.1
 
 # From the outputs of a step to a shift and a log scale of every latent.
 Affine = Callable[[Array], tuple[Array, Array]]
@@ -47,7 +44,7 @@ class MaskedFlow(nnx.Module):
     def __init__(self, key: PRNGKeyArray, latents: int, hidden: Sequence[int]) -> None:
         self.latents = latents
         self.steps = nnx.List(
-            MaskedNetwork(step_key, latents, 0, hidden, 2, _GAIN)
+            MaskedNetwork(step_key, latents, 0, hidden, 2)
             for step_key in jax.random.split(key, _STEPS)
         )
 
@@ -107,14 +104,13 @@ class FlowEncoder(nnx.Module):
         network_key, *step_keys = jax.random.split(key, _STEPS + 1)
         self.network = Mlp(network_key, dimensions, hidden, 2 * latents + features)
         self.steps = nnx.List(
-            MaskedNetwork(step_key, latents, features, (features,), 1, _GAIN)
-            for step_key in step_keys
+            MaskedNetwork(step_key, latents, features, (features,), 1) for step_key in step_keys
         )
 
     def __call__(self, x: Images) -> Posterior:
         places = self.latents, 2 * self.latents
         mean, log_scale, context = jnp.split(self.network(x), places, axis=-1)
-        return Posterior(mean, bounded_log_scale(log_scale), jax.nn.silu(context))
+        return Posterior(mean, log_scale, jax.nn.silu(context))
 
     def flow(self, start: Codes, context: Outputs) -> Codes:
         """Codes from draws of the Gaussian, all latents at once.

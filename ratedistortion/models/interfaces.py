@@ -9,6 +9,7 @@ Reading this file loads no JAX.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -51,11 +52,11 @@ class Encoder(Protocol):
         """The posterior of every image.
 
         Args:
-            x: Flat images, as the data set gives them.
+            x: Flat images, less the mean of the training images.
 
         Returns:
-            Its log scale must have come through `layers.bounded_log_scale`, so that no data make
-            it infinite.
+            What is added to the mean and the log scale of the model's linear map: any finite
+            numbers, as the sum of the log scales is then held within `layers.LOG_SCALES`.
         """
         ...
 
@@ -110,8 +111,8 @@ class Decoder(Protocol):
             z: Codes.
 
         Returns:
-            The numbers of one dimension lie side by side, and the dimensions are in the order of
-            the flat image.
+            What is added to the outputs of the model's linear map. The numbers of one dimension
+            lie side by side, and the dimensions are in the order of the flat image.
         """
         ...
 
@@ -224,11 +225,11 @@ class EncoderPrior(Protocol):
 
     uses_encoder: bool
 
-    def given(self, encoder: Encoder, /) -> Prior:
+    def given(self, encode: Callable[[Images], Posterior], /) -> Prior:
         """The prior that the encoder makes of these parameters.
 
         Args:
-            encoder: The encoder of the same model.
+            encode: Gives the posterior of every image, by the encoder of the same model.
 
         Returns:
             p(z), whose density has gradients by the encoder's parameters too.

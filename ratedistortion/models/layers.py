@@ -8,13 +8,18 @@ from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ratedistortion.models.interfaces import Posterior
-from ratedistortion.models.shapes import Images, Outputs
+from ratedistortion.models.shapes import Codes, Images, Outputs
 
 # Smallest and largest log scale of an encoder, in nats: scales of 1e-7 to 55. In float32 a
 # smaller scale changes nothing when it is added to a mean of 1, and a larger one is useless where
 # the scale of the prior is near 1. The smallest scales in use, those of the digits, of MNIST and
 # of patterns at beta = 1e-6, are 7e-6 to 2e-5.
 LOG_SCALES = (-16.0, 4.0)
+
+# Scale of the initial weights of a network's last layer, in units of the usual one. It is small, so
+# that a model starts near its linear maps, or a flow near the identity, and not zero, where the
+# inner layers would have no gradients.
+LAST_GAIN = 0.1
 
 
 def bounded_log_scale(raw: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -36,6 +41,19 @@ def bounded_log_scale(raw: Float[Array, "..."]) -> Float[Array, "..."]:
     return raw / jnp.sqrt(1 + (raw / bound) ** 2)
 
 
+def dense(key: PRNGKeyArray, inputs: int, outputs: int, gain: float = 1.0) -> nnx.Linear:
+    """An affine map.
+
+    Args:
+        key: For the initial weights.
+        inputs: Width of the input.
+        outputs: Width of the output.
+        gain: Scale of the initial weights, in units of the usual one.
+    """
+    initial = nnx.initializers.variance_scaling(gain**2, "fan_in", "truncated_normal")
+    return nnx.Linear(inputs, outputs, rngs=nnx.Rngs(params=key), kernel_init=initial)
+
+
 class Mlp(nnx.Module):
     """Affine layers with sigmoid linear units between them; without `hidden`, one affine map.
 
@@ -52,10 +70,8 @@ class Mlp(nnx.Module):
     def __init__(self, key: PRNGKeyArray, inputs: int, hidden: Sequence[int], outputs: int) -> None:
         widths = [inputs, *hidden, outputs]
         keys = jax.random.split(key, len(widths) - 1)
-        self.layers = nnx.List(
-            nnx.Linear(before, after, rngs=nnx.Rngs(params=layer_key))
-            for layer_key, before, after in zip(keys, widths[:-1], widths[1:], strict=True)
-        )
+        gains = [1.0] * len(hidden) + [LAST_GAIN]
+        self.layers = nnx.List(map(dense, keys, widths[:-1], widths[1:], gains))
 
     def __call__(self, x: Float[Array, "images inputs"]) -> Outputs:
         *hidden, last = self.layers
@@ -89,28 +105,40 @@ class MlpEncoder(nnx.Module):
 
     def __call__(self, x: Images) -> Posterior:
         mean, log_scale = jnp.split(self.network(x), 2, axis=-1)
-        return Posterior(mean, bounded_log_scale(log_scale))
+        return Posterior(mean, log_scale)
 
 
 class LinearEncoder(nnx.Module):
-    """A mean that is affine in x and a log scale that is the same for every x.
+    """No network: mean and log scale are those of the linear map alone, the latter for all x.
 
     With a linear decoder and a Gaussian likelihood this family contains the optimum of the
     linear-Gaussian beta-VAE (Lucas et al., "Don't blame the ELBO!", 2019).
 
     Args:
-        key: For the initial parameters.
-        dimensions: Of an image.
         latents: Dimensions of a code.
     """
 
     gaussian = True
 
-    def __init__(self, key: PRNGKeyArray, dimensions: int, latents: int) -> None:
-        self.mean = Mlp(key, dimensions, (), latents)
-        self.log_scale = nnx.Param(jnp.zeros((latents,), jnp.float32))
+    def __init__(self, latents: int) -> None:
+        self.latents = latents
 
     def __call__(self, x: Images) -> Posterior:
-        mean = self.mean(x)
-        log_scale = bounded_log_scale(self.log_scale[...])
-        return Posterior(mean, jnp.broadcast_to(log_scale, mean.shape))
+        nothing = jnp.zeros((x.shape[0], self.latents), x.dtype)
+        return Posterior(nothing, nothing)
+
+
+class LinearDecoder(nnx.Module):
+    """No network: the outputs are those of the linear map alone.
+
+    Args:
+        outputs: Real numbers for all dimensions of x together.
+    """
+
+    autoregressive = False
+
+    def __init__(self, outputs: int) -> None:
+        self.outputs = outputs
+
+    def __call__(self, z: Codes) -> Outputs:
+        return jnp.zeros((z.shape[0], self.outputs), z.dtype)

@@ -7,6 +7,20 @@ from typing import Any, NamedTuple
 from ratedistortion.settings import Settings
 
 
+class LinearOutputs(NamedTuple):
+    """How a linear prediction of x becomes the decoder's outputs, and how sure they then are.
+
+    Attributes:
+        slope: Change of each output per unit of the prediction, (outputs,).
+        bias: The outputs where the prediction is the mean, (dimensions, outputs).
+        noise: The variance of one dimension of x about its prediction.
+    """
+
+    slope: Any
+    bias: Any
+    noise: Any
+
+
 class Likelihood(NamedTuple):
     """A distribution of every dimension of x, given real numbers from the decoder.
 
@@ -16,6 +30,8 @@ class Likelihood(NamedTuple):
             log p(x|z) in nats, summed over the dimensions, (images,).
         mean: parameters (..., outputs) -> E[x|z] (...).
         sample: key, parameters (..., outputs) -> one draw of x (...).
+        linear: The mean of every dimension of x (dimensions,) -> `LinearOutputs`, from which a
+            run starts.
         least: The smallest possible -log p of one dimension, in nats.
     """
 
@@ -23,6 +39,7 @@ class Likelihood(NamedTuple):
     log_density: Callable[[Any, Any], Any]
     mean: Callable[[Any], Any]
     sample: Callable[[Any, Any], Any]
+    linear: Callable[[Any], LinearOutputs]
     least: float = 0.0
 
 
@@ -70,7 +87,14 @@ def bernoulli(settings: Settings) -> Likelihood:
     def sample(key: Any, logits: Any) -> Any:
         return jax.random.bernoulli(key, mean(logits)).astype(jnp.float32)
 
-    return Likelihood(1, log_density, mean, sample)
+    def linear(average: Any) -> LinearOutputs:
+        # The logistic function of 4 d is 1/2 + d near its middle.
+        inside = jnp.clip(average, 1e-3, 1 - 1e-3)
+        logits = jnp.log(inside / (1 - inside))[:, None]
+        noise = jnp.maximum(jnp.mean(average * (1 - average)), 1e-3)
+        return LinearOutputs(jnp.full((1,), 4.0, jnp.float32), logits, noise)
+
+    return Likelihood(1, log_density, mean, sample, linear)
 
 
 def gaussian(settings: Settings) -> Likelihood:
@@ -94,7 +118,10 @@ def gaussian(settings: Settings) -> Likelihood:
     def sample(key: Any, mean: Any) -> Any:
         return mean[..., 0] + scale * jax.random.normal(key, mean.shape[:-1], jnp.float32)
 
-    return Likelihood(1, log_density, lambda mean: mean[..., 0], sample, constant)
+    def linear(average: Any) -> LinearOutputs:
+        return LinearOutputs(jnp.ones((1,), jnp.float32), average[:, None], scale**2)
+
+    return Likelihood(1, log_density, lambda mean: mean[..., 0], sample, linear, constant)
 
 
 def discretized_logistic(settings: Settings) -> Likelihood:
@@ -142,7 +169,12 @@ def discretized_logistic(settings: Settings) -> Likelihood:
         x = centre + jnp.exp(log_scale) * jax.random.logistic(key, centre.shape, jnp.float32)
         return jnp.clip(jnp.round(x / width) * width, 0.0, 1.0)
 
-    return Likelihood(2, log_density, mean, sample)
+    def linear(average: Any) -> LinearOutputs:
+        slope = jnp.array([1.0, 0.0], jnp.float32)
+        bias = jnp.stack([average - 0.5, jnp.zeros_like(average)], axis=-1)
+        return LinearOutputs(slope, bias, math.pi**2 / 3 * math.exp(-4))
+
+    return Likelihood(2, log_density, mean, sample, linear)
 
 
 def categorical(settings: Settings) -> Likelihood:
@@ -170,7 +202,13 @@ def categorical(settings: Settings) -> Likelihood:
     def sample(key: Any, logits: Any) -> Any:
         return jax.random.categorical(key, logits).astype(jnp.float32) / (levels - 1)
 
-    return Likelihood(levels, log_density, mean, sample)
+    def linear(average: Any) -> LinearOutputs:
+        # The logits of a Gaussian on the levels are linear in its mean.
+        values, noise = jnp.linspace(0, 1, levels, dtype=jnp.float32), 0.05
+        slope = values / noise
+        return LinearOutputs(slope, (average[:, None] - values[None] / 2) * slope[None], noise)
+
+    return Likelihood(levels, log_density, mean, sample, linear)
 
 
 LIKELIHOODS = {

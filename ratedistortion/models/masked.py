@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from ratedistortion.models.layers import LAST_GAIN
 from ratedistortion.models.shapes import Codes, Condition, Images, Outputs
 
 # The degrees of the inputs of a layer and of its outputs.
@@ -122,7 +123,6 @@ class MaskedNetwork(nnx.Module):
         conditions: Width of the condition; 0 if there is none.
         hidden: Widths of the layers between.
         outputs: Outputs for each dimension.
-        gain: Scale of the last layers' initial weights, in units of the usual one.
 
     Source: Germain, Gregor, Murray and Larochelle, "MADE", 2015.
     """
@@ -134,7 +134,6 @@ class MaskedNetwork(nnx.Module):
         conditions: int,
         hidden: Sequence[int],
         outputs: int,
-        gain: float = 1.0,
     ) -> None:
         inputs = np.arange(1, dimensions + 1)
         # Units of degree 0 see the condition only. The highest degree is dimensions - 1: the last
@@ -147,8 +146,8 @@ class MaskedNetwork(nnx.Module):
             MaskedLayer(each, pair, conditions)
             for each, pair in zip(keys, zip(before[:-1], inner, strict=True), strict=True)
         )
-        self.last = MaskedLayer(last_key, (before[-1], last), conditions, gain)
-        self.direct = MaskedLayer(direct_key, (inputs, last), conditions, gain) if hidden else None
+        self.last = MaskedLayer(last_key, (before[-1], last), conditions, LAST_GAIN)
+        self.direct = MaskedLayer(direct_key, (inputs, last), 0, LAST_GAIN) if hidden else None
 
     def __call__(self, x: Images, condition: Condition) -> Outputs:
         """All outputs, those of one dimension side by side.
@@ -164,7 +163,7 @@ class MaskedNetwork(nnx.Module):
         for layer in self.layers:
             units = jax.nn.silu(layer(units, condition))
         end = self.last(units, condition)
-        return end if self.direct is None else end + self.direct(x, condition)
+        return end if self.direct is None else end + self.direct(x, None)
 
     def start(self, x: Images, condition: Condition) -> Any:
         """What `one` carries from dimension to dimension.
@@ -182,7 +181,7 @@ class MaskedNetwork(nnx.Module):
             layer.given(before, condition)
             for layer, before in zip((*self.layers, self.last), befores, strict=True)
         ]
-        return given, None if self.direct is None else self.direct.given(x, condition), units
+        return given, None if self.direct is None else self.direct.given(x, None), units
 
     def one(self, i: Int[Array, ""], x: Images, cache: Any) -> tuple[Outputs, Any]:
         """The outputs of dimension i.

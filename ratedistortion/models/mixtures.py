@@ -1,14 +1,18 @@
 """Mixtures of diagonal Gaussians as priors: free ones, and posteriors of pseudo-inputs."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ratedistortion.models.interfaces import Encoder
-from ratedistortion.models.shapes import Codes, PerImage
+from ratedistortion.models.interfaces import Posterior
+from ratedistortion.models.shapes import Codes, Images, PerImage
+
+# Standard deviation of the components' means at the start of training.
+_SPREAD = 0.1
 
 Components = Float[Array, "components latents"]
 
@@ -66,7 +70,7 @@ class Mixture(nnx.Module):
 
 
 def make_mixture(key: PRNGKeyArray, components: int, latents: int) -> Mixture:
-    """Components of scale one half around draws of a standard normal, with equal weights.
+    """Components near the standard normal, with equal weights.
 
     Args:
         key: Of the means.
@@ -76,9 +80,8 @@ def make_mixture(key: PRNGKeyArray, components: int, latents: int) -> Mixture:
     Returns:
         The mixture at the start of training.
     """
-    mean = jax.random.normal(key, (components, latents), jnp.float32)
-    log_scale = jnp.full((components, latents), math.log(0.5), jnp.float32)
-    return Mixture(mean, log_scale, jnp.zeros((components,), jnp.float32))
+    mean = _SPREAD * jax.random.normal(key, (components, latents), jnp.float32)
+    return Mixture(mean, jnp.zeros_like(mean), jnp.zeros((components,), jnp.float32))
 
 
 class Vamp(nnx.Module):
@@ -97,14 +100,14 @@ class Vamp(nnx.Module):
     def __init__(self, key: PRNGKeyArray, components: int, dimensions: int) -> None:
         self.inputs = nnx.Param(jax.random.uniform(key, (components, dimensions), jnp.float32))
 
-    def given(self, encoder: Encoder) -> Mixture:
+    def given(self, encode: Callable[[Images], Posterior]) -> Mixture:
         """The mixture that this encoder makes of the pseudo-inputs.
 
         Args:
-            encoder: One whose posterior is Gaussian.
+            encode: Gives the posterior, a Gaussian, of every image.
 
         Returns:
             p(z), in the encoder's parameters and the pseudo-inputs.
         """
-        mean, log_scale, _ = encoder(self.inputs[...])
+        mean, log_scale, _ = encode(self.inputs[...])
         return Mixture(mean, log_scale, jnp.zeros(mean.shape[:1], jnp.float32))

@@ -46,9 +46,10 @@ class Settings:
     to these; the settings then hold a name made of the content. Stored settings keep the
     order of the fields.
 
-    Two defaults depend on other fields. `epochs` is 20, and 100 for the digits, which are few; with
-    `steps` there is none. `binarize` is dynamic for grey images with the bernoulli likelihood,
-    which needs values that are 0 or 1, and else none; it stays None until the data are read.
+    Three defaults depend on other fields. `epochs` is 20, and 100 for the digits, which are few;
+    with `steps` there is none. `latents` is 256, or as many as x has dimensions if fewer, and
+    `binarize` is dynamic for grey images with the bernoulli likelihood, which needs values that are
+    0 or 1, and else none; both stay None until the data are read.
 
     Raises:
         SettingsError: On construction, if a value cannot be used; the text names the field, what
@@ -106,7 +107,9 @@ class Settings:
         "bernoulli", Text(), "Model", "", "Distribution of x given the decoder's output.")
     likelihood_scale: float = setting(
         1.0, Number(), "Model", "SCALE", "Standard deviation of the gaussian likelihood.")
-    latents: int = setting(32, Whole(), "Model", "COUNT", "Dimensions of z.")
+    latents: int = setting(
+        None, WholeOrAuto(), "Model", "COUNT|auto", "Dimensions of z.",
+        shown="256, or as many as x has where these are fewer")
     hidden: tuple[int, ...] = setting((256, 256), Wholes(), "Model", "WIDTHS", "Dense layers.")
     channels: tuple[int, ...] = setting((32, 64), Wholes(), "Model", "COUNTS", "Convolutions.")
     strides: tuple[int, ...] = setting((2, 2), Wholes(), "Model", "STEPS", "Of the convolutions.")
@@ -114,6 +117,9 @@ class Settings:
     levels: int = setting(
         256, Whole(2), "Model", "COUNT",
         "Grey levels of discretized-logistic and categorical, at most the data's own.")
+    start: str = setting(
+        "linear", Choice(("linear", "random")), "Training", "",
+        "linear: each run starts at the optimum of the linear model for its beta.")
     epochs: int | None = setting(
         None, Whole(), "Training", "COUNT", "Passes over the data.",
         shown="20, 100 for the digits")

@@ -13,9 +13,7 @@ from ratedistortion.table.columns import check_names
 from ratedistortion.table.identity import run_key
 from ratedistortion.theory import known_entropy, known_spread
 
-_FROM_SETTINGS = check_names(
-    "dataset", "encoder", "decoder", "prior", "likelihood", "latents", "free_bits"
-)
+_FROM_SETTINGS = check_names("dataset", "encoder", "decoder", "prior", "likelihood", "free_bits")
 
 
 def row_names(runs: Sequence[RunId]) -> list[tuple[float, int, str]]:
@@ -69,6 +67,7 @@ def row(engine: Engine, measured: MeasuredRun, outcome: Outcome) -> dict[str, An
         "split": measured.split,
         "beta": outcome.beta,
         "seed": run.seed,
+        "latents": engine.autoencoder.latents,
         "dimensions": math.prod(engine.sweep.data.shape),
         "examples": known.images,
         "distinct_examples": known.distinct,

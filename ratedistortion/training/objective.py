@@ -40,7 +40,7 @@ def make_loss(settings: Settings, autoencoder: Autoencoder, shape: DataShape) ->
     latent), so that a latent has no gain from falling below f.
 
     Args:
-        settings: The sweep's settings: latents and free bits are read.
+        settings: The sweep's settings: free bits are read.
         autoencoder: The model, as pure functions.
         shape: What is static about the data.
 
@@ -58,7 +58,7 @@ def make_loss(settings: Settings, autoencoder: Autoencoder, shape: DataShape) ->
         x = stored.astype(jnp.float32) * shape.scale
         if shape.dynamic:
             x = (jax.random.uniform(pixel_key, x.shape, jnp.float32) < x).astype(jnp.float32)
-        noise = jax.random.normal(noise_key, (len(stored), settings.latents), jnp.float32)
+        noise = jax.random.normal(noise_key, (len(stored), autoencoder.latents), jnp.float32)
         posterior = autoencoder.encode(model, x)
         z = autoencoder.draw(model, posterior, noise)
         rate = counted = jnp.mean(autoencoder.rate(model, posterior, noise, z))

@@ -8,6 +8,7 @@ import optax
 from jax import lax
 from jaxtyping import Array
 
+from ratedistortion.datasets.principal import Principal
 from ratedistortion.errors import SettingsError
 from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.settings import Settings
@@ -59,7 +60,8 @@ class Run:
         self.steps = _count_steps(settings, shape.examples, self._examples)
         self._loss = make_loss(settings, autoencoder, shape)
         self._rate_term = weighted_rate(settings.warmup)
-        if settings.target_rates:
+        self._has_target = bool(settings.target_rates)
+        if self._has_target:
             self._rate_term = rate_at_target(settings.warmup, self.steps)
         self._select = None
         if select_best:
@@ -75,13 +77,20 @@ class Run:
         scalars: Any = [jax.ShapeDtypeStruct((), kind) for kind in kinds]  # zeros would be compiled
         self.state: TrainState = jax.eval_shape(self.start, SweptParameters(*scalars))
 
-    def start(self, arguments: SweptParameters) -> TrainState:
+    def start(self, arguments: SweptParameters, principal: Principal | None = None) -> TrainState:
         """The state before the first step.
 
         Args:
             arguments: Of the run.
+            principal: Of the training images, to start at the optimum of the linear beta-VAE of
+                this beta or target rate; None to start at random.
         """
         model = self._autoencoder.build(key_for(arguments.seed, "model"))
+        if principal is not None:
+            if self._has_target:
+                beta = self._autoencoder.beta_of_rate(principal, arguments.target_rate)
+                arguments = arguments._replace(beta=beta)
+            model = self._autoencoder.optimal(model, principal, arguments.beta)
         log_beta = self._rate_term.init(arguments)
         nothing = Best(model, jnp.float32(jnp.inf), jnp.int32(0), log_beta)
         return TrainState(

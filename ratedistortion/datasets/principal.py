@@ -1,0 +1,68 @@
+"""Principal components of a data set, by which a run starts at the optimum of a linear model."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ratedistortion.datasets.dataset import Dataset
+
+# Dimensions up to which the covariance of all images is computed; above, that many images
+# stand for all: their inner products have the same eigenvalues.
+_MAX_DIMENSIONS = 2048
+_BLOCK = 4096  # images whose products are summed at once
+
+
+class Principal(NamedTuple):
+    """Mean and principal components of the images that are trained on, in float32.
+
+    Arrays of NumPy, or of JAX once they are on a device. The variances are those of the data in
+    their own units, in which the likelihood is.
+
+    Attributes:
+        mean: Of each dimension of x, (dimensions,).
+        directions: Orthonormal columns, (dimensions, components), by descending variance.
+        variances: Of the images along each direction, at least 0, (components,).
+        spread: Units of the data in one unit of x, for each dimension, (dimensions,).
+    """
+
+    mean: Any
+    directions: Any
+    variances: Any
+    spread: Any
+
+
+def principal_components(data: Dataset, count: int) -> Principal:
+    """The leading principal components of the training split.
+
+    Args:
+        data: Where training draws pixels afresh, the variance of these draws is included.
+        count: How many components; fewer if there are fewer dimensions or images.
+    """
+    stored = data.train[: len(data.train) - data.held_out]
+    stored = stored.reshape(len(stored), -1)
+    images, dimensions = stored.shape
+    mean = stored.mean(axis=0, dtype=np.float64) * data.scale
+    spread = np.ones(dimensions) if data.spread is None else data.spread.astype(np.float64)
+
+    def centred(rows: np.ndarray) -> np.ndarray:
+        return ((rows * data.scale - mean) * spread).astype(np.float32)
+
+    if dimensions <= _MAX_DIMENSIONS:
+        products = np.zeros((dimensions, dimensions))
+        for first in range(0, images, _BLOCK):
+            block = centred(stored[first : first + _BLOCK])
+            products += block.T @ block
+        products /= images
+        if data.dynamic:
+            squares = np.mean(stored.astype(np.float32) ** 2, axis=0, dtype=np.float64)
+            products += np.diag(mean - squares * data.scale**2)
+        variances, directions = np.linalg.eigh(products)
+    else:
+        some = centred(stored[np.linspace(0, images - 1, min(images, _MAX_DIMENSIONS)).astype(int)])
+        variances, vectors = np.linalg.eigh(some.astype(np.float64) @ some.T / len(some))
+        directions = some.T @ vectors / np.sqrt(np.maximum(variances, 1e-300) * len(some))
+    # Smaller eigenvalues are rounding errors.
+    least = len(variances) * np.finfo(np.float32).eps * max(variances[-1], 0.0)
+    variances = np.where(variances > least, variances, 0.0)[::-1][:count]
+    directions = np.where(variances > 0, directions[:, ::-1][:, :count], 0.0)
+    return Principal(*(part.astype(np.float32) for part in (mean, directions, variances, spread)))
