@@ -7,7 +7,6 @@ are noisy: competitors take turns, and ratios are taken within a round.
 import argparse
 import importlib
 import os
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pandas
 from timing import Bench, Row, cell
 from torch_client import BESIDE, TorchWorker
 
+from ratedistortion import __version__
 from ratedistortion.engine.devices import find_devices
 from ratedistortion.settings import Settings
 
@@ -34,7 +34,7 @@ def main() -> None:
     except (OSError, RuntimeError) as error:
         print(f"no PyTorch column: {error}; `make bench` installs PyTorch, --torch names another.")
     bench = Bench(asked.quick, 3 if asked.quick else 5, devices, worker)
-    about = _surroundings(bench)
+    about = surroundings(bench)
     print("  ".join(f"{name} {value}" for name, value in about.items()))
     if about["load"] > 0.5:
         print("Other programs are at work here: the PyTorch column above all will look worse.")
@@ -45,7 +45,7 @@ def main() -> None:
         part = importlib.import_module(f"part_{name}")
         found = part.measure(bench)
         rows += found
-        print(f"\n{name}\n{_table(found, part.COLUMNS)}", flush=True)
+        print(f"\n{name}\n{table(found, part.COLUMNS)}", flush=True)
         # After every part, so that what was measured outlives a failure in the next.
         pandas.DataFrame(rows).assign(**about).to_parquet(path, index=False)
     print(f"\n{path}")
@@ -53,7 +53,7 @@ def main() -> None:
         worker.close()
 
 
-def _surroundings(bench: Bench) -> dict[str, Any]:
+def surroundings(bench: Bench) -> dict[str, Any]:
     """Machine and versions, by name; they go into every row of the table."""
     return {
         "machine": bench.devices[0].device_kind,
@@ -61,14 +61,14 @@ def _surroundings(bench: Bench) -> dict[str, Any]:
         "devices": len(bench.devices),
         "jax": jax.__version__,
         "torch": bench.torch.about["torch"] if bench.torch else "",
-        "ratedistortion": metadata.version("ratedistortion"),
+        "ratedistortion": __version__,
         "quick": bench.quick,
         # Of other programs, at the start: PyTorch suffers most when it must share a core.
         "load": os.getloadavg()[0],
     }
 
 
-def _table(rows: list[Row], columns: dict[str, str]) -> str:
+def table(rows: list[Row], columns: dict[str, str]) -> str:
     """One line per case and competitor; a number that was not measured is a dash."""
     frame = pandas.DataFrame(rows).assign(cell=[cell(row) for row in rows])
     wide = frame.set_index(["case", "competitor", "quantity"])["cell"].unstack(sort=False)

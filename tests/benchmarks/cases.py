@@ -57,7 +57,7 @@ class Case:
 
     def settings(self) -> Settings:
         """The sweep of this case: one beta per run."""
-        shared = {field.name for field in dataclasses.fields(Settings)}
+        shared = {field.name for field in dataclasses.fields(Settings)} - {"shape"}  # of files
         values = {name: x for name, x in dataclasses.asdict(self).items() if name in shared}
         betas = tuple(0.5 + n / 8 for n in range(self.runs))
         return Settings(dataset="noise", betas=betas, **values)
@@ -80,4 +80,4 @@ def noise(case: Case) -> Dataset:
     """Random pixels, 0 or 1, of the case's shape: what they show costs nothing."""
     pixels = np.random.default_rng(0).integers(0, 2, (IMAGES, case.dimensions), np.uint8)
     splits = {"train": pixels, "test": pixels}
-    return Dataset("noise", pixels, splits, case.shape, 1.0, False, "", {})
+    return Dataset("noise", pixels, splits, case.shape, 1.0, False, "", {}, "")

@@ -21,10 +21,11 @@ COLUMNS = {
 def measure(bench: Bench) -> list[Row]:
     """All cases, one after another; in each, all competitors in turn."""
     work = (1 if bench.on_cpu else 8) * (0.2 if bench.quick else 1)
-    return [row for case in CASES for row in _measure_case(case.scaled(work), bench)]
+    return [row for case in CASES for row in measure_case(case.scaled(work), bench)]
 
 
-def _measure_case(case: Case, bench: Bench) -> list[Row]:
+def measure_case(case: Case, bench: Bench) -> list[Row]:
+    """All competitors of one case, in turn."""
     print(f"  {case.name}", file=sys.stderr, flush=True)
     competitors = _competitors(case, bench)
     seconds = in_turn(competitors, bench.rounds)

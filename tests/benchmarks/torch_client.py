@@ -30,20 +30,27 @@ class TorchWorker:
         )
         self.about = self._read()
 
-    def seconds(self, case: Case, steps: int, device: str) -> float:
-        """Seconds of so many more steps of one model of the case.
+    def seconds(self, case: Case, steps: int, device: str, way: str = "eager") -> float:
+        """Seconds of so many more steps of one model of the case, or of all of its models.
 
         Args:
             case: The model.
             steps: How many.
             device: `cpu` or `cuda`.
+            way: `eager`; `graphs`, CUDA graphs; or `func`, all models of the case at once.
+
+        Raises:
+            RuntimeError: If the worker cannot do it, or has ended.
         """
         request = dataclasses.asdict(case)
-        request |= {"steps": steps, "device": device, "beta": 1.0, "images": IMAGES}
+        request |= {"steps": steps, "device": device, "way": way, "beta": 1.0, "images": IMAGES}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        return self._read()["seconds"]
+        answer = self._read()
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["seconds"]
 
     def close(self) -> None:
         """Ends the process, which ends with its input."""

@@ -1,7 +1,8 @@
-"""What a user of PyTorch would write: one model, a Python loop. A worker process.
+"""What a user of PyTorch would write: one model in a Python loop, or faster. A worker process.
 
 It needs PyTorch only. It says what it is in one line of JSON, then answers every line of JSON on
-standard input, a model and a count of steps, with one line: the seconds that those steps took.
+standard input, a model, a way to train it and a count of steps, with one line: the seconds that
+those steps took, or an error.
 Between lines it waits for input and costs nothing. A model lives on from request to request.
 """
 
@@ -120,15 +121,35 @@ class VAE(nn.Module):
 
 
 class Training:
-    """One model in training."""
+    """One model in training, step by step."""
 
     def __init__(self, request):
         self.device, self.batch = request["device"], request["batch_size"]
         pixels = math.prod(request["shape"])
         self.images = torch.randint(0, 2, (request["images"], pixels)).float().to(self.device)
+        self.build(request)
+        self.order = []
+
+    def build(self, request):
+        """Makes the model and its optimizer."""
         self.model = VAE(request).to(self.device)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=request["learning_rate"])
-        self.order = []
+
+    def shuffled(self):
+        """The images of an epoch, in the order in which they are used."""
+        return torch.randperm(len(self.images), device=self.device)
+
+    def step(self, rows):
+        """Trains on a batch; returns its loss."""
+        loss = self.loss(self.images[rows])
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+    def loss(self, x):
+        """The loss that is minimised."""
+        return self.model(x)
 
     def run(self, steps):
         """Seconds of so many more steps."""
@@ -136,12 +157,9 @@ class Training:
         began = time.perf_counter()
         for _ in range(steps):
             if not self.order:
-                order = torch.randperm(len(self.images), device=self.device)
-                self.order = [rows for rows in order.split(self.batch) if len(rows) == self.batch]
-            loss = self.model(self.images[self.order.pop()])
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
+                order = self.shuffled().split(self.batch, -1)
+                self.order = [rows for rows in order if rows.shape[-1] == self.batch]
+            loss = self.step(self.order.pop())
         self.wait()
         seconds = time.perf_counter() - began
         assert math.isfinite(loss.item())
@@ -151,6 +169,66 @@ class Training:
         """A GPU works on after Python has gone on."""
         if self.device != "cpu":
             torch.cuda.synchronize()
+
+
+class Graph(Training):
+    """One model; a whole step is one CUDA graph, which is replayed."""
+
+    def build(self, request):
+        """Records a step; its input is `self.x`."""
+        if self.device == "cpu":
+            raise RuntimeError("CUDA graphs need a GPU")
+        self.model = VAE(request).to(self.device)
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=request["learning_rate"], capturable=True
+        )
+        every = torch.arange(self.batch, device=self.device)
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):  # as PyTorch's manual asks for before a recording
+            for _ in range(3):
+                super().step(every)
+        torch.cuda.current_stream().wait_stream(side)
+        self.x, self.graph = self.images[every], torch.cuda.CUDAGraph()
+        self.optimizer.zero_grad()
+        with torch.cuda.graph(self.graph):
+            self.recorded = self.model(self.x)
+            self.recorded.backward()
+            self.optimizer.step()
+
+    def step(self, rows):
+        """Replays the step on a batch."""
+        torch.index_select(self.images, 0, rows, out=self.x)
+        self.graph.replay()
+        return self.recorded
+
+
+class Ensemble(Training):
+    """All models at once, by `torch.func` and `vmap`; each has its own batches."""
+
+    def build(self, request):
+        """Stacks the models' parameters, which one optimizer trains."""
+        self.runs = request["runs"]
+        models = [VAE(request).to(self.device) for _ in range(self.runs)]
+        parameters, buffers = torch.func.stack_module_state(models)
+        self.optimizer = torch.optim.Adam(parameters.values(), lr=request["learning_rate"])
+
+        def one(parameters, buffers, x):
+            return torch.func.functional_call(models[0], (parameters, buffers), (x,))
+
+        losses = torch.func.vmap(one, randomness="different")
+        self.model = lambda x: losses(parameters, buffers, x)
+
+    def shuffled(self):
+        """(runs, images)"""
+        return torch.rand(self.runs, len(self.images), device=self.device).argsort()
+
+    def loss(self, x):
+        """The sum, as no parameter is shared."""
+        return self.model(x).sum()
+
+
+WAYS = {"eager": Training, "graphs": Graph, "func": Ensemble}
 
 
 def main():
@@ -163,11 +241,16 @@ def main():
         torch.set_float32_matmul_precision("high")  # TF32, which JAX uses there by default
     for line in sys.stdin:
         request = json.loads(line)
-        name = request["name"]
-        if name not in models:
-            # The other models make room: a GPU may be shared with who asks.
-            models = {name: Training(request)}
-        print(json.dumps({"seconds": models[name].run(request["steps"])}), flush=True)
+        name = request["name"], request["way"]
+        try:
+            if name not in models:
+                # The other models make room: a GPU may be shared with who asks.
+                models = {}
+                models[name] = WAYS[request["way"]](request)
+            answer = {"seconds": models[name].run(request["steps"])}
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":
