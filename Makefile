@@ -10,7 +10,7 @@ MNIST := runs/mnist
 DATA_DIR ?= $(HOME)/tensorflow_datasets
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test test-quick check wheel pythons bench faults fuzz healthy mnist clean
+.PHONY: help install demo lint test test-quick check wheel pythons bench faults fuzz healthy mnist field clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -76,7 +76,10 @@ mnist: install ## Sweep statically binarised MNIST, prepared by TFDS in DATA_DIR
 	$(BIN)/rd-plot $(MNIST) -o $(MNIST)/information.png --kind information
 	$(BIN)/rd-plot $(MNIST) -o $(MNIST)/gallery.png --kind gallery
 
+field: install ## Run the recipes of examples/field again and compare (about 90 minutes on two free cores)
+	$(BIN)/python examples/field/run.py --data-dir $(DATA_DIR)
+
 clean: ## Remove environments, caches, builds and the runs of demo, mnist and pythons
 	rm -rf .venv .venv-torch .venv-3.* build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
-	rm -rf $(DEMO) $(MNIST) runs/python-3.*
+	rm -rf $(DEMO) $(MNIST) runs/field runs/python-3.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

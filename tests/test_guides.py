@@ -3,6 +3,7 @@
 Run as a program this file writes the help and the columns into the guides.
 """
 
+import csv
 import importlib
 import os
 import re
@@ -26,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 GUIDES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "examples" / "README.md",
     *sorted(ROOT.glob("ratedistortion/**/README.md")),
     *sorted(ROOT.glob("tests/**/README.md")),
 ]
@@ -43,12 +45,34 @@ each_guide = pytest.mark.parametrize("guide", GUIDES, ids=lambda path: str(path.
 
 def shown(kind: str, name: str) -> str:
     """What stands between the comments of a block: a command's help or the columns."""
+    if name == "field":
+        return field_table()
     if kind == "table":
         rows = [(n, unit, text.replace("|", r"\|")) for n, unit, text in table.described()]
         lines = [f"| `{n}` | {unit} | {text} |\n" for n, unit, text in rows]
         return "| column | unit | meaning |\n|---|---|---|\n" + "".join(lines)
     result = CliRunner().invoke(COMMANDS[name], ["--help"], prog_name=name, terminal_width=88)
     return f"```\n{result.output}```\n"
+
+
+def field_table() -> str:
+    """The results of `examples/field`, a row for each recipe and beta."""
+    with (ROOT / "examples" / "field" / "results.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    head = (
+        "| recipe | latents | beta | R | D | D + beta R | I(n;z) | core-minutes of the recipe |\n"
+    )
+    lines = [head, "|---" * 8 + "|\n"]
+    for row in rows:
+        r, d, i = (
+            f"{float(row[name]):.1f} ± {float(row[f'{name}_se']):.1f}" if row[name] else "bounded"
+            for name in ("rate", "distortion", "mutual_information")
+        )
+        loss = float(row["distortion"]) + float(row["beta"]) * float(row["rate"])
+        link = f"[{row['recipe']}](field/{row['recipe']}.toml)"
+        cells = [link, row["latents"], row["beta"], r, d, f"{loss:.1f}", i, row["core_minutes"]]
+        lines.append(f"| {' | '.join(cells)} |\n")
+    return "".join(lines)
 
 
 def rendered(text: str) -> str:
@@ -101,7 +125,7 @@ def test_help_and_columns_are_the_real_ones() -> None:
         text = guide.read_text(encoding="utf-8")
         shown_blocks += [name for _, name, _ in BLOCK.findall(text)]
         assert text == rendered(text), "run `.venv/bin/python tests/test_guides.py`"
-    assert sorted(shown_blocks) == ["columns", "rd-plot", "rd-sweep"]
+    assert sorted(shown_blocks) == ["columns", "field", "rd-plot", "rd-sweep"]
 
 
 def links(text: str) -> list[str]:
