@@ -9,7 +9,16 @@ from jaxtyping import Array, Float, Int
 
 from ratedistortion.estimators.estimate import Estimate, estimate
 from ratedistortion.estimators.float64 import require_float64
-from ratedistortion.estimators.mixture import Posteriors, mixture_terms, tiled
+from ratedistortion.estimators.mixture import (
+    LATENTS_PER_GROUP,
+    Posteriors,
+    by_difference,
+    mixture_terms,
+    tiled,
+)
+
+# So many nats and log N further, all N overlaps together are below float32's rounding of 1.
+_TOO_FAR = 16.0
 
 
 def pairwise_kl_upper_bound(rows: Int[Array, "rows"], posteriors: Posteriors) -> Estimate:
@@ -41,7 +50,7 @@ def pairwise_kl_upper_bound(rows: Int[Array, "rows"], posteriors: Posteriors) ->
     Source: Kolchinsky and Tracey, "Estimating mixture entropy with pairwise distances", 2017.
     """
     require_float64("pairwise_kl_upper_bound", posteriors=posteriors)
-    terms = mixture_terms(None, rows, posteriors)
+    terms = mixture_terms(None, rows, posteriors, others=0)
     return estimate(terms.log_own - terms.log_mixture)
 
 
@@ -54,8 +63,9 @@ def bhattacharyya_lower_bound(rows: Int[Array, "rows"], posteriors: Posteriors) 
       \exp\left(-\frac{(\mu_i - \nu_i)^2}{4 (s_i^2 + t_i^2)}\right).$$
 
     Args:
-        rows: The n over which the mean is taken: all, or a random subset of them. A row costs
-            N times latents operations, as BD is no matrix product.
+        rows: The n over which the mean is taken: all, or a random subset of them. A row costs up
+            to N times latents operations, as BD is no matrix product. The sum of a tile ends
+            where no overlap can be above e^-16 / N.
         posteriors: All N, as m runs over all of them.
 
     Returns:
@@ -78,34 +88,56 @@ def bhattacharyya_lower_bound(rows: Int[Array, "rows"], posteriors: Posteriors) 
     Source: Kolchinsky and Tracey, "Estimating mixture entropy with pairwise distances", 2017.
     """
     require_float64("bhattacharyya_lower_bound", posteriors=posteriors)
+    centred = posteriors.mean - jnp.mean(posteriors.mean, axis=0, keepdims=True)
+    mean, scale, _, summed = by_difference(centred, posteriors.scale)
     # BD does not change with the unit of a latent. In units of its smallest scale no square
     # underflows in float32.
-    unit = jnp.min(posteriors.scale, axis=0, keepdims=True)
-    mean = posteriors.mean / unit
-    scale = (posteriors.scale / unit).astype(jnp.float32)
+    unit = jnp.min(scale, axis=0, keepdims=True)
+    mean, scale = mean / unit, (scale / unit).astype(jnp.float32)
+    count, width = mean.shape[0], min(LATENTS_PER_GROUP, mean.shape[1])
+    too_far = 4 * (_TOO_FAR + math.log(count))
     # All N posteriors at once would take three times as long for N = 60,000 on a CPU, whose cache
     # they do not fit into.
     means = jnp.swapaxes(tiled(mean, jnp.inf), 1, 2)
     scales = jnp.swapaxes(tiled(scale, 1.0), 1, 2)
 
+    starts = jnp.arange(len(means)) * means.shape[2]
+
     def one_row(row: Array) -> Array:
         own_mean, own_scale = mean[row][:, None], scale[row][:, None]
 
-        def one_tile(part: tuple[Array, Array]) -> Array:
-            # The difference of two close means needs float64. All terms of BD are positive, so
-            # that float32 is enough from there on.
-            difference = (own_mean - part[0]).astype(jnp.float32)
-            both = own_scale**2 + part[1] ** 2
-            distance = jnp.sum(difference**2 / both, axis=0)
-            # Every factor is at least 1. If the product overflows, the overlap becomes 0.
-            spread = jnp.prod(both / (2 * own_scale * part[1]), axis=0)
+        def one_tile(tile: tuple[Array, Array, Array]) -> Array:
+            def add_group(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+                group, distance, spread = state
+                first = jnp.minimum(group * width, mean.shape[1] - width)
+                new = (first + jnp.arange(width) >= group * width)[:, None]
+                means, scales, means_own, scales_own = (
+                    lax.dynamic_slice_in_dim(x, first, width)
+                    for x in (*tile[:2], own_mean, own_scale)
+                )
+                # The difference of two close means needs float64. All terms of BD are positive, so
+                # that float32 is enough from there on.
+                difference = (means_own - means).astype(jnp.float32)
+                both = scales_own**2 + scales**2
+                distance += jnp.sum(jnp.where(new, difference**2 / both, 0), axis=0)
+                # Every factor is at least 1. If the product overflows, the overlap becomes 0.
+                factors = jnp.where(new, both / (2 * scales_own * scales), 1)
+                return group + 1, distance, spread * jnp.prod(factors, axis=0)
+
+            def goes_on(state: tuple[Array, Array, Array]) -> Array:
+                return (state[0] * width < summed) & jnp.any(state[1] < too_far)
+
+            # The overlap of the row with itself is 1, and is added at the end.
+            own = jnp.arange(means.shape[2]) == row - tile[2]
+            start = jnp.int64(0), jnp.where(own, jnp.inf, jnp.float32(0)), jnp.ones_like(tile[1][0])
+            _, distance, spread = lax.while_loop(goes_on, add_group, start)
             overlap = jnp.exp(-0.25 * distance) * lax.rsqrt(spread)
             return jnp.sum(overlap.astype(jnp.float64))
 
-        return jnp.sum(lax.map(one_tile, (means, scales)))
+        return 1 + jnp.sum(lax.map(one_tile, (means, scales, starts)))
 
     overlaps = lax.map(one_row, rows)
-    return estimate(math.log(mean.shape[0]) - jnp.log(overlaps))
+    return estimate(math.log(count) - jnp.log(overlaps))
 
 
 def marginal_kl_gaussian(posteriors: Posteriors) -> Float[Array, ""]:

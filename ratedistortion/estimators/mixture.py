@@ -12,6 +12,13 @@ from ratedistortion.estimators.float64 import require_float64
 
 # So many codes and posteriors are compared at once: 4 MiB of float64 stay in a CPU's cache.
 _CODES_PER_BLOCK, _POSTERIORS_PER_TILE = 256, 2048
+# Latents that are summed at once. Where there are more, those that tell images apart best come
+# first, and no more are summed once all posteriors of a tile are too far from the codes of a block.
+LATENTS_PER_GROUP = 64
+# Latents by whose signs alike posteriors are found.
+_SORTED_BY = 8
+# So many nats and log N below a code's own log density, all N posteriors together count nothing.
+_TOO_FAR = 36.0
 # Largest error of a log density, in nats, up to which the fast matrix product may compute it.
 _MAX_PRODUCT_ERROR = 1e-6
 # Log of a share below the smallest float32: exp of it is exactly 0.
@@ -38,7 +45,8 @@ class MixtureTerms(NamedTuple):
     Attributes:
         log_own: log q(z|x_n) of the posterior that the code was drawn from.
         log_mixture: log q(z), the mean over all N posteriors.
-        log_others: log of the mean over the N - 1 other posteriors; -inf if there are none.
+        log_others: log of the mean over the N - 1 other posteriors; -inf if there are none, and nan
+            where it was not asked for.
         information: log N - H[q(n|z)], in [0, log N] but for rounding; its mean over codes is
             I(n;z).
         spread: Variance of log q(n|z) over n drawn from q(n|z). Its mean over codes is the
@@ -54,7 +62,10 @@ class MixtureTerms(NamedTuple):
 
 
 def mixture_terms(
-    noise: Float[Array, "codes latents"] | None, own: Int[Array, "codes"], posteriors: Posteriors
+    noise: Float[Array, "codes latents"] | None,
+    own: Int[Array, "codes"],
+    posteriors: Posteriors,
+    others: int | None = None,
 ) -> MixtureTerms:
     r"""Log density of every code under the whole mixture, and what the code says of its image.
 
@@ -68,6 +79,10 @@ def mixture_terms(
     the largest density, are float32. Memory does not grow with N: the posteriors come in tiles,
     and every code keeps its largest log density so far.
 
+    A log density only falls as latents are added to its sum, because the normalisers come first.
+    With more than 64 latents the sum of a tile ends where all its posteriors are below e^-36 / N of
+    the codes' own; and latents that are equal in all posteriors are not summed.
+
     Args:
         noise: The standard normal numbers, float64, that each code was drawn with:
             z = mean + scale * noise of its own posterior. None stands for the average over all
@@ -75,6 +90,8 @@ def mixture_terms(
         own: The posterior that each code was drawn from, in [0, N).
         posteriors: All N of them, never a subsample: fewer would estimate another, smaller
             quantity. They need not be centred.
+        others: Of how many codes, the first ones, `log_others` is asked for; None for all. It needs
+            the nearest other posterior however far away that is, which takes all latents.
 
     Returns:
         The terms, in nats. The mean of `information` over codes is an unbiased estimate of I(n;z)
@@ -100,25 +117,81 @@ def mixture_terms(
     require_float64("mixture_terms", noise=noise, posteriors=posteriors)
     # Centred means are smaller numbers, so that fewer digits cancel.
     mean = posteriors.mean - jnp.mean(posteriors.mean, axis=0, keepdims=True)
-    constants = -jnp.sum(jnp.log(posteriors.scale) + 0.5 * math.log(2 * math.pi), axis=1)
-    if noise is None:
-        offset, variance = mean[own], posteriors.scale[own] ** 2
-        log_own = constants[own] - 0.5 * mean.shape[1]
-    else:
-        offset, variance = mean[own] + posteriors.scale[own] * noise, jnp.zeros_like(mean[own])
-        log_own = constants[own] - 0.5 * jnp.sum(noise**2, axis=1)
+    scale, rows = posteriors.scale, jnp.arange(own.shape[0])
+    complete = rows < (own.shape[0] if others is None else others)
+    if mean.shape[1] <= LATENTS_PER_GROUP:
+        return _terms(noise, own, mean, scale, complete, mean.shape[1])
+    mean, scale, order, summed = by_difference(mean, scale)
+    noise = None if noise is None else noise[:, order]
+    # Posteriors that are alike lie in one tile, and their codes in one block: both are sorted by
+    # the signs of the means in the first latents.
+    signs = (mean[:, :_SORTED_BY] > 0).astype(int)
+    alike = jnp.argsort(signs @ 2 ** jnp.arange(_SORTED_BY)[::-1])
+    own = jnp.argsort(alike)[own]
+    turn = jnp.argsort(jnp.where(complete, -1, own))
+    noise = None if noise is None else noise[turn]
+    terms = _terms(noise, own[turn], mean[alike], scale[alike], complete[turn], summed)
+    terms = jax.tree.map(lambda x: x[jnp.argsort(turn)], terms)
+    return terms._replace(log_others=jnp.where(complete, terms.log_others, jnp.nan))
 
-    rows = own.shape[0]
+
+def _terms(
+    noise: Array | None,
+    own: Array,
+    mean: Array,
+    scale: Array,
+    complete: Array,
+    summed: int | Array,
+) -> MixtureTerms:
+    """The terms; `log_others` where `complete`; the first latents are summed, the rest are equal."""
+    rows, (count, latents) = own.shape[0], mean.shape
+    constants = -jnp.sum(jnp.log(scale) + 0.5 * math.log(2 * math.pi), axis=1)
+    squares = jnp.ones_like(mean[own]) if noise is None else noise**2
+    left_out = (jnp.arange(latents) >= summed)[None]
+    of_equal = 0.5 * jnp.sum(jnp.where(left_out, squares, 0.0), axis=1)
+    log_own = constants[own] - 0.5 * jnp.sum(jnp.where(left_out, 0.0, squares), axis=1)
+    if noise is None:
+        offset, variance = mean[own], scale[own] ** 2
+    else:
+        offset, variance = mean[own] + scale[own] * noise, jnp.zeros_like(noise)
+    limit = jnp.where(complete, -jnp.inf, log_own - math.log(count) - _TOO_FAR)
+
     size = min(_CODES_PER_BLOCK, rows)
     blocks = -(-rows // size)
     padded = jnp.minimum(jnp.arange(blocks * size), rows - 1)
     codes = jax.tree.map(
         lambda x: x[padded].reshape(blocks, size, *x.shape[1:]),
-        _Codes(offset, variance, log_own, own),
+        _Codes(offset, variance, log_own, limit, own),
     )
-    tiles = _tiles(mean, posteriors.scale, constants)
-    terms = lax.map(lambda block: _terms_of_block(block, tiles, mean.shape[0]), codes)
-    return MixtureTerms(*(term.reshape(-1)[:rows] for term in terms))
+    tiles = _tiles(mean, scale, constants)
+    terms = lax.map(lambda block: _terms_of_block(block, tiles, count, summed), codes)
+    terms = MixtureTerms(*(term.reshape(-1)[:rows] for term in terms))
+    return terms._replace(
+        log_own=terms.log_own - of_equal,
+        log_mixture=terms.log_mixture - of_equal,
+        log_others=terms.log_others - of_equal,
+    )
+
+
+def by_difference(
+    mean: Float[Array, "posteriors latents"], scale: Float[Array, "posteriors latents"]
+) -> tuple[Array, Array, Int[Array, "latents"], Int[Array, ""]]:
+    """Sorts the latents by how well they tell the posteriors apart.
+
+    Args:
+        mean: Of every posterior, centred.
+        scale: Its standard deviations.
+
+    Returns:
+        Means and scales with the best latents first; the order of these; and how many of them
+        must be summed, a multiple of a group: the others are equal in all posteriors.
+    """
+    told = jnp.mean((mean / scale) ** 2, axis=0)
+    told = jnp.where(jnp.isnan(told), jnp.inf, told)  # nan must not be left out
+    equal = (jnp.ptp(mean, axis=0) <= 0) & (jnp.ptp(scale, axis=0) <= 0)
+    order = jnp.argsort(jnp.where(equal, 1.0, -told))
+    groups = -(-jnp.sum(~equal) // LATENTS_PER_GROUP)
+    return mean[:, order], scale[:, order], order, groups * LATENTS_PER_GROUP
 
 
 def tiled(x: Float[Array, "posteriors ..."], filling: float) -> Float[Array, "tiles size ..."]:
@@ -139,11 +212,16 @@ def tiled(x: Float[Array, "posteriors ..."], filling: float) -> Float[Array, "ti
 
 
 class _Codes(NamedTuple):
-    """Centred codes; `variance` is that of z given the own posterior, 0 for drawn codes."""
+    """Centred codes.
+
+    `variance` is that of z given the own posterior, 0 for drawn codes. Log densities below `limit`
+    need not be exact.
+    """
 
     z: Float[Array, "*blocks codes latents"]
     variance: Float[Array, "*blocks codes latents"]
     log_own: Float[Array, "*blocks codes"]
+    limit: Float[Array, "*blocks codes"]
     own: Int[Array, "*blocks codes"]
 
 
@@ -188,27 +266,34 @@ def _tiles(mean: Array, scale: Array, constants: Array) -> _Tile:
     )
 
 
-def _terms_of_block(codes: _Codes, tiles: _Tile, count: int) -> MixtureTerms:
+def _terms_of_block(codes: _Codes, tiles: _Tile, count: int, summed: int | Array) -> MixtureTerms:
     """The terms of a block of codes, all tiles of the `count` posteriors taken one by one."""
     # Posteriors stand in rows and codes in columns: sums over posteriors are then vectorised.
     z, variance = codes.z.T, codes.variance.T
 
     def add_tile(sums: _Sums, tile: _Tile) -> tuple[_Sums, None]:
-        log_q = _log_densities(z, variance, tile)
-        size, places = log_q.shape[0], codes.own - tile.start
+        size, places = tile.constants.shape[0], codes.own - tile.start
         here = (places >= 0) & (places < size)
         # The own posterior is added at the end, with its exact log density.
         own = jnp.where(here, places, size), jnp.arange(places.shape[0])
-        log_q = log_q.at[own].set(_ABSENT, mode="drop")
-        highest = jnp.maximum(sums.highest, jnp.max(log_q, axis=0))
-        gap = jnp.maximum(log_q - highest[None], _LOG_UNDERFLOW).astype(jnp.float32)
-        share = jnp.exp(gap)
-        added = [
-            jnp.sum(part, axis=0).astype(jnp.float64)
-            for part in (share, share * gap, share * gap**2)
-        ]
-        _, *before = _rescale(sums, highest)
-        return _Sums(highest, *(old + new for old, new in zip(before, added, strict=True))), None
+        start = jnp.broadcast_to(tile.constants[:, None], (size, z.shape[1]))
+        start = start.at[own].set(_ABSENT, mode="drop")
+        log_q = _log_densities(z, variance, tile, start, codes.limit, summed)
+
+        def added() -> _Sums:
+            highest = jnp.maximum(sums.highest, jnp.max(log_q, axis=0))
+            gap = jnp.maximum(log_q - highest[None], _LOG_UNDERFLOW).astype(jnp.float32)
+            share = jnp.exp(gap)
+            new = [
+                jnp.sum(part, axis=0).astype(jnp.float64)
+                for part in (share, share * gap, share * gap**2)
+            ]
+            _, *old = _rescale(sums, highest)
+            return _Sums(highest, *map(jnp.add, old, new))
+
+        # Not below: where a log density is nan, so are the sums.
+        far = jnp.all(log_q <= codes.limit[None])
+        return lax.cond(far, lambda: sums, added), None
 
     nothing = jnp.zeros_like(codes.log_own)
     others, _ = lax.scan(add_tile, _Sums(nothing + _ABSENT, nothing, nothing, nothing), tiles)
@@ -230,23 +315,47 @@ def _terms_of_block(codes: _Codes, tiles: _Tile, count: int) -> MixtureTerms:
     )
 
 
-def _log_densities(z: Array, variance: Array, tile: _Tile) -> Float[Array, "posteriors codes"]:
-    """log q of codes (latents, codes) under the posteriors of a tile."""
+def _log_densities(
+    z: Array, variance: Array, tile: _Tile, start: Array, limit: Array, summed: int | Array
+) -> Float[Array, "posteriors codes"]:
+    """log q of codes (latents, codes) under a tile; exact where it is above the codes' limit.
 
-    def product() -> Array:
-        weights = jnp.concatenate([-0.5 * tile.precision, tile.mean * tile.precision], 1)
-        constant = jnp.sum(0.5 * tile.mean**2 * tile.precision, axis=1, keepdims=True)
-        return weights @ jnp.concatenate([z**2 + variance, z]) - constant
+    The sum over the latents begins with `start`, the normalisers, and takes a group at a time.
+    """
+    width = min(LATENTS_PER_GROUP, z.shape[0])
 
-    def differences() -> Array:
-        def add_latent(i: Array, total: Array) -> Array:
-            difference = z[i][None] - tile.mean[:, i][:, None]
-            return total + (difference**2 + variance[i][None]) * tile.precision[:, i][:, None]
+    def add_group(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        group, log_q = state
+        # The last group starts earlier where it would reach past the last latent.
+        first = jnp.minimum(group * width, z.shape[0] - width)
+        new = first + jnp.arange(width) >= group * width
 
-        nothing = jnp.zeros((tile.mean.shape[0], z.shape[1]), jnp.float64)
-        return -0.5 * lax.fori_loop(0, z.shape[0], add_latent, nothing)
+        def part(x: Array, axis: int) -> Array:
+            return lax.dynamic_slice_in_dim(x, first, width, axis)
 
-    return lax.cond(tile.sharp, differences, product) + tile.constants[:, None]
+        own_z, own_variance, mean = part(z, 0), part(variance, 0), part(tile.mean, 1)
+        precision = jnp.where(new[None], part(tile.precision, 1), 0.0)
+
+        def product() -> Array:
+            weights = jnp.concatenate([-0.5 * precision, mean * precision], 1)
+            constant = jnp.sum(0.5 * mean**2 * precision, axis=1, keepdims=True)
+            return weights @ jnp.concatenate([own_z**2 + own_variance, own_z]) - constant
+
+        def differences() -> Array:
+            def add_latent(i: Array, total: Array) -> Array:
+                difference = own_z[i][None] - mean[:, i][:, None]
+                return total + (difference**2 + own_variance[i][None]) * precision[:, i][:, None]
+
+            nothing = jnp.zeros((mean.shape[0], z.shape[1]), jnp.float64)
+            return -0.5 * lax.fori_loop(0, width, add_latent, nothing)
+
+        return group + 1, log_q + lax.cond(tile.sharp, differences, product)
+
+    def goes_on(state: tuple[Array, Array]) -> Array:
+        group, log_q = state
+        return (group * width < summed) & ~jnp.all(log_q <= limit[None])
+
+    return lax.while_loop(goes_on, add_group, (jnp.int64(0), start))[1]
 
 
 def _rescale(sums: _Sums, highest: Array) -> _Sums:

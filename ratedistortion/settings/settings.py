@@ -126,7 +126,7 @@ class Settings:
     steps: int | None = setting(None, Whole(), "Training", "COUNT", "Steps, instead of --epochs.")
     batch_size: int = setting(100, Whole(), "Training", "COUNT", "Images per step.")
     learning_rate: float = setting(
-        2e-3, Number(), "Training", "RATE",
+        4e-3, Number(), "Training", "RATE",
         "Of Adam at the start; it falls to zero along a cosine.")
     warmup: int = setting(
         0, Whole(0), "Training", "STEPS", "Steps over which beta rises linearly from 0.")
