@@ -16,7 +16,7 @@ import ratedistortion as rd
 CORNERS = {"autoencoder": (156, 4.8), "autodecoder": (0, 80.6)}
 
 *run_dirs, path = sys.argv[1:]
-figure = rd.figure(*(rd.read(run_dir) for run_dir in run_dirs))
+figure = rd.figure({run_dir.rpartition("/")[2]: rd.read(run_dir) for run_dir in run_dirs})
 axes = figure.axes[0]
 for name, (rate, distortion) in CORNERS.items():
     axes.plot(rate, distortion, "*", markersize=11, color="black", clip_on=False, zorder=9)

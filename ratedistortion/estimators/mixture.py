@@ -143,7 +143,7 @@ def _terms(
     complete: Array,
     summed: int | Array,
 ) -> MixtureTerms:
-    """The terms; `log_others` where `complete`; the first latents are summed, the rest are equal."""
+    """The terms, with `log_others` where `complete`; the latents that are not summed are equal."""
     rows, (count, latents) = own.shape[0], mean.shape
     constants = -jnp.sum(jnp.log(scale) + 0.5 * math.log(2 * math.pi), axis=1)
     squares = jnp.ones_like(mean[own]) if noise is None else noise**2
