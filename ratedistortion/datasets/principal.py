@@ -31,15 +31,16 @@ class Principal(NamedTuple):
     spread: Any
 
 
-def principal_components(data: Dataset, count: int) -> Principal:
-    """The leading principal components of the training split.
+def principal_components(data: Dataset, examples: int, count: int) -> Principal:
+    """The leading principal components of the images that are trained on.
 
     Args:
-        data: Where training draws pixels afresh, the variance of these draws is included.
+        data: Where training draws pixels afresh, the variance of these draws is included, unless
+            there are more than 2,048 dimensions.
+        examples: So many of `data.train`, the first ones, are trained on.
         count: How many components; fewer if there are fewer dimensions or images.
     """
-    stored = data.train[: len(data.train) - data.held_out]
-    stored = stored.reshape(len(stored), -1)
+    stored = data.train[:examples].reshape(examples, -1)
     images, dimensions = stored.shape
     mean = stored.mean(axis=0, dtype=np.float64) * data.scale
     spread = np.ones(dimensions) if data.spread is None else data.spread.astype(np.float64)

@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 
 from ratedistortion.datasets import Dataset
-from ratedistortion.datasets.principal import principal_components
+from ratedistortion.datasets.principal import Principal, principal_components
 
 
 def dataset_of(train: np.ndarray, **values) -> Dataset:
     plain = {"scale": 1.0, "dynamic": False, "sha256": "", "stamps": None, "description": ""}
     splits = {"train": train, "test": train[:1]}
     return Dataset("made", train, splits, (train.shape[1],), **plain | values)
+
+
+def of(train: np.ndarray, count: int, examples: int | None = None, **values) -> Principal:
+    return principal_components(dataset_of(train, **values), examples or len(train), count)
 
 
 def vectors_of(images: int, dimensions: int, rank: int) -> np.ndarray:
@@ -40,7 +44,7 @@ def check(found, covariance: np.ndarray, tolerance: float = 1e-4) -> None:
 
 def test_they_are_the_eigenvectors_of_the_covariance():
     train = vectors_of(5000, 12, 12)  # more than one block of images
-    found = principal_components(dataset_of(train), 5)
+    found = of(train, count=5)
     check(found, np.cov(train.T.astype(float), bias=True))
     np.testing.assert_allclose(found.mean, train.mean(0, dtype=float), rtol=1e-5, atol=1e-5)
     assert found.directions.shape == (12, 5) and (found.spread == 1).all()
@@ -49,7 +53,7 @@ def test_they_are_the_eigenvectors_of_the_covariance():
 def test_they_are_in_the_units_of_the_data_where_vectors_are_standardised():
     train = vectors_of(500, 4, 4)
     spread = np.array([0.01, 1.0, 3.0, 100.0], np.float32)
-    found = principal_components(dataset_of(train, spread=spread, centre=np.ones(4)), 4)
+    found = of(train, spread=spread, centre=np.ones(4), count=4)
     check(found, np.cov((train * spread).T.astype(float), bias=True))
     np.testing.assert_allclose(found.mean, train.mean(0, dtype=float), rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(found.spread, spread)
@@ -60,7 +64,7 @@ def test_pixels_that_are_drawn_afresh_have_the_variance_of_their_draws():
     stored = np.random.default_rng(1).integers(0, 17, (40, 6)).astype(np.uint8)
     p = stored / 16
     covariance = np.cov(p.T, bias=True) + np.diag(np.mean(p * (1 - p), axis=0))
-    check(principal_components(dataset_of(stored, scale=1 / 16, dynamic=True), 6), covariance)
+    check(of(stored, scale=1 / 16, dynamic=True, count=6), covariance)
     drawn = np.random.default_rng(2).random((5000, *p.shape)) < p
     sampled = np.cov(drawn.reshape(-1, 6).T.astype(float), bias=True)
     np.testing.assert_allclose(sampled, covariance, atol=4 * 0.5 / np.sqrt(200_000))
@@ -69,7 +73,7 @@ def test_pixels_that_are_drawn_afresh_have_the_variance_of_their_draws():
 def test_leading_components_of_many_dimensions_are_those_of_their_covariance():
     """2,100 dimensions, more than those of which a covariance is computed."""
     train = vectors_of(300, 2100, 6)
-    found = principal_components(dataset_of(train), 8)
+    found = of(train, count=8)
     centred = train - train.mean(0, dtype=float)
     values = np.linalg.svd(centred, compute_uv=False) ** 2 / len(train)
     np.testing.assert_allclose(found.variances[:6], values[:6], rtol=1e-4)
@@ -82,27 +86,27 @@ def test_leading_components_of_many_dimensions_are_those_of_their_covariance():
 
 def test_both_ways_to_compute_them_agree(monkeypatch: pytest.MonkeyPatch):
     train = vectors_of(300, 400, 5)
-    by_covariance = principal_components(dataset_of(train), 5)
+    by_covariance = of(train, count=5)
     monkeypatch.setattr("ratedistortion.datasets.principal._MAX_DIMENSIONS", 399)
-    for one, other in zip(by_covariance, principal_components(dataset_of(train), 5), strict=True):
+    for one, other in zip(by_covariance, of(train, count=5), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
 def test_dimensions_that_never_change_and_missing_components_have_no_direction():
     train = vectors_of(50, 6, 2)
     train[:, 3] = 0.7
-    found = principal_components(dataset_of(train), 9)
+    found = of(train, count=9)
     assert found.variances.shape == (6,) and (found.variances[2:] == 0).all()
     assert (found.directions[:, 2:] == 0).all() and np.abs(found.directions[3]).max() < 1e-5
-    nothing = principal_components(dataset_of(np.full((5, 3), 0.1, np.float32)), 3)
+    nothing = of(np.full((5, 3), 0.1, np.float32), count=3)
     assert (nothing.variances == 0).all() and (nothing.directions == 0).all()
 
 
-def test_images_of_a_validation_split_are_not_used():
+def test_images_that_are_held_out_are_not_used():
     train = vectors_of(80, 5, 5)
     with_others = np.concatenate([train, 50 + vectors_of(20, 5, 5)])
-    own = principal_components(dataset_of(train), 5)
-    for a, b in zip(own, principal_components(dataset_of(with_others, held_out=20), 5), strict=True):
+    own = of(train, count=5)
+    for a, b in zip(own, of(with_others, count=5, examples=80), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -112,7 +116,7 @@ def test_the_images_are_not_copied_as_a_whole(dynamic):
     stored = np.random.default_rng(0).integers(0, 256, (100_000, 100)).astype(np.uint8)
     data = dataset_of(stored, scale=1 / 255, dynamic=dynamic)
     tracemalloc.start()
-    principal_components(data, 10)
+    principal_components(data, len(stored), 10)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < stored.size
