@@ -122,7 +122,8 @@ def _spread_out(state: TrainState, gain: float) -> TrainState:
         return gain / LAST_GAIN * slope.reshape((1,) * (leaf.ndim - 1) + (-1,)) * leaf
 
     def shut(leaf: jax.Array) -> jax.Array:
-        return leaf * (jnp.arange(_LATENTS, dtype=jnp.int32) % 5 > 0)
+        is_open = np.asarray(leaf) * (np.arange(_LATENTS) % 5 > 0)
+        return jax.device_put(is_open.astype(leaf.dtype), leaf.sharding)
 
     model, skip = state.model, state.model.skip
     skip = jax.tree.map(moved, skip)._replace(open=shut(skip.open))
