@@ -72,9 +72,10 @@ def test_the_probabilities_of_all_images_sum_to_one(name, likelihood):
 def test_draws_follow_the_probabilities(name):
     """Chi-square over the 16 images; a p-value below 1e-4 would be a 4-sigma event."""
     autoencoder = Autoencoder(settings_of(name), SHAPE)
-    model = random_model(autoencoder, 2)
+    model = random_model(autoencoder, 1)
+    model = model._replace(skip=jax.tree.map(lambda leaf: leaf / 4, model.skip))
     count = 4000
-    z = jnp.full((count, LATENTS), 0.3, jnp.float32)
+    z = jnp.full((count, LATENTS), 0.7, jnp.float32)
     draws = np.asarray(jax.jit(autoencoder.decode)(model, z, key_of(3)))
     assert set(np.unique(draws)) <= {0, 1}
     images = jnp.asarray(list(itertools.product((0.0, 1.0), repeat=PIXELS)), jnp.float32)

@@ -63,7 +63,9 @@ def start(**values: Any) -> Started:
     )
     begun = jax.jit(jax.vmap(run.start, (0, None)), compiler_options=QUICKLY)
     state = begun(arguments, principal)
-    return Started(autoencoder, data, run, make_loss(settings, autoencoder, shape), arguments, state)
+    return Started(
+        autoencoder, data, run, make_loss(settings, autoencoder, shape), arguments, state
+    )
 
 
 def model_of(state: TrainState, n: int) -> Model:
@@ -186,5 +188,7 @@ def test_shut_latents_stay_shut_and_the_decoder_does_not_see_them():
     z = jax.random.normal(jax.random.key(1), (50, 40), jnp.float32)
     for places, seen in ((slice(32, 40), False), (slice(31, 32), True)):
         other = z.at[:, places].add(3.0)
-        same = autoencoder.log_likelihood(model, x, z) == autoencoder.log_likelihood(model, x, other)
+        same = autoencoder.log_likelihood(model, x, z) == autoencoder.log_likelihood(
+            model, x, other
+        )
         assert (not same.any()) if seen else same.all()
