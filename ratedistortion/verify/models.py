@@ -212,7 +212,7 @@ def _skip(model: Any) -> list[np.ndarray]:
 
 
 def _posterior(model: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and scale of every posterior: log scales lie in -16 to 4, and shut latents are N(0, 1)."""
+    """Mean and scale of every posterior; log scales lie in -16 to 4, shut latents are N(0, 1)."""
     centre, linear, log_scale, is_open, *_ = _skip(model)
     x = x - centre
     mean, raw = np.split(recompute.mlp(x, _layers(model.encoder.network)), 2, axis=1)

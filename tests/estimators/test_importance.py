@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from skips import raw_log_scale
 from scipy.special import logsumexp
+from skips import raw_log_scale
 
 from ratedistortion.estimators import importance_weighted_nll
 from ratedistortion.measuring.measurement import make_measure
