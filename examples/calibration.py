@@ -16,6 +16,7 @@ import numpy as np
 
 from ratedistortion.measuring.measurement import make_measure
 from ratedistortion.models.autoencoder import Autoencoder
+from ratedistortion.models.layers import LOG_SCALES
 from ratedistortion.settings import Settings
 
 REPLICATIONS, IMAGES = 200, 1000
@@ -34,11 +35,14 @@ def main() -> None:
         latents=1,
     )
     autoencoder = Autoencoder(settings, (1,))
-    values = {"encoder.mean": SLOPE, "encoder.log_scale": math.log(SCALE), "decoder": DECODER}
-    model = jax.tree_util.tree_map_with_path(
-        lambda path, leaf: jnp.full_like(leaf, _value(jax.tree_util.keystr(path), values)),
-        autoencoder.build(jax.random.key(0)),
+    model = autoencoder.build(jax.random.key(0))
+    # `bounded_log_scale` makes log SCALE of this.
+    raw = math.log(SCALE) / math.sqrt(1 - (math.log(SCALE) / LOG_SCALES[0]) ** 2)
+    encoder, log_scale, decoder = (
+        jnp.full((1, 1), value, jnp.float32) for value in (SLOPE, raw, DECODER)
     )
+    skip = model.skip._replace(encoder=encoder, log_scale=log_scale, decoder=decoder)
+    model = model._replace(skip=skip)
     rate = 0.5 * (SLOPE**2 + SCALE**2 - 1) - math.log(SCALE)
     error = (1 - DECODER * SLOPE) ** 2 + (DECODER * SCALE) ** 2
     distortion = math.log(NOISE * math.sqrt(2 * math.pi)) + error / (2 * NOISE**2)
@@ -75,12 +79,6 @@ def quadrature(means: np.ndarray) -> tuple[float, float]:
     entropy = -np.trapezoid(q * np.log(q), z)
     prior = np.trapezoid(q * 0.5 * (z**2 + math.log(2 * math.pi)), z)
     return entropy - 0.5 * math.log(2 * math.pi * math.e * SCALE**2), prior - entropy
-
-
-def _value(path: str, values: dict[str, float]) -> float:
-    if "bias" in path:
-        return 0.0
-    return next(value for name, value in values.items() if name in path)
 
 
 if __name__ == "__main__":

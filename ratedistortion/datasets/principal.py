@@ -31,15 +31,16 @@ class Principal(NamedTuple):
     spread: Any
 
 
-def principal_components(data: Dataset, count: int) -> Principal:
-    """The leading principal components of the training split.
+def principal_components(data: Dataset, examples: int, count: int) -> Principal:
+    """The leading principal components of the images that are trained on.
 
     Args:
-        data: Where training draws pixels afresh, the variance of these draws is included.
+        data: Where training draws pixels afresh, the variance of these draws is included, unless
+            there are more than 2,048 dimensions.
+        examples: So many of `data.train`, the first ones, are trained on.
         count: How many components; fewer if there are fewer dimensions or images.
     """
-    stored = data.train[: len(data.train) - data.held_out]
-    stored = stored.reshape(len(stored), -1)
+    stored = data.train[:examples].reshape(examples, -1)
     images, dimensions = stored.shape
     mean = stored.mean(axis=0, dtype=np.float64) * data.scale
     spread = np.ones(dimensions) if data.spread is None else data.spread.astype(np.float64)
@@ -48,14 +49,14 @@ def principal_components(data: Dataset, count: int) -> Principal:
         return ((rows * data.scale - mean) * spread).astype(np.float32)
 
     if dimensions <= _MAX_DIMENSIONS:
-        products = np.zeros((dimensions, dimensions))
+        products, squares = np.zeros((dimensions, dimensions)), np.zeros(dimensions)
         for first in range(0, images, _BLOCK):
             block = centred(stored[first : first + _BLOCK])
             products += block.T @ block
+            squares += np.sum(block**2, axis=0, dtype=np.float64)
         products /= images
-        if data.dynamic:
-            squares = np.mean(stored.astype(np.float32) ** 2, axis=0, dtype=np.float64)
-            products += np.diag(mean - squares * data.scale**2)
+        if data.dynamic:  # the variance p (1 - p) of every draw
+            products += np.diag(mean * (1 - mean) - squares / images)
         variances, directions = np.linalg.eigh(products)
     else:
         some = centred(stored[np.linspace(0, images - 1, min(images, _MAX_DIMENSIONS)).astype(int)])
@@ -65,4 +66,7 @@ def principal_components(data: Dataset, count: int) -> Principal:
     least = len(variances) * np.finfo(np.float32).eps * max(variances[-1], 0.0)
     variances = np.where(variances > least, variances, 0.0)[::-1][:count]
     directions = np.where(variances > 0, directions[:, ::-1][:, :count], 0.0)
+    # Libraries of linear algebra differ in the signs, on which the numbers of a run depend.
+    largest = np.argmax(np.abs(directions), axis=0)[None]
+    directions = directions * np.sign(np.take_along_axis(directions, largest, axis=0))
     return Principal(*(part.astype(np.float32) for part in (mean, directions, variances, spread)))

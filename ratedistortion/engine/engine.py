@@ -69,12 +69,13 @@ class Engine:
         self._train_images = put(data.train) if own else self._images["train"]
         self._originals = put(data.splits["test"][:PICTURES])
         self.autoencoder = Autoencoder(sweep.settings, data.shape, data.spread)
-        self._principal = None
-        if sweep.settings.start == "linear":
-            principal = principal_components(data, self.autoencoder.latents)
-            self._principal = jax.tree.map(put, principal)
         shape = DataShape(len(data.train), data.scale, data.dynamic, data.held_out)
         self._run = Run(sweep.settings, self.autoencoder, shape)
+        self._principal = None
+        if sweep.settings.start == "linear":
+            count = self.autoencoder.latents
+            principal = principal_components(data, self._run.examples, count)
+            self._principal = jax.tree.map(put, principal)
         gaussian = self.autoencoder.gaussian(self._run.state.model)
         self.information_kind = "exact" if gaussian else "bounds"
         self.steps = self._run.steps

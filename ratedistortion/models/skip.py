@@ -27,8 +27,8 @@ class Skip(NamedTuple):
 
     Attributes:
         centre: What is subtracted from x. It is not trained.
-        open: 1, or 0 for a latent that is shut: its posterior is N(0, 1) for every x, and the
-            decoder does not see it. It is not trained.
+        open: 1, or 0 for a latent that is shut: its posterior is N(0, 1) for every x, unless a
+            flow moves it, and the decoder does not see it. It is not trained.
         encoder: From x - centre to the mean.
         log_scale: What is added to the log scale of every posterior.
         decoder: From z to the outputs.
@@ -77,8 +77,10 @@ def optimal_skip(
     missing = latents - principal.variances.shape[0]
     variances = jnp.pad(principal.variances, (0, missing))
     directions = jnp.pad(principal.directions, ((0, 0), (0, missing)))
-    share = beta * outputs.noise / jnp.maximum(variances, jnp.finfo(jnp.float32).tiny)
-    share = jnp.minimum(share, 1.0)  # of the variance that stays unknown
+    level = beta * outputs.noise
+    # Of the variance that stays unknown. A direction without variance is useless at beta 0 too.
+    share = level / jnp.maximum(variances, jnp.finfo(jnp.float32).tiny)
+    share = jnp.where(variances > level, share, 1.0)
     known, deviation = jnp.sqrt(1 - share), jnp.sqrt(variances)
     is_open = (share < 1) | (jnp.arange(latents) < _ALWAYS_OPEN)
     # What `bounded_log_scale` takes to the log scale, which it can only approach.

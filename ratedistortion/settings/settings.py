@@ -107,7 +107,7 @@ class Settings:
         "bernoulli", Text(), "Model", "", "Distribution of x given the decoder's output.")
     likelihood_scale: float = setting(
         1.0, Number(), "Model", "SCALE", "Standard deviation of the gaussian likelihood.")
-    latents: int = setting(
+    latents: Any = setting(  # a whole number or None; where models are built always a number
         None, WholeOrAuto(), "Model", "COUNT|auto", "Dimensions of z.",
         shown="256, or as many as x has where these are fewer")
     hidden: tuple[int, ...] = setting((256, 256), Wholes(), "Model", "WIDTHS", "Dense layers.")

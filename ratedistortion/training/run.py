@@ -44,6 +44,7 @@ class Run:
         shape: What is static about the data.
 
     Attributes:
+        examples: Images that it is trained on, the first ones.
         steps: How many steps a whole run has.
         state: The shapes of what `start` returns.
 
@@ -56,8 +57,8 @@ class Run:
         select_best = settings.select == "best"
         self._autoencoder, self._batch_size = autoencoder, settings.batch_size
         held_out = (shape.held_out or count_held_out(shape.examples)) if select_best else 0
-        self._examples = shape.examples - held_out
-        self.steps = _count_steps(settings, shape.examples, self._examples)
+        self.examples = shape.examples - held_out
+        self.steps = _count_steps(settings, shape.examples, self.examples)
         self._loss = make_loss(settings, autoencoder, shape)
         self._rate_term = weighted_rate(settings.warmup)
         self._has_target = bool(settings.target_rates)
@@ -140,7 +141,7 @@ class Run:
     ) -> TrainState:
         """One step of gradient descent, which a run that has diverged does not take."""
         order = key_for(arguments.seed, "order")
-        rows = minibatch(order, index, self._examples, self._batch_size)
+        rows = minibatch(order, index, self.examples, self._batch_size)
         key = jax.random.fold_in(key_for(arguments.seed, "noise"), index)
         (loss, terms), gradient = jax.value_and_grad(self._loss, has_aux=True)(
             state.model,

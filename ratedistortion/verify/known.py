@@ -104,7 +104,7 @@ def linear_gaussian(report: Report) -> Iterator[Check]:
         likelihood_scale=_SCALE,
         latents=3,
         betas=_BETAS,
-        steps=20_000,
+        steps=5_000,
         iwae=20,
     )
     with tempfile.TemporaryDirectory() as folder:

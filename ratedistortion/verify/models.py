@@ -14,6 +14,7 @@ from ratedistortion.engine.engine import Engine, MeasuredRun
 from ratedistortion.engine.outcomes import outcomes
 from ratedistortion.engine.plan import Sweep, make_plan
 from ratedistortion.measuring.information import terms_of_bounds
+from ratedistortion.models.layers import LAST_GAIN
 from ratedistortion.settings import Settings
 from ratedistortion.sweeping.rows import row
 from ratedistortion.training.state import TrainState, selected
@@ -105,7 +106,10 @@ def _of_model(gain: float, values: Mapping[str, Any]) -> Iterator[tuple[str, Che
 
 
 def _spread_out(state: TrainState, gain: float) -> TrainState:
-    """Parameters whose posteriors depend on the image, most in the last latents; a moved prior."""
+    """Parameters whose posteriors depend on the image, most in the last latents.
+
+    The prior and the linear maps are moved from where they start, and some latents are shut.
+    """
 
     def moved(leaf: jax.Array) -> jax.Array:
         wave = np.cos(np.arange(leaf.size, dtype=np.float32)).reshape(leaf.shape)
@@ -115,13 +119,16 @@ def _spread_out(state: TrainState, gain: float) -> TrainState:
         if leaf.shape[-1] != 2 * _LATENTS:
             return gain * leaf
         slope = jnp.concatenate([jnp.geomspace(0.02, 1, _LATENTS), jnp.ones(_LATENTS)])
-        return gain * slope.reshape((1,) * (leaf.ndim - 1) + (-1,)) * leaf
+        return gain / LAST_GAIN * slope.reshape((1,) * (leaf.ndim - 1) + (-1,)) * leaf
 
-    model = state.model
-    encoder = jax.tree.map(graded, model.encoder)
-    return state._replace(
-        model=model._replace(encoder=encoder, prior=jax.tree.map(moved, model.prior))
-    )
+    def shut(leaf: jax.Array) -> jax.Array:
+        is_open = np.asarray(leaf) * (np.arange(_LATENTS) % 5 > 0)
+        return jax.device_put(is_open.astype(leaf.dtype), leaf.sharding)
+
+    model, skip = state.model, state.model.skip
+    skip = jax.tree.map(moved, skip)._replace(open=shut(skip.open))
+    encoder, prior = jax.tree.map(graded, model.encoder), jax.tree.map(moved, model.prior)
+    return state._replace(model=model._replace(encoder=encoder, prior=prior, skip=skip))
 
 
 def _of_codes(measured: MeasuredRun) -> Iterator[tuple[str, float, float, float]]:
@@ -144,14 +151,16 @@ def _of_row(
     """Each number of a row beside what NumPy computes from these parameters and this noise."""
     settings, data, codes = engine.sweep.settings, engine.sweep.data, measured.codes
     x = data.splits[measured.split].astype(np.float64) * data.scale
-    encoder, decoder = (_layers(part) for part in (model.encoder.network, model.decoder))
-    posterior = _posterior(recompute.mlp(x, encoder))
+    decoder = _layers(model.decoder)
+    posterior = _posterior(model, x)
     error = _largest_error(np.stack([codes.mean, codes.scale]), np.stack(posterior))
     yield "error of the posteriors", 0.0, error, 1e-4
-    log_prior, gaussian = _prior(engine, model, encoder)
+    log_prior, gaussian = _prior(engine, model)
     bounds = terms_of_bounds(len(codes.chosen), exact=True)
     pairs = recompute.information(codes, log_prior, gaussian, *bounds)
-    decoded = recompute.mlp(np.asarray(codes.code, float), decoder).reshape(*x.shape, -1)
+    *_, is_open, linear, bias = _skip(model)
+    z = np.asarray(codes.code, float) * is_open
+    decoded = (recompute.mlp(z, decoder) + z @ linear + bias).reshape(*x.shape, -1)
     distortions = -recompute.log_likelihood(
         settings.likelihood, x, decoded, settings.likelihood_scale, settings.levels
     )
@@ -195,14 +204,24 @@ def _wide(parameter: Any) -> np.ndarray:
     return np.asarray(parameter[...], float)
 
 
-def _posterior(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and scale from the last layer of an encoder, whose log scales lie in -16 to 4."""
-    mean, raw = np.split(outputs, 2, axis=1)
+def _skip(model: Any) -> list[np.ndarray]:
+    """The linear maps beside the networks; those of the decoder and `open` are the last three."""
+    skip = model.skip
+    names = (skip.centre, skip.encoder, skip.log_scale, skip.open, skip.decoder, skip.bias)
+    return [np.asarray(part, float) for part in names]
+
+
+def _posterior(model: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and scale of every posterior; log scales lie in -16 to 4, shut latents are N(0, 1)."""
+    centre, linear, log_scale, is_open, *_ = _skip(model)
+    x = x - centre
+    mean, raw = np.split(recompute.mlp(x, _layers(model.encoder.network)), 2, axis=1)
+    raw = raw + log_scale
     bound = np.where(raw < 0, 16, 4)
-    return mean, np.exp(raw / np.sqrt(1 + (raw / bound) ** 2))
+    return is_open * (mean + x @ linear), np.exp(is_open * raw / np.sqrt(1 + (raw / bound) ** 2))
 
 
-def _prior(engine: Engine, model: Any, encoder: list[tuple[np.ndarray, np.ndarray]]) -> tuple:
+def _prior(engine: Engine, model: Any) -> tuple:
     """log p(z), and the mean and the scale of p(z) where it is Gaussian."""
     name, prior = engine.sweep.settings.prior, model.prior
 
@@ -216,7 +235,7 @@ def _prior(engine: Engine, model: Any, encoder: list[tuple[np.ndarray, np.ndarra
     if name == "standard":
         mean, scale = np.zeros((1, _LATENTS)), np.ones((1, _LATENTS))
     elif name == "vamp":
-        mean, scale = _posterior(recompute.mlp(_wide(prior.inputs), encoder))
+        mean, scale = _posterior(model, _wide(prior.inputs))
     else:
         mean, scale = _wide(prior.mean), np.exp(_wide(prior.log_scale))
     log_weight = _wide(prior.log_weight) if name == "mixture" else np.zeros(len(mean))

@@ -36,7 +36,9 @@ def test_a_dry_run_prints_the_plan_and_creates_nothing(tmp_path):
     assert (plan["runs"], plan["steps"], plan["table"]) == (4, STEPS, table)
     assert (plan["chunks"], plan["runs_at_once"]) == (2, 2)
     # An 8-unit mlp on both sides of 2 latents: 64-8-4 and 2-8-64, with biases.
-    assert plan["parameters"] == 64 * 8 + 8 + 8 * 4 + 4 + 2 * 8 + 8 + 8 * 64 + 64
+    networks = (64 * 8 + 8 + 8 * 4 + 4) + (2 * 8 + 8 + 8 * 64 + 64)
+    linear_maps = (64 + 64 * 2 + 2) + (2 + 2 * 64 + 64)
+    assert plan["parameters"] == networks + linear_maps
     assert plan["memory_mib"] >= 0 and "seconds" not in plan
     text = rd_sweep(*arguments)
     assert [line.split()[0] for line in text.stdout.splitlines()] == list(plan)

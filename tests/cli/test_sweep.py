@@ -173,7 +173,8 @@ def test_the_table_is_printed_in_the_units_asked_for(undisturbed):
         assert lines[0] == f"test split, {units} per image"
         assert lines[1].split() == ["beta", "seed", "R", "D", "-ELBO", "I(n;z)", "KL(q|p)"]
         assert lines[2].split()[:2] == ["0.05", "0"] and text in lines[2]
-        assert len(lines) == 2 + len(BETAS) + 1
+        assert len(lines) == 2 + len(BETAS) + 2
+        assert lines[-2].startswith("saturated: ")  # what the mark behind a row means
         assert lines[-1] == f"table: {path / 'rd.parquet'}"
         assert result.stderr == ""
 

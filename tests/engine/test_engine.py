@@ -222,8 +222,8 @@ def test_the_history_is_the_mean_loss_of_shares_of_the_steps(mapped):
     for curve in loss_curves(mapped.runs, mapped.state, mapped.engine.steps):
         assert curve["steps"] == list(range(1, STEPS + 1))
         assert len(curve["rate"]) == len(curve["distortion"]) == STEPS
-        # Before it has learnt anything a model of 64 binary pixels costs about 64 ln 2 nats.
-        assert curve["distortion"][0] == pytest.approx(64 * np.log(2), rel=0.3)
+        # D is that of one image: the linear start is better than 64 coin flips, 64 ln 2 nats.
+        assert 0.3 < curve["distortion"][0] / (64 * np.log(2)) < 0.8
         assert curve["distortion"][-1] < curve["distortion"][0]
         assert all(rate >= 0 for rate in curve["rate"])
 
@@ -248,7 +248,8 @@ def test_a_run_that_diverges_has_no_loss_from_then_on(data, mapped):
 
 
 def test_describe_knows_steps_and_shapes_without_computing(data):
-    parameters = 64 * 8 + 8 + 8 * 4 + 4 + 2 * 64 + 64
+    encoder, centre_and_open = 64 * 8 + 8 + 8 * 4 + 4, 64 + 2
+    parameters = encoder + centre_and_open + (64 * 2 + 2) + (2 * 64 + 64)
     settings, shape = settings_of(), DataShape(len(data.train), data.scale, data.dynamic)
     run = Run(settings, Autoencoder(settings, data.shape), shape)
     assert run.steps == STEPS

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import logsumexp
+from skips import raw_log_scale
 
 from ratedistortion.estimators import importance_weighted_nll
 from ratedistortion.measuring.measurement import make_measure
@@ -38,23 +39,14 @@ def linear() -> tuple[Autoencoder, Model, np.ndarray, float]:
     )
     autoencoder = Autoencoder(settings, (3,))
     model = autoencoder.build(jax.random.key(3, impl="threefry2x32"))
-    layer = model.decoder.layers[0]
-    weights, bias = np.asarray(layer.kernel[...], float), np.asarray(layer.bias[...], float)
-    marginal = stats.multivariate_normal(bias, weights.T @ weights + SCALE**2 * np.eye(3))
+    skip = model.skip
+    weights = np.asarray(skip.decoder, float)
+    marginal = stats.multivariate_normal(np.zeros(3), weights.T @ weights + SCALE**2 * np.eye(3))
     covariance = np.linalg.inv(np.eye(2) + weights @ weights.T / SCALE**2)
     to_mean = covariance @ weights / SCALE**2
-    values = {
-        ".mean.layers[0].kernel": to_mean.T,
-        ".mean.layers[0].bias": -to_mean @ bias,
-        ".log_scale": np.log(1.2 * np.sqrt(np.diag(covariance))),
-    }
-
-    def placed(path: tuple[object, ...], leaf: jax.Array) -> jax.Array:
-        name = jax.tree_util.keystr(path)
-        new = [value for ending, value in values.items() if ".encoder" + ending in name]
-        return jnp.asarray(new[0], jnp.float32) if new else leaf
-
-    model = jax.tree_util.tree_map_with_path(placed, model)
+    log_scale = raw_log_scale(1.2 * np.sqrt(np.diag(covariance)))[None]
+    skip = skip._replace(encoder=jnp.asarray(to_mean.T, jnp.float32))
+    model = model._replace(skip=skip._replace(log_scale=jnp.asarray(log_scale, jnp.float32)))
     x = np.asarray(marginal.rvs(IMAGES, random_state=0), np.float32)
     return autoencoder, model, x, -float(np.mean(marginal.logpdf(x)))
 

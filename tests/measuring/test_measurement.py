@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from skips import no_skip, raw_log_scale
 
 from ratedistortion.estimators import Estimate
 from ratedistortion.measuring.measurement import Codes, Measurement, make_measure
@@ -54,9 +55,10 @@ class AffineDecoder:
 
 def model_of(a: float = A, b: float = B, s: float = S) -> Model:
     return Model(
-        AffineEncoder(*map(jnp.float32, (a, b, math.log(s)))),
+        AffineEncoder(*map(jnp.float32, (a, b, raw_log_scale(s)))),
         AffineDecoder(jnp.float32(W), jnp.float32(C)),
         StandardNormal(1),
+        no_skip(1, 1, 1),
     )
 
 
@@ -356,13 +358,15 @@ def linear_gaussian() -> Any:
         left = np.minimum(beta * DECODER_SCALE**2 / VARIANCES, 1)  # share of variance not coded
         slope, gain = np.sqrt((1 - left) / VARIANCES), np.sqrt((1 - left) * VARIANCES)
         slope, gain, log_scale = (
-            jnp.asarray(part[None], jnp.float32) for part in (slope, gain, 0.5 * np.log(left))
+            jnp.asarray(part[None], jnp.float32)
+            for part in (slope, gain, raw_log_scale(np.sqrt(left)))
         )
         nothing = jnp.zeros((1, 3), jnp.float32)
         model = Model(
             AffineEncoder(slope, nothing, log_scale),
             AffineDecoder(gain, nothing),
             StandardNormal(3),
+            no_skip(3, 3, 3),
         )
         with jax.enable_x64(True):
             return jax.tree.map(np.asarray, compiled(model, images, jnp.int32(0))[0])

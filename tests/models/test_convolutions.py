@@ -34,7 +34,7 @@ def test_a_convolution_is_that_of_xla(shape, stride):
 
 
 def test_upsampling_puts_every_block_in_its_place():
-    layer, x = Upsampling(key_of(0), 2, 3, 2), image_of(2, 4, 5, 2)
+    layer, x = Upsampling(key_of(0), 2, 3, 2, 1.0), image_of(2, 4, 5, 2)
     blocks, whole = np.asarray(layer.convolution(x)), np.asarray(layer(x))
     assert whole.shape == (2, 8, 10, 3)
     for i in range(2):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import integrate, stats
+from skips import no_skip
 
 from ratedistortion.errors import SettingsError
 from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
@@ -117,11 +118,16 @@ def check_contract(names, half, shapes: dict[str, tuple]) -> dict[str, np.ndarra
     autoencoder = autoencoder_of(*names)
     shape = jax.eval_shape(autoencoder.build, key_of(0))
     parts = ("encoder", "prior") if half is rates else ("decoder",)
-    many = stack_of({part: getattr(shape, part) for part in parts}, 2)
+    maps = ("encoder", "log_scale") if half is rates else ("decoder", "bias")
+    trained = {part: getattr(shape, part) for part in parts}
+    trained["skip"] = {name: getattr(shape.skip, name) for name in maps}
+    many = stack_of(trained, 2)
     own = jax.tree.map(lambda leaf: leaf[0], many)
 
     def of(own):
-        return half(autoencoder, Model(**dict.fromkeys(Model._fields) | own), pixels(), noise_of())
+        skip = no_skip(DIMENSIONS, LATENTS, shape.skip.bias.size)._replace(**own["skip"])
+        model = Model(**dict.fromkeys(Model._fields) | own | {"skip": skip})
+        return half(autoencoder, model, pixels(), noise_of())
 
     gradient, outputs = jax.jit(jax.grad(of, has_aux=True))(own)
     assert {name: value.shape for name, value in outputs.items()} == shapes
@@ -142,7 +148,7 @@ MEMBERS = [
     (family, name)
     for family in ("encoder", "decoder", "prior")
     for name in FAMILIES[family]
-    if name != "standard"  # it has no parameters
+    if name not in ("standard", "linear")  # they have no parameters
 ]
 
 
@@ -251,21 +257,23 @@ def test_hidden_layers_are_mirrored_in_the_decoder():
     assert decoder == [(3, 4), (4, 5), (5, 6)]
 
 
-def test_a_linear_encoder_has_one_log_scale_and_an_affine_mean():
-    autoencoder = autoencoder_of("linear")
+def test_a_linear_model_has_one_log_scale_an_affine_mean_and_affine_outputs():
+    autoencoder = autoencoder_of("linear", "linear")
     model = autoencoder.build(key_of(0))
-    scales = [leaf for leaf in jax.tree.leaves(model.encoder) if leaf.shape == (LATENTS,)]
-    assert len(scales) == 2  # the bias of the mean, and the log scale
+    assert not jax.tree.leaves((model.encoder, model.decoder))
+    model = model._replace(skip=jax.tree.map(lambda leaf: leaf + 0.5, model.skip))
     x = jax.random.normal(key_of(1), (5, DIMENSIONS), jnp.float32)
     mean, log_scale, _ = autoencoder.encode(model, x)
     assert (np.asarray(log_scale) == np.asarray(log_scale)[:1]).all()
-    kernel, bias = np.asarray(mean)[:3] - np.asarray(mean)[3], np.asarray(mean)[3]
-    assert np.linalg.matrix_rank(kernel) == 3 and bias.shape == (LATENTS,)
-    both, zero = (
-        autoencoder.encode(model, x[:1] + x[1:2]).mean,
-        autoencoder.encode(model, 0 * x).mean,
-    )
-    np.testing.assert_allclose(both + zero[:1], mean[:1] + mean[1:2], atol=1e-5)
+    assert np.linalg.matrix_rank(np.asarray(mean)[:3] - np.asarray(mean)[3]) == 3
+    for function, inputs in (
+        (lambda x: autoencoder.encode(model, x).mean, x),
+        (lambda z: jax.scipy.special.logit(autoencoder.decode(model, z, key_of(2))), mean / 4),
+    ):
+        one, two = inputs[:1], inputs[1:2]
+        both, zero = function(one + two), function(0 * one)
+        assert np.any(zero)
+        np.testing.assert_allclose(both + zero, function(one) + function(two), atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [0.05, 1.0, 3.0])
@@ -423,6 +431,7 @@ def test_the_density_of_standardised_data_is_that_of_the_data(decoder):
     model, x = plain.build(key_of(0)), pixels()
     z = jax.random.normal(key_of(1), (IMAGES, LATENTS), jnp.float32)
     outputs = model.decoder(z, x) if decoder == "made" else model.decoder(z)
+    outputs += z @ model.skip.decoder + model.skip.bias
     expected = stats.norm(spread * np.asarray(outputs, float), 0.5).logpdf(spread * np.asarray(x))
     np.testing.assert_allclose(own.log_likelihood(model, x, z), expected.sum(1), rtol=1e-5)
     if decoder == "made":

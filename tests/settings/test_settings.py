@@ -53,6 +53,7 @@ OTHER = {
     "strides": (1, 2),
     "components": 7,
     "levels": 16,
+    "start": "random",
     "epochs": 7,
     "steps": 70,
     "batch_size": 50,

@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ratedistortion.datasets import Dataset
+from ratedistortion.engine.engine import Engine
 from ratedistortion.engine.outcomes import Outcome, outcomes
-from ratedistortion.engine.plan import RunId
+from ratedistortion.engine.plan import Plan, RunId, Sweep
 from ratedistortion.errors import SettingsError
-from ratedistortion.models.autoencoder import Autoencoder
+from ratedistortion.models.autoencoder import Autoencoder, Model
 from ratedistortion.settings import Settings
 from ratedistortion.training.held_out import count_held_out
 from ratedistortion.training.run import Run
@@ -44,6 +46,11 @@ def memorised(images: np.ndarray) -> TrainState:
     return state
 
 
+def trained(model: Model) -> list[jax.Array]:
+    """Its parameters, without the centre and the open latents, which are not trained."""
+    return jax.tree.leaves(model._replace(skip=model.skip[2:]))
+
+
 @pytest.fixture(scope="module")
 def best() -> TrainState:
     return memorised(IMAGES)
@@ -52,7 +59,7 @@ def best() -> TrainState:
 def test_the_best_parameters_are_those_before_noise_is_memorised(best):
     assert 12 <= int(best.best.step) < 300 and int(best.best.step) % 12 == 0
     assert np.isfinite(best.best.loss)
-    kept, last = jax.tree.leaves(selected(best)), jax.tree.leaves(best.model)
+    kept, last = (trained(model) for model in (selected(best), best.model))
     assert all(np.any(a != b) for a, b in zip(kept, last, strict=True))
 
 
@@ -78,6 +85,20 @@ def test_a_validation_split_behind_the_training_images_is_held_out():
     for held_out, steps in ((0, 3 * (36 // 12)), (7, 3 * (33 // 12)), (16, 3 * (24 // 12))):
         shape = DataShape(40, 1.0, False, held_out)
         assert Run(settings, Autoencoder(settings, (12,)), shape).steps == steps
+
+
+def test_images_that_are_held_out_have_no_part_in_the_start():
+    """With other images held out, the engine's first parameters are the same."""
+    settings = Settings(dataset="made", batch_size=6, steps=10, select="best", latents=3)
+    starts = []
+    for images in (IMAGES, np.concatenate([IMAGES[:36], 1 - IMAGES[36:]])):
+        splits = {"train": images, "test": images[:4]}
+        data = Dataset("made", images, splits, (12,), 1.0, False, "", None, "")
+        engine = Engine(Sweep(settings, data, Plan("map", 1, 1, 1)), jax.devices())
+        starts.append(next(iter(engine.train(engine.sweep.runs[:1]))).state.model)
+    for a, b in zip(*map(jax.tree.leaves, starts), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert np.any(starts[0].skip.centre)
 
 
 def test_holding_out_must_leave_a_batch():

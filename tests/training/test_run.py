@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from scipy import stats
+from skips import no_skip
 
 from ratedistortion.errors import SettingsError
 from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
@@ -99,11 +100,13 @@ def made_of(rate, log_likelihood) -> Autoencoder:
     """A model of one parameter p, a vector of two, whose posteriors are N(x, I)."""
 
     class Made(Autoencoder):
+        latents = 2
+
         def __init__(self) -> None:
             """Training has no need of what the settings of a real model say."""
 
         def build(self, key: Any) -> Model:
-            return Model(jnp.array([0.5, -0.5], jnp.float32), (), ())
+            return Model(jnp.array([0.5, -0.5], jnp.float32), (), (), no_skip(2, 2, 2))
 
         def encode(self, model: Model, x: Any) -> Posterior:
             return Posterior(x, 0 * x)

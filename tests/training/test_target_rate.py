@@ -72,7 +72,7 @@ def test_target_rates_are_met_and_beta_is_the_slope_there(train_linear):
 def test_the_best_of_a_target_rate_is_one_that_meets_it(train_linear):
     """The multiplier is far above 1, and at the first comparison R is far from its target."""
     state, _, rate = train_linear(target_rates=(1.0,), select="best", steps=8000)
-    assert state.best.step[0] > 800
+    assert state.best.step[0] > 160  # the first comparison
     np.testing.assert_allclose(rate, 1.0, rtol=0.1)
     beta = np.exp(state.best.log_beta)
     np.testing.assert_allclose(beta, 2 / np.e / 0.2, rtol=0.25)  # by hand, as above
