@@ -46,21 +46,22 @@ def principal_components(data: Dataset, examples: int, count: int) -> Principal:
     spread = np.ones(dimensions) if data.spread is None else data.spread.astype(np.float64)
 
     def centred(rows: np.ndarray) -> np.ndarray:
-        return ((rows * data.scale - mean) * spread).astype(np.float32)
+        # In float64: eigenvectors of close eigenvalues would turn with the rounding of float32.
+        return (rows * data.scale - mean) * spread
 
     if dimensions <= _MAX_DIMENSIONS:
         products, squares = np.zeros((dimensions, dimensions)), np.zeros(dimensions)
         for first in range(0, images, _BLOCK):
             block = centred(stored[first : first + _BLOCK])
             products += block.T @ block
-            squares += np.sum(block**2, axis=0, dtype=np.float64)
+            squares += np.sum(block**2, axis=0)
         products /= images
         if data.dynamic:  # the variance p (1 - p) of every draw
             products += np.diag(mean * (1 - mean) - squares / images)
         variances, directions = np.linalg.eigh(products)
     else:
         some = centred(stored[np.linspace(0, images - 1, min(images, _MAX_DIMENSIONS)).astype(int)])
-        variances, vectors = np.linalg.eigh(some.astype(np.float64) @ some.T / len(some))
+        variances, vectors = np.linalg.eigh(some @ some.T / len(some))
         directions = some.T @ vectors / np.sqrt(np.maximum(variances, 1e-300) * len(some))
     # Smaller eigenvalues are rounding errors.
     least = len(variances) * np.finfo(np.float32).eps * max(variances[-1], 0.0)
