@@ -18,9 +18,8 @@ CORNERS = {"autoencoder": (156, 4.8), "autodecoder": (0, 80.6)}
 *run_dirs, path = sys.argv[1:]
 figure = rd.figure({run_dir.rpartition("/")[2]: rd.read(run_dir) for run_dir in run_dirs})
 axes = figure.axes[0]
-for name, (rate, distortion) in CORNERS.items():
-    axes.plot(rate, distortion, "*", markersize=11, color="black", clip_on=False, zorder=9)
-    axes.annotate(
-        f"{name}, Alemi et al. 2018", (rate, distortion), (7, 5), textcoords="offset points"
-    )
+for name, corner in CORNERS.items():
+    axes.plot(*corner, "*", markersize=6, color="tab:red", clip_on=False, zorder=9)
+    place = {"xytext": (6, 4 if corner[0] == 0 else -7), "textcoords": "offset points"}
+    axes.annotate(f"{name} of Alemi et al.", corner, fontsize=5, **place)
 figure.savefig(path, dpi=200)

@@ -6,9 +6,10 @@ import numpy as np
 
 from ratedistortion.datasets.dataset import Dataset
 
-# Dimensions up to which the covariance of all images is computed; above, that many images
+# Dimensions up to which the covariance of all images is computed. Above, that many images at most
 # stand for all: their inner products have the same eigenvalues.
 _MAX_DIMENSIONS = 2048
+_MAX_NUMBERS = 2**25  # of these images together, in float64: 256 MiB
 _BLOCK = 4096  # images whose products are summed at once
 
 
@@ -60,7 +61,8 @@ def principal_components(data: Dataset, examples: int, count: int) -> Principal:
             products += np.diag(mean * (1 - mean) - squares / images)
         variances, directions = np.linalg.eigh(products)
     else:
-        some = centred(stored[np.linspace(0, images - 1, min(images, _MAX_DIMENSIONS)).astype(int)])
+        most = min(images, _MAX_DIMENSIONS, max(_MAX_NUMBERS // dimensions, 2))
+        some = centred(stored[np.linspace(0, images - 1, most).astype(int)])
         variances, vectors = np.linalg.eigh(some @ some.T / len(some))
         directions = some.T @ vectors / np.sqrt(np.maximum(variances, 1e-300) * len(some))
     # Smaller eigenvalues are rounding errors.
