@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import ratedistortion
+from ratedistortion import api
 from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.models.families import FAMILIES
 from ratedistortion.settings import from_mapping, read_config
@@ -62,4 +62,4 @@ def test_a_recipe_can_be_traced_from_start_to_step(name):
 
 def test_the_digits_are_planned(tmp_path):
     settings = from_mapping(RECIPES["digits_mlp_mlp_standard"], "digits")
-    assert ratedistortion.dry_run(settings, tmp_path / "run")["runs"] == len(settings.betas)
+    assert api.dry_run(settings, tmp_path / "run")["runs"] == len(settings.betas)

@@ -127,9 +127,12 @@ def bhattacharyya_lower_bound(rows: Int[Array, "rows"], posteriors: Posteriors) 
             def goes_on(state: tuple[Array, Array, Array]) -> Array:
                 return (state[0] * width < summed) & jnp.any(state[1] < too_far)
 
-            # The overlap of the row with itself is 1, and is added at the end.
-            own = jnp.arange(means.shape[2]) == row - tile[2]
-            start = jnp.int64(0), jnp.where(own, jnp.inf, jnp.float32(0)), jnp.ones_like(tile[1][0])
+            # The overlap of the row with itself is 1, and is added at the end. What fills up the
+            # last tile has no overlap.
+            places = jnp.arange(means.shape[2]) + tile[2]
+            absent = (places == row) | (places >= count)
+            distance = jnp.where(absent, jnp.inf, jnp.float32(0))
+            start = jnp.int64(0), distance, jnp.ones_like(tile[1][0])
             _, distance, spread = lax.while_loop(goes_on, add_group, start)
             overlap = jnp.exp(-0.25 * distance) * lax.rsqrt(spread)
             return jnp.sum(overlap.astype(jnp.float64))

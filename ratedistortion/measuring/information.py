@@ -15,7 +15,7 @@ from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
 
 # Images that the lower and the upper bound of I(n;z) are averaged over. Their standard errors are
 # then a few hundredths of a nat, and both together take half of the time of the exact estimate.
-_LOWER_IMAGES, _UPPER_IMAGES = 96, 1024
+_LOWER_IMAGES, _UPPER_IMAGES = 192, 1024
 # Codes that leave-one-out is averaged over where posteriors have many latents: see `mixture_terms`.
 _OTHERS_CODES = 1024
 # Fewest codes whose spread is known well enough to choose an estimate of R by it.
