@@ -70,7 +70,7 @@ fuzz: install ## Damage files of every format: does each reader refuse them? (a 
 healthy: install ## Run 200 sweeps of random settings and list suspect rows (half an hour)
 	XLA_FLAGS=--xla_backend_optimization_level=0 $(BIN)/python tests/benchmarks/healthy_sweeps.py
 
-mnist: install ## Sweep statically binarised MNIST, prepared by TFDS in DATA_DIR (about 2 minutes)
+mnist: install ## Sweep statically binarised MNIST, prepared by TFDS in DATA_DIR (about 4 minutes)
 	$(BIN)/rd-sweep $(MNIST) --config examples/mnist.toml --data-dir $(DATA_DIR)
 	$(BIN)/rd-plot $(MNIST) -o $(MNIST)/curve.png
 	$(BIN)/rd-plot $(MNIST) -o $(MNIST)/information.png --kind information
