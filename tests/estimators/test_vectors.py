@@ -109,8 +109,9 @@ def test_a_broken_row_is_an_alarm_now_and_when_the_run_is_continued(tmp_path):
     """One vector of 1e8 among sane ones was `ok` with R 3080759210049."""
     array = vectors(1)
     array[14] = 1e8  # among the images of training
-    options = "--likelihood gaussian --scale none --start random --steps 300 --betas 1e-6,0.1,1 --codes 100"
+    options = "--likelihood gaussian --scale none --start random --steps 300 --betas 1e-6,0.1,1"
     command = [str(tmp_path / "run"), "--dataset", saved(tmp_path, array), *options.split()]
+    command.append("--codes=100")
     for _ in range(2):
         result = CliRunner().invoke(main, [*command, "--quiet"])
         assert result.exit_code == 8
