@@ -13,7 +13,8 @@ from ratedistortion.estimators.bounds import (
 )
 from ratedistortion.estimators.estimate import Estimate, estimate
 from ratedistortion.estimators.importance import importance_weighted_nll
-from ratedistortion.estimators.mixture import MixtureTerms, Posteriors, mixture_terms
+from ratedistortion.estimators.mixture import MixtureTerms, mixture_terms
+from ratedistortion.estimators.posteriors import Posteriors
 
 __all__ = [
     "Estimate",

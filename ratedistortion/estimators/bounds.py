@@ -9,11 +9,11 @@ from jaxtyping import Array, Float, Int
 
 from ratedistortion.estimators.estimate import Estimate, estimate
 from ratedistortion.estimators.float64 import require_float64
-from ratedistortion.estimators.mixture import (
+from ratedistortion.estimators.mixture import mixture_terms
+from ratedistortion.estimators.posteriors import (
     LATENTS_PER_GROUP,
     Posteriors,
     by_difference,
-    mixture_terms,
     tiled,
 )
 

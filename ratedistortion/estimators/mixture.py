@@ -9,14 +9,17 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from ratedistortion.estimators.float64 import require_float64
+from ratedistortion.estimators.posteriors import (
+    LATENTS_PER_GROUP,
+    Posteriors,
+    by_difference,
+    by_likeness,
+    tiled,
+)
 
-# So many codes and posteriors are compared at once: 4 MiB of float64 stay in a CPU's cache.
-_CODES_PER_BLOCK, _POSTERIORS_PER_TILE = 256, 2048
-# Latents that are summed at once. Where there are more, those that tell images apart best come
-# first, and no more are summed once all posteriors of a tile are too far from the codes of a block.
-LATENTS_PER_GROUP = 64
-# Latents by whose signs alike posteriors are found.
-_SORTED_BY = 8
+# So many codes are compared with a tile of posteriors at once: 4 MiB of float64 stay in a CPU's
+# cache.
+_CODES_PER_BLOCK = 256
 # So many nats and log N below a code's own log density, all N posteriors together count nothing.
 _TOO_FAR = 36.0
 # Largest error of a log density, in nats, up to which the fast matrix product may compute it.
@@ -25,18 +28,6 @@ _MAX_PRODUCT_ERROR = 1e-6
 _LOG_UNDERFLOW = -104.0
 # Log density, in nats, of a posterior that is left out: a finite number, so that none is nan.
 _ABSENT = -1e300
-
-
-class Posteriors(NamedTuple):
-    """Diagonal Gaussian posteriors q(z|x_n), float64.
-
-    Attributes:
-        mean: Of every image and latent dimension.
-        scale: The standard deviations, above 0.
-    """
-
-    mean: Float[Array, "posteriors latents"]
-    scale: Float[Array, "posteriors latents"]
 
 
 class MixtureTerms(NamedTuple):
@@ -123,10 +114,8 @@ def mixture_terms(
         return _terms(noise, own, mean, scale, complete, mean.shape[1])
     mean, scale, order, summed = by_difference(mean, scale)
     noise = None if noise is None else noise[:, order]
-    # Posteriors that are alike lie in one tile, and their codes in one block: both are sorted by
-    # the signs of the means in the first latents.
-    signs = (mean[:, :_SORTED_BY] > 0).astype(int)
-    alike = jnp.argsort(signs @ 2 ** jnp.arange(_SORTED_BY)[::-1])
+    # Posteriors that are alike lie in one tile, and their codes in one block.
+    alike = by_likeness(mean)
     own = jnp.argsort(alike)[own]
     turn = jnp.argsort(jnp.where(complete, -1, own))
     noise = None if noise is None else noise[turn]
@@ -171,44 +160,6 @@ def _terms(
         log_mixture=terms.log_mixture - of_equal,
         log_others=terms.log_others - of_equal,
     )
-
-
-def by_difference(
-    mean: Float[Array, "posteriors latents"], scale: Float[Array, "posteriors latents"]
-) -> tuple[Array, Array, Int[Array, "latents"], Int[Array, ""]]:
-    """Sorts the latents by how well they tell the posteriors apart.
-
-    Args:
-        mean: Of every posterior, centred.
-        scale: Its standard deviations.
-
-    Returns:
-        Means and scales with the best latents first; the order of these; and how many of them
-        must be summed, a multiple of a group: the others are equal in all posteriors.
-    """
-    told = jnp.mean((mean / scale) ** 2, axis=0)
-    told = jnp.where(jnp.isnan(told), jnp.inf, told)  # nan must not be left out
-    equal = (jnp.ptp(mean, axis=0) <= 0) & (jnp.ptp(scale, axis=0) <= 0)
-    order = jnp.argsort(jnp.where(equal, 1.0, -told))
-    groups = -(-jnp.sum(~equal) // LATENTS_PER_GROUP)
-    return mean[:, order], scale[:, order], order, groups * LATENTS_PER_GROUP
-
-
-def tiled(x: Float[Array, "posteriors ..."], filling: float) -> Float[Array, "tiles size ..."]:
-    """Cuts an array of posteriors into tiles of equal size, which are compared one by one.
-
-    Args:
-        x: A row for each posterior.
-        filling: Every number of the rows that fill up the last tile.
-
-    Returns:
-        The same rows in the same order; a tile has at most 2,048.
-    """
-    count = x.shape[0]
-    tiles = -(-count // _POSTERIORS_PER_TILE)
-    size = -(-count // tiles)
-    padding = ((0, tiles * size - count), *[(0, 0)] * (x.ndim - 1))
-    return jnp.pad(x, padding, constant_values=filling).reshape(tiles, size, *x.shape[1:])
 
 
 class _Codes(NamedTuple):

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from ratedistortion import estimators
 from ratedistortion.estimators import Estimate, MixtureTerms, Posteriors, estimate, mixture_terms
-from ratedistortion.estimators.mixture import LATENTS_PER_GROUP
+from ratedistortion.estimators.posteriors import LATENTS_PER_GROUP
 from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
 
 # Images that the lower and the upper bound of I(n;z) are averaged over. Their standard errors are

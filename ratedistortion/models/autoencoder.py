@@ -7,15 +7,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, PRNGKeyArray
 
 from ratedistortion.datasets.principal import Principal
 from ratedistortion.errors import SettingsError
+from ratedistortion.models.draws import draw_pixels
 from ratedistortion.models.families import FAMILIES
-from ratedistortion.models.interfaces import AutoregressiveDecoder, Posterior
-from ratedistortion.models.layers import bounded_log_scale
-from ratedistortion.models.likelihoods import Likelihood
+from ratedistortion.models.interfaces import Posterior
 from ratedistortion.models.shapes import Codes, Images, Outputs, PerImage
 from ratedistortion.models.skip import Skip, beta_of_rate, optimal_skip, random_skip
 from ratedistortion.settings import Settings
@@ -122,7 +120,7 @@ class Autoencoder:
             model: The parameters.
             x: Images.
         """
-        return _encode(model, x)
+        return model.skip.encode(model.encoder, x)
 
     def draw(self, model: Model, posterior: Posterior, noise: Codes) -> Codes:
         """One code of every posterior.
@@ -253,7 +251,7 @@ class Autoencoder:
         Returns:
             Nats.
         """
-        z, linear = _seen(model, z)
+        z, linear = model.skip.decode(z)
         outputs = model.decoder(z, x) if model.decoder.autoregressive else model.decoder(z)
         outputs = self._per_dimension(outputs + linear)
         if self._spread is not None:
@@ -271,7 +269,7 @@ class Autoencoder:
         Returns:
             E[x|z], or a draw where pixels depend on pixels.
         """
-        z, linear = _seen(model, z)
+        z, linear = model.skip.decode(z)
         if model.decoder.autoregressive:
             spread = np.ones(self._dimensions, np.float32) if self._spread is None else self._spread
             return draw_pixels(
@@ -286,21 +284,10 @@ class Autoencoder:
 def _prior(model: Model, dtype: Any) -> Any:
     """The prior, if need be made of the encoder, in this precision."""
     prior = model.prior
-    return _cast(prior.given(lambda x: _encode(model, x)) if prior.uses_encoder else prior, dtype)
-
-
-def _encode(model: Model, x: Images) -> Posterior:
-    skip, is_open = model.skip, lax.stop_gradient(model.skip.open)
-    x = x - lax.stop_gradient(skip.centre)
-    mean, log_scale, context = model.encoder(x)
-    log_scale = bounded_log_scale(log_scale + skip.log_scale)
-    return Posterior((mean + x @ skip.encoder) * is_open, log_scale * is_open, context)
-
-
-def _seen(model: Model, z: Codes) -> tuple[Codes, Outputs]:
-    """The codes as decoders see them, and the linear part of the outputs."""
-    z = z * lax.stop_gradient(model.skip.open)
-    return z, z @ model.skip.decoder + model.skip.bias
+    return _cast(
+        prior.given(lambda x: model.skip.encode(model.encoder, x)) if prior.uses_encoder else prior,
+        dtype,
+    )
 
 
 def _cast(module: Any, dtype: Any) -> Any:
@@ -310,39 +297,3 @@ def _cast(module: Any, dtype: Any) -> Any:
 def _log_normal(noise: Array, posterior: Posterior) -> Array:
     """log q(z|x) in nats of the code that this noise makes; flows of encoders change no volume."""
     return -jnp.sum(0.5 * noise**2 + posterior.log_scale + 0.5 * math.log(2 * math.pi), axis=-1)
-
-
-def draw_pixels(
-    decoder: AutoregressiveDecoder,
-    likelihood: Likelihood,
-    z: Codes,
-    linear: Array,
-    key: PRNGKeyArray,
-    spread: np.ndarray,
-) -> Images:
-    """Draws one image from p(x|z) for every code, pixel by pixel in the order of the flat image.
-
-    Args:
-        decoder: Gives the parameters of each pixel, from the code and the pixels before it.
-        likelihood: What the parameters mean.
-        z: The codes.
-        linear: What is added to the decoder's outputs, (images, dimensions, outputs).
-        key: Of the draw.
-        spread: Units of the likelihood in one unit of x, for each dimension.
-
-    Returns:
-        Images.
-    """
-    units = jnp.asarray(spread)
-
-    def fill(i: Array, carry: tuple[Array, Any]) -> tuple[Array, Any]:
-        x, cache = carry
-        parameters, cache = decoder.one(i, x, cache)
-        pixel = likelihood.sample(
-            jax.random.fold_in(key, i), (parameters + linear[:, i]) * units[i]
-        )
-        return x.at[:, i].set(pixel / units[i]), cache
-
-    cache = decoder.cache(z)
-    x = jnp.zeros((z.shape[0], len(spread)), jnp.float32)
-    return lax.fori_loop(0, len(spread), fill, (x, cache))[0]

@@ -11,11 +11,14 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ratedistortion.datasets.principal import Principal
-from ratedistortion.models.layers import LOG_SCALES
+from ratedistortion.models.interfaces import Encoder, Posterior
+from ratedistortion.models.layers import LOG_SCALES, bounded_log_scale
 from ratedistortion.models.likelihoods import LinearOutputs
+from ratedistortion.models.shapes import Codes, Images, Outputs
 
 # So many latents stay open whatever beta is: networks may use a latent that a linear model
 # would not. On binarised MNIST it makes no difference whether it is 0 or 32.
@@ -41,6 +44,34 @@ class Skip(NamedTuple):
     log_scale: Float[Array, "1 latents"]
     decoder: Float[Array, "latents outputs"]
     bias: Float[Array, "1 outputs"]
+
+    def encode(self, encoder: Encoder, x: Images) -> Posterior:
+        """The posterior of every image, by the linear map and the network together.
+
+        Args:
+            encoder: The network.
+            x: Images.
+
+        Returns:
+            Log scales within `layers.LOG_SCALES`.
+        """
+        is_open, x = lax.stop_gradient(self.open), x - lax.stop_gradient(self.centre)
+        mean, log_scale, context = encoder(x)
+        log_scale = bounded_log_scale(log_scale + self.log_scale)
+        return Posterior((mean + x @ self.encoder) * is_open, log_scale * is_open, context)
+
+    def decode(self, z: Codes) -> tuple[Codes, Outputs]:
+        """What decoders make of codes, but for their network.
+
+        Args:
+            z: Codes.
+
+        Returns:
+            The codes as the network sees them, 0 in latents that are shut; and the linear part of
+            the outputs.
+        """
+        z = z * lax.stop_gradient(self.open)
+        return z, z @ self.decoder + self.bias
 
 
 def random_skip(key: PRNGKeyArray, dimensions: int, latents: int, outputs: int) -> Skip:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ratedistortion.models.autoencoder import Autoencoder, Model, draw_pixels
+from ratedistortion.models.autoencoder import Autoencoder, Model
 from ratedistortion.models.decoders import DECODERS
+from ratedistortion.models.draws import draw_pixels
 from ratedistortion.models.likelihoods import LIKELIHOODS
 from ratedistortion.settings import Settings
 
