@@ -54,6 +54,10 @@ def by_likeness(mean: Float[Array, "posteriors latents"]) -> Int[Array, "posteri
 
     Returns:
         The order of the posteriors, in which those that are alike lie side by side.
+
+    Example:
+        >>> by_likeness(jnp.array([[1.0], [-1.0], [2.0], [-2.0]])).tolist()
+        [1, 3, 0, 2]
     """
     signs = (mean[:, :_SORTED_BY] > 0).astype(int)
     return jnp.argsort(signs @ 2 ** jnp.arange(signs.shape[1])[::-1])
