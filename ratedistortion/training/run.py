@@ -63,7 +63,7 @@ class Run:
         self._rate_term = weighted_rate(settings.warmup)
         self._has_target = bool(settings.target_rates)
         if self._has_target:
-            self._rate_term = rate_at_target(settings.warmup, self.steps)
+            self._rate_term = rate_at_target(settings, self.steps)
         self._select = None
         if select_best:
             self._select = make_selection(

@@ -38,6 +38,7 @@ def train_linear() -> Callable[..., Ended]:
                 "likelihood_scale": 0.2**0.5,
                 "latents": 3,
                 "max_examples": 4000,
+                "start": "random",
                 "steps": 6000,
                 "learning_rate": 0.01,
             }

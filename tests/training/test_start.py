@@ -147,6 +147,18 @@ def test_target_rates_are_met_at_the_start():
         assert (rate, distortion) == pytest.approx((best.rate, best.distortion), rel=1e-4, abs=1e-5)
 
 
+def test_a_short_run_keeps_to_its_target_rate():
+    """From this start, log beta moves so little that it cannot swing away."""
+    targets = (10.0, 20.0, 30.0)
+    started = start(dataset="digits", hidden=(32,), target_rates=targets, steps=80)
+    state = started.after_training()
+    images = jnp.asarray(started.data.train)
+    for n, target in enumerate(targets):
+        model = model_of(state, n)
+        rate = started.loss(model, images, jax.random.key(1), lambda rate: rate)[1][1]
+        assert float(rate) == pytest.approx(target, rel=0.05)
+
+
 @pytest.mark.parametrize(
     "likelihood", ["bernoulli", "gaussian", "discretized-logistic", "categorical"]
 )

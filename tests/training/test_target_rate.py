@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ratedistortion.settings import Settings
 from ratedistortion.training.state import SweptParameters
 from ratedistortion.training.target_rate import rate_at_target
 
 pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
 
 STEPS, WARMUP, TARGET = 100, 8, 5.0
-LAGRANGIAN = rate_at_target(WARMUP, STEPS)
+LAGRANGIAN = rate_at_target(Settings(start="random", warmup=WARMUP), STEPS)
 ARGUMENTS = SweptParameters(jnp.float32(2), jnp.float32(0.1), jnp.int32(0), jnp.float32(TARGET))
 
 
@@ -38,9 +39,17 @@ def test_log_beta_moves_by_the_error_at_a_pace_that_falls_to_zero(error, step):
     assert float(moved) == pytest.approx(expected, abs=1e-6)
 
 
+def test_from_the_beta_of_the_linear_model_log_beta_moves_less():
+    slow = rate_at_target(Settings(start="linear"), STEPS)
+    rate, step = jnp.float32(TARGET + 2), jnp.int32(0)
+    assert float(slow.update(jnp.float32(0), ARGUMENTS, step, rate)) == pytest.approx(10 / STEPS)
+
+
 def test_beta_starts_where_it_is_asked_to_and_ends_at_1000():
     start = LAGRANGIAN.init(ARGUMENTS)
     assert float(start) == pytest.approx(math.log(2))
+    far = LAGRANGIAN.init(ARGUMENTS._replace(beta=jnp.float32(1e6)))
+    assert float(far) == pytest.approx(math.log(1000))
     log_beta = start
     for _ in range(20):
         log_beta = LAGRANGIAN.update(log_beta, ARGUMENTS, jnp.int32(0), jnp.float32(50.0))
