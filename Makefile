@@ -76,7 +76,7 @@ mnist: install ## Sweep statically binarised MNIST, prepared by TFDS in DATA_DIR
 	$(BIN)/rd-plot $(MNIST) -o $(MNIST)/information.png --kind information
 	$(BIN)/rd-plot $(MNIST) -o $(MNIST)/gallery.png --kind gallery
 
-field: install ## Run the recipes of examples/field again and compare (about 90 minutes on two free cores)
+field: install ## Run the recipes of examples/field again and compare (about 25 minutes on two free cores)
 	$(BIN)/python examples/field/run.py --data-dir $(DATA_DIR)
 
 clean: ## Remove environments, caches, builds and the runs of demo, mnist and pythons

@@ -1,6 +1,7 @@
 """The recipes of `examples/field` can be run, and the table of their results is theirs."""
 
 import csv
+import importlib.util
 from pathlib import Path
 
 import jax
@@ -19,6 +20,9 @@ FOLDER = Path(__file__).parents[1] / "examples" / "field"
 RECIPES = {path.stem: read_config(path) for path in sorted(FOLDER.glob("*.toml"))}
 KINDS = {"static": "binarized_mnist", "dynamic": "mnist", "digits": "digits"}
 KINDS["fashion"] = "fashion_mnist"
+SPEC = importlib.util.spec_from_file_location("run_recipes", FOLDER / "run.py")
+run_recipes = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(run_recipes)
 
 
 def results() -> list[dict[str, str]]:
@@ -44,6 +48,13 @@ def test_the_results_are_of_the_recipes_that_are_there():
         assert {row["status"] for row in own} == {"ok"}
     combinations = {(row["encoder"], row["decoder"], row["prior"]) for row in rows}
     assert len({row["recipe"] for row in rows}) >= 12 and len(combinations) >= 10
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_says_at_its_top_what_it_gave(name):
+    text = (FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    own = [row for row in results() if row["recipe"] == name]
+    assert run_recipes.with_results(text, own) == text
 
 
 @pytest.mark.parametrize("name", RECIPES)

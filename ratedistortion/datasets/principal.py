@@ -11,6 +11,8 @@ from ratedistortion.datasets.dataset import Dataset
 _MAX_DIMENSIONS = 2048
 _MAX_NUMBERS = 2**25  # of these images together, in float64: 256 MiB
 _BLOCK = 4096  # images whose products are summed at once
+# Variances below so many times the largest, for each dimension, are rounding errors.
+_ROUNDING = 1e-12
 
 
 class Principal(NamedTuple):
@@ -65,8 +67,7 @@ def principal_components(data: Dataset, examples: int, count: int) -> Principal:
         some = centred(stored[np.linspace(0, images - 1, most).astype(int)])
         variances, vectors = np.linalg.eigh(some @ some.T / len(some))
         directions = some.T @ vectors / np.sqrt(np.maximum(variances, 1e-300) * len(some))
-    # Smaller eigenvalues are rounding errors.
-    least = len(variances) * np.finfo(np.float32).eps * max(variances[-1], 0.0)
+    least = len(variances) * _ROUNDING * max(variances[-1], 0.0)
     variances = np.where(variances > least, variances, 0.0)[::-1][:count]
     directions = np.where(variances > 0, directions[:, ::-1][:, :count], 0.0)
     # Libraries of linear algebra differ in the signs, on which the numbers of a run depend.

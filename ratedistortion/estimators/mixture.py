@@ -120,8 +120,7 @@ def mixture_terms(
     turn = jnp.argsort(jnp.where(complete, -1, own))
     noise = None if noise is None else noise[turn]
     terms = _terms(noise, own[turn], mean[alike], scale[alike], complete[turn], summed)
-    terms = jax.tree.map(lambda x: x[jnp.argsort(turn)], terms)
-    return terms._replace(log_others=jnp.where(complete, terms.log_others, jnp.nan))
+    return jax.tree.map(lambda x: x[jnp.argsort(turn)], terms)
 
 
 def _terms(
@@ -158,7 +157,7 @@ def _terms(
     return terms._replace(
         log_own=terms.log_own - of_equal,
         log_mixture=terms.log_mixture - of_equal,
-        log_others=terms.log_others - of_equal,
+        log_others=jnp.where(complete, terms.log_others - of_equal, jnp.nan),
     )
 
 

@@ -27,6 +27,7 @@ class Facts(NamedTuple):
         images: N.
         distinct: How many of the N images are different; I(n;z) is at most its logarithm.
         codes: How many codes I(n;z) is averaged over.
+        latents: Dimensions of a code.
         entropy: H of the source and its standard error, in nats per image, where H is known and
             the model was not trained on these images; None elsewhere.
         least_distortion: The least value of D that the likelihood allows, nats per image.
@@ -37,6 +38,7 @@ class Facts(NamedTuple):
     images: int
     distinct: int
     codes: int
+    latents: int
     entropy: tuple[float, float] | None
     least_distortion: float
     exact: bool
@@ -59,8 +61,9 @@ def contradictions(m: Measurement, facts: Facts) -> list[str]:
     """
     n, codes, i = facts.images, facts.codes, m.information
     rate, distortion, elbo = (_of(e, n) for e in (m.rate, m.distortion, m.negative_elbo))
-    bounds = i.mutual_information_lower, i.mutual_information_upper
-    lower, upper = map(_of, bounds, terms_of_bounds(codes, facts.exact))
+    bounds = i.mutual_information_lower, i.mutual_information_upper, i.leave_one_out
+    terms = terms_of_bounds(codes, facts.exact, facts.latents)
+    lower, upper, leave_one_out = map(_of, bounds, terms)
     # If only some images have a code, copies of an image may all be among the others, and I(n;z)
     # is then averaged over images without a copy.
     ceiling = _exactly(math.log(facts.distinct if codes == n else n))
@@ -90,7 +93,7 @@ def contradictions(m: Measurement, facts: Facts) -> list[str]:
             ("I > R", information, rate),
             ("I < its lower bound", lower, information),
             ("I > its upper bound", information, upper),
-            ("leave-one-out < I", information, _of(i.leave_one_out, codes)),
+            ("leave-one-out < I", information, leave_one_out),
             ("marginal KL < 0", _exactly(0.0), marginal),
         ]
         if np.isfinite(i.marginal_kl_gaussian):

@@ -70,7 +70,8 @@ class Information(NamedTuple):
         mutual_information_upper: An upper bound of I(n;z) that needs no codes.
         marginal_kl_gaussian: A lower bound of the marginal KL; nan without a Gaussian prior.
         leave_one_out: Mean of log q_n(z) - log of the mixture of the other posteriors: an upper
-            bound of I(X;Z), which grows without limit where posteriors are sharp.
+            bound of I(X;Z), which grows without limit where posteriors are sharp. It is a mean over
+            the first 1,024 codes where there are more than 64 latents.
         active_units: How many latents have a posterior mean that varies over the images.
     """
 
@@ -107,8 +108,7 @@ def exact_information(
     own_noise = to_float64(codes.noise)[chosen]
     posteriors = Posteriors(to_float64(posterior.mean), jnp.exp(log_scale))
     code = posteriors.mean[chosen] + posteriors.scale[chosen] * own_noise
-    many = posteriors.mean.shape[1] > LATENTS_PER_GROUP
-    others = min(_OTHERS_CODES, len(chosen)) if many else len(chosen)
+    _, _, others = terms_of_bounds(len(chosen), True, posteriors.mean.shape[1])
     terms = mixture_terms(own_noise, chosen, posteriors, others)
     log_prior = lax.map(lambda z: autoencoder.log_prior(model, z[None])[0], code, batch_size=_BATCH)
     marginal = terms.log_mixture - log_prior
@@ -194,20 +194,22 @@ def to_float64(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.astype(jnp.float64), tree)
 
 
-def terms_of_bounds(codes: int, exact: bool) -> tuple[int, int]:
-    """How many terms the lower and the upper bound of I(n;z) are means of.
+def terms_of_bounds(codes: int, exact: bool, latents: int) -> tuple[int, int, int]:
+    """How many terms the bounds of I(n;z) and leave-one-out are means of.
 
     Args:
         codes: How many images are chosen.
         exact: Whether I(n;z) is estimated, and not only bounded.
+        latents: Dimensions of a code.
 
     Returns:
-        Terms of the lower bound, and of the upper one.
+        Terms of the lower bound, of the upper one, and of leave-one-out.
     """
-    if exact:
-        return min(codes, _LOWER_IMAGES), min(codes, _UPPER_IMAGES)
-    subsets = min(codes // min(_SUBSET, codes), _SUBSETS)
-    return subsets, subsets
+    if not exact:
+        subsets = min(codes // min(_SUBSET, codes), _SUBSETS)
+        return subsets, subsets, subsets
+    others = codes if latents <= LATENTS_PER_GROUP else min(codes, _OTHERS_CODES)
+    return min(codes, _LOWER_IMAGES), min(codes, _UPPER_IMAGES), others
 
 
 def not_estimated() -> Estimate:

@@ -123,6 +123,7 @@ class MaskedNetwork(nnx.Module):
         conditions: Width of the condition; 0 if there is none.
         hidden: Widths of the layers between.
         outputs: Outputs for each dimension.
+        to_last: Whether the last layer knows the condition too.
 
     Source: Germain, Gregor, Murray and Larochelle, "MADE", 2015.
     """
@@ -134,6 +135,7 @@ class MaskedNetwork(nnx.Module):
         conditions: int,
         hidden: Sequence[int],
         outputs: int,
+        to_last: bool = True,
     ) -> None:
         inputs = np.arange(1, dimensions + 1)
         # Units of degree 0 see the condition only. The highest degree is dimensions - 1: the last
@@ -146,7 +148,8 @@ class MaskedNetwork(nnx.Module):
             MaskedLayer(each, pair, conditions)
             for each, pair in zip(keys, zip(before[:-1], inner, strict=True), strict=True)
         )
-        self.last = MaskedLayer(last_key, (before[-1], last), conditions, LAST_GAIN)
+        of_last = conditions if to_last else 0
+        self.last = MaskedLayer(last_key, (before[-1], last), of_last, LAST_GAIN)
         self.direct = MaskedLayer(direct_key, (inputs, last), 0, LAST_GAIN) if hidden else None
 
     def __call__(self, x: Images, condition: Condition) -> Outputs:
@@ -227,7 +230,8 @@ class Made(nnx.Module):
         self, key: PRNGKeyArray, dimensions: int, latents: int, hidden: Sequence[int], outputs: int
     ) -> None:
         self.dimensions = dimensions
-        self.network = MaskedNetwork(key, dimensions, latents, hidden, outputs)
+        # The model's own linear map takes z to the outputs.
+        self.network = MaskedNetwork(key, dimensions, latents, hidden, outputs, to_last=False)
 
     def __call__(self, z: Codes, x: Images) -> Outputs:
         return self.network(x, z)

@@ -23,6 +23,7 @@ from ratedistortion.models.shapes import Codes, Images, Outputs
 # So many latents stay open whatever beta is: networks may use a latent that a linear model
 # would not. On binarised MNIST it makes no difference whether it is 0 or 32.
 _ALWAYS_OPEN = 32
+_LEAST_BETA = 1e-30  # from which a run with a target rate starts
 
 
 class Skip(NamedTuple):
@@ -134,6 +135,7 @@ def beta_of_rate(
     """The beta at which the linear beta-VAE has this rate.
 
     R is the largest of (1/2) sum_{i <= k} log(l_i / level) over k, which gives the level at once.
+    Where float32 has no such beta, as for images that are all equal, it is very small.
 
     Args:
         principal: Of the training images.
@@ -143,4 +145,5 @@ def beta_of_rate(
     tiny = jnp.finfo(jnp.float32).tiny
     logs = jnp.log(jnp.maximum(principal.variances, tiny))
     count = jnp.arange(1, len(logs) + 1, dtype=jnp.float32)
-    return jnp.exp(jnp.max((jnp.cumsum(logs) - 2 * rate) / count)) / outputs.noise
+    beta = jnp.exp(jnp.max((jnp.cumsum(logs) - 2 * rate) / count)) / outputs.noise
+    return jnp.maximum(beta, _LEAST_BETA)

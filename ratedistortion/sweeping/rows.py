@@ -124,6 +124,7 @@ def facts(engine: Engine, measured: MeasuredRun) -> Facts:
         images=count,
         distinct=data.distinct[measured.split],
         codes=min(settings.codes, count),
+        latents=engine.autoencoder.latents,
         entropy=entropy,
         least_distortion=least,
         exact=exact,

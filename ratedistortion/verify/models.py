@@ -28,9 +28,19 @@ _SHARE, _NATS = 2e-5, 2e-4
 _EXACT = 1e-6
 # A factor on the encoder's parameters, which makes posteriors range from wide to sharp, and the
 # settings of a model. Every likelihood and every prior is used once, and both batchings. The first
-# model has more images than one tile of 2,048 posteriors, and codes of some images only.
+# model has more images than one tile of 2,048 posteriors, codes of some images only, and so many
+# latents that they are summed in groups.
 _MODELS: tuple[tuple[float, dict[str, Any]], ...] = (
-    (2.0, {"dataset": "patterns:8,64,0.1", "max_examples": 2049, "codes": 300, "batching": "map"}),
+    (
+        2.0,
+        {
+            "dataset": "patterns:8,100,0.1",
+            "max_examples": 2049,
+            "codes": 300,
+            "latents": 96,
+            "batching": "map",
+        },
+    ),
     (
         2.5,
         {
@@ -44,7 +54,6 @@ _MODELS: tuple[tuple[float, dict[str, Any]], ...] = (
     (1.0, {"prior": "vamp", "likelihood": "categorical", "batching": "vmap", "levels": 11}),
     (2.5, {"prior": "maf", "binarize": "threshold", "batching": "map"}),
 )
-_LATENTS = 32
 
 
 def recomputed() -> Iterator[Check]:
@@ -80,7 +89,7 @@ def engine_of(values: Mapping[str, Any]) -> Engine:
 def _of_model(gain: float, values: Mapping[str, Any]) -> Iterator[tuple[str, Check]]:
     """Name and check of every number of the first, second and last run on both splits."""
     engine = engine_of(
-        {"betas": (1.0,), "hidden": (48,), "latents": _LATENTS, "components": 7, "levels": 17}
+        {"betas": (1.0,), "hidden": (48,), "latents": 32, "components": 7, "levels": 17}
         | {"codes": 250, "max_examples": 299, "likelihood_scale": 0.7}
         | dict(values)
     )
@@ -116,16 +125,17 @@ def _spread_out(state: TrainState, gain: float) -> TrainState:
         return jax.device_put(np.asarray(leaf) + 0.3 * wave, leaf.sharding)
 
     def graded(leaf: jax.Array) -> jax.Array:
-        if leaf.shape[-1] != 2 * _LATENTS:
+        if leaf.shape[-1] != 2 * latents:
             return gain * leaf
-        slope = jnp.concatenate([jnp.geomspace(0.02, 1, _LATENTS), jnp.ones(_LATENTS)])
+        slope = jnp.concatenate([jnp.geomspace(0.02, 1, latents), jnp.ones(latents)])
         return gain / LAST_GAIN * slope.reshape((1,) * (leaf.ndim - 1) + (-1,)) * leaf
 
     def shut(leaf: jax.Array) -> jax.Array:
-        is_open = np.asarray(leaf) * (np.arange(_LATENTS) % 5 > 0)
+        is_open = np.asarray(leaf) * (np.arange(latents) % 5 > 0)
         return jax.device_put(is_open.astype(leaf.dtype), leaf.sharding)
 
     model, skip = state.model, state.model.skip
+    latents = skip.open.shape[-1]
     skip = jax.tree.map(moved, skip)._replace(open=shut(skip.open))
     encoder, prior = jax.tree.map(graded, model.encoder), jax.tree.map(moved, model.prior)
     return state._replace(model=model._replace(encoder=encoder, prior=prior, skip=skip))
@@ -156,7 +166,7 @@ def _of_row(
     error = _largest_error(np.stack([codes.mean, codes.scale]), np.stack(posterior))
     yield "error of the posteriors", 0.0, error, 1e-4
     log_prior, gaussian = _prior(engine, model)
-    bounds = terms_of_bounds(len(codes.chosen), exact=True)
+    bounds = terms_of_bounds(len(codes.chosen), True, engine.autoencoder.latents)
     pairs = recompute.information(codes, log_prior, gaussian, *bounds)
     *_, is_open, linear, bias = _skip(model)
     z = np.asarray(codes.code, float) * is_open
@@ -233,7 +243,7 @@ def _prior(engine: Engine, model: Any) -> tuple:
     if name == "maf":
         return of_flow, None
     if name == "standard":
-        mean, scale = np.zeros((1, _LATENTS)), np.ones((1, _LATENTS))
+        mean, scale = np.zeros_like(model.skip.open), np.ones_like(model.skip.open)
     elif name == "vamp":
         mean, scale = _posterior(model, _wide(prior.inputs))
     else:

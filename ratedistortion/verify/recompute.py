@@ -44,6 +44,7 @@ def information(
     gaussian_prior: tuple[np.ndarray, np.ndarray] | None,
     lower_rows: int,
     upper_rows: int,
+    others: int,
 ) -> dict[str, Pair]:
     """R, I(n;z), the marginal KL and all their bounds, for Gaussian posteriors.
 
@@ -53,6 +54,7 @@ def information(
         gaussian_prior: As for `rates`.
         lower_rows: How many of the chosen images the lower bound of I(n;z) is a mean over.
         upper_rows: The same for the upper bound.
+        others: How many codes, the first ones, leave-one-out is a mean over.
 
     Returns:
         Name as in `Measurement.by_name` -> value and standard error, in nats per image.
@@ -87,7 +89,7 @@ def information(
         "mutual_information": pair(terms),
         "marginal_kl": marginal_kl,
         "identity_residual": (residual, max(residual_se, math.sqrt(spread.mean() / len(chosen)))),
-        "leave_one_out": pair(own - log_others),
+        "leave_one_out": pair((own - log_others)[:others]),
         "mutual_information_lower": _pairwise(mean, scale, chosen[:lower_rows], _bhattacharyya),
         "mutual_information_upper": _pairwise(mean, scale, chosen[:upper_rows], _kl),
     }

@@ -1,5 +1,4 @@
 import sys
-import time
 
 import mnist_like
 import pytest
@@ -163,16 +162,11 @@ def test_every_option_has_a_help_text():
 LOADED = "\nimport sys; print(*sorted({name.split('.')[0] for name in sys.modules}))"
 
 
-def test_help_imports_nothing_heavy_and_is_fast():
+def test_help_imports_nothing_heavy():
     command = "from ratedistortion.cli.plot import main; main(['-h'], standalone_mode=False)"
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        result = run(sys.executable, "-c", command + LOADED)
-        seconds.append(time.perf_counter() - began)
+    result = run(sys.executable, "-c", command + LOADED)
     heavy = {"jax", "flax", "optax", "numpy", "pandas", "pyarrow", "matplotlib", "rich"}
     assert result.returncode == 0 and not heavy & set(result.stdout.splitlines()[-1].split())
-    assert min(seconds) < 0.5
 
 
 def test_plotting_never_imports_jax(run_dir, tmp_path):

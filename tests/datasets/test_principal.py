@@ -50,6 +50,15 @@ def test_they_are_the_eigenvectors_of_the_covariance():
     assert found.directions.shape == (12, 5) and (found.spread == 1).all()
 
 
+def test_components_of_little_variance_are_kept():
+    """Columns of unlike size: those of deviation 1 beside those of 3000 are no rounding errors."""
+    deviations = np.concatenate([[3000.0, 2000.0], np.linspace(2, 1, 38)])
+    train = np.random.default_rng(3).normal(size=(4000, 40)) * deviations
+    found = of(train, count=40)
+    expected = np.linalg.eigvalsh(np.cov(train.T, bias=True))[::-1]
+    np.testing.assert_allclose(found.variances, expected, rtol=1e-4)
+
+
 def test_they_are_in_the_units_of_the_data_where_vectors_are_standardised():
     train = vectors_of(500, 4, 4)
     spread = np.array([0.01, 1.0, 3.0, 100.0], np.float32)

@@ -121,7 +121,10 @@ def test_what_is_measured_of_gaussian_posteriors_is_numpy_s(
         rates = recompute.rates(codes, log_prior, gaussian)
         np.testing.assert_allclose(one.codes.rate, rates, rtol=1e-9, atol=1e-9)
         truths = recompute.information(
-            codes, log_prior, gaussian, *terms_of_bounds(len(codes.chosen), exact=True)
+            codes,
+            log_prior,
+            gaussian,
+            *terms_of_bounds(len(codes.chosen), True, codes.mean.shape[1]),
         )
         for name, truth in truths.items():
             got = np.ravel(one.measurement.by_name()[name])

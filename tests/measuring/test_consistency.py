@@ -15,6 +15,7 @@ FACTS = Facts(
     images=N,
     distinct=N,
     codes=N,
+    latents=10,
     entropy=(80.0, 0.0),
     least_distortion=0.0,
     exact=True,

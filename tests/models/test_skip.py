@@ -76,6 +76,11 @@ def test_beta_of_a_rate_is_the_beta_that_has_this_rate(rate):
         assert beta == pytest.approx(VARIANCES[0] / NOISE, rel=1e-5)
 
 
+def test_equal_images_have_a_beta_above_0():
+    beta = beta_of_rate(PRINCIPAL._replace(variances=0 * VARIANCES), OUTPUTS, jnp.float32(5.0))
+    assert float(beta) > 0
+
+
 def test_beta_of_the_rate_of_a_beta_is_this_beta():
     for beta in (1e-5, 0.02, 0.5, 2.9):
         rate = jnp.float32(rate_of(beta))
