@@ -65,8 +65,9 @@ def field_table() -> str:
     lines = [head, "|---" * 8 + "|\n"]
     for row in rows:
         r, d, i = (
-            f"{float(row[name]):.1f} ± {float(row[f'{name}_se']):.1f}" if row[name] else "bounded"
+            "bounded" if row[name] == "nan" else f"{float(row[name]):.1f} ± {float(se):.1f}"
             for name in ("rate", "distortion", "mutual_information")
+            for se in [row[f"{name}_se"]]
         )
         loss = float(row["distortion"]) + float(row["beta"]) * float(row["rate"])
         link = f"[{row['recipe']}](field/{row['recipe']}.toml)"

@@ -53,10 +53,10 @@ def main() -> None:
         rows = run(recipe, asked.runs / recipe.stem, asked.data_dir)
         for row in rows:
             name = row["recipe"], float(row["beta"]), int(row["seed"])
-            if asked.record:
-                known[name] = row
             line, agrees = compared(row, known.get(name))
             print(line, flush=True)
+            if asked.record:
+                known[name] = row
             apart += [] if agrees else [name]
         if asked.record and rows:
             write(known.values())
@@ -109,10 +109,12 @@ def compared(row: dict[str, object], known: dict[str, object] | None) -> tuple[s
 
 
 def with_results(recipe: str, rows: list[dict[str, object]]) -> str:
-    """The text of a recipe with two lines of what it takes and gives; none if there are no rows."""
+    """The text of a recipe with two lines at its top of what it takes and gives."""
     about, *settings = recipe.splitlines()
     comments, settings = [about], [line for line in settings if not line.startswith("#")]
-    if rows:
+    if not rows:
+        comments += ["# Running time: not measured yet.", "# Expect: not measured yet."]
+    else:
         points = [
             f"R {float(str(row['rate'])):.1f}, D {float(str(row['distortion'])):.1f} at beta"
             f" {float(str(row['beta'])):g}"

@@ -63,7 +63,7 @@ class Autoencoder:
         self._likelihood = FAMILIES["likelihood"][settings.likelihood](settings)
 
     def build(self, key: PRNGKeyArray) -> Model:
-        """The parameters at the start of training.
+        """Random parameters, with which training starts unless `optimal` replaces the linear maps.
 
         Args:
             key: For all of them.

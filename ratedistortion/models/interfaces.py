@@ -52,7 +52,7 @@ class Encoder(Protocol):
         """The posterior of every image.
 
         Args:
-            x: Flat images, less the mean of the training images.
+            x: Flat images, less `Skip.centre`.
 
         Returns:
             What is added to the mean and the log scale of the model's linear map: any finite

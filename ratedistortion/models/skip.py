@@ -83,6 +83,9 @@ def random_skip(key: PRNGKeyArray, dimensions: int, latents: int, outputs: int) 
         dimensions: Of an image.
         latents: Dimensions of a code.
         outputs: Real numbers for all dimensions of x together.
+
+    Returns:
+        Maps of unit gain.
     """
     keys, draw = jax.random.split(key), jax.nn.initializers.lecun_normal()
     return Skip(
@@ -105,6 +108,9 @@ def optimal_skip(
         outputs: How the likelihood's parameters are linear in a prediction of x, and its noise.
         beta: The weight of the rate.
         latents: Dimensions of a code; the leading ones are the leading components.
+
+    Returns:
+        The maps, in float32. `Run` starts with them.
     """
     missing = latents - principal.variances.shape[0]
     variances = jnp.pad(principal.variances, (0, missing))
@@ -141,6 +147,9 @@ def beta_of_rate(
         principal: Of the training images.
         outputs: As for `optimal_skip`.
         rate: R in nats, at least 0.
+
+    Returns:
+        Beta, above 0.
     """
     tiny = jnp.finfo(jnp.float32).tiny
     logs = jnp.log(jnp.maximum(principal.variances, tiny))
