@@ -9,7 +9,14 @@ from pathlib import Path
 TEMPORARY = ".*.????????.tmp"  # what a crash can leave behind, as a glob pattern
 # What file systems say that cannot put a folder on the disk, or do not let it be opened for that:
 # shares on a network, and some disks of macOS. Files are safe there as far as they can be.
-_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM)
+_NO_FOLDER_SYNC = (
+    errno.EINVAL,
+    errno.ENOTSUP,
+    errno.ENOSYS,
+    errno.EBADF,
+    errno.EACCES,
+    errno.EPERM,
+)
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -67,6 +67,9 @@ def _verify(context: click.Context, _: click.Parameter, asked: bool) -> None:
     callback=_verify,
     help="Check this machine against known truths, in about a minute; needs no RUN_DIR.",
 )
+@click.option(
+    "--extend", is_flag=True, help="Add the given betas, target rates and seeds to RUN_DIR."
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and compute nothing.")
 @click.option(
     "--units",
@@ -82,6 +85,7 @@ def main(
     context: click.Context,
     run_dir: Path,
     config: Path | None,
+    extend: bool,
     dry_run: bool,
     units: str,
     as_json: bool,
@@ -99,12 +103,14 @@ def main(
     set_up_process(deterministic=stored.get("deterministic") is True)
     if dry_run:
         with Progress(quiet) as progress:
-            plan = api.dry_run(settings, run_dir, progress.report)
+            plan = api.dry_run(settings, run_dir, progress.report, extend)
         lines = [f"{name:>16}  {value}" for name, value in plan.items()]
         click.echo(json.dumps(plan) if as_json else "\n".join(lines))
         return
     with listen() as stop_signal:
-        frame = api.sweep(settings, run_dir, stop_signal=stop_signal, progress=not quiet)
+        frame = api.sweep(
+            settings, run_dir, stop_signal=stop_signal, progress=not quiet, extend=extend
+        )
     summary = frame.attrs["summary"]
     if as_json:
         click.echo(json.dumps(summary))

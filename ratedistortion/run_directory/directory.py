@@ -1,9 +1,12 @@
-"""The run directory: lock, manifest, log, checkpoints, results."""
+"""The run directory as its owner sees it: lock, manifest, log, checkpoints, results."""
 
 import contextlib
-import hashlib
 import io
 import json
+import os
+import secrets
+import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,17 +15,30 @@ import filelock
 import numpy as np
 
 from ratedistortion.errors import LockedError, RateDistortionError, RunDirectoryError, SettingsError
-from ratedistortion.files import TEMPORARY, append_line, write_file
-from ratedistortion.run_directory.reading import IMAGES, LOG, MANIFEST, TABLE
-from ratedistortion.untrusted import damaged, parse_arrays, parse_object, read_file
+from ratedistortion.files import (
+    TEMPORARY,
+    append_line,
+    make_folders,
+    remove_file,
+    remove_folders,
+    write_file,
+)
+from ratedistortion.run_directory import reading
+from ratedistortion.run_directory.reading import IMAGES, LOG, MANIFEST, RESULT, TABLE
+from ratedistortion.run_directory.sealed import seal, sha256, unseal
+from ratedistortion.untrusted import damaged, parse_arrays, read_file
 
-_LOCK, _RESULT, _STATE, _SUMS, _DONE = ".lock", "result.json", "state.npz", "SHA256SUMS", "DONE"
+_LOCK, _OWNER, _STATE, _ROWS = ".lock", ".owner", "state", "rows.json"
 
 
 class RunDirectory:
     """A run directory that this process holds; to be used in a `with` statement.
 
-    Leaving it before there is a manifest leaves nothing behind.
+    Two things keep others out. The lock file is locked as long as the process lives, where the
+    file system has locks. And a file has a random token of this process: it is read again, by its
+    path, before anything is written. A directory that was moved, removed or taken over so ends the
+    sweep, and nothing is written into another's. Leaving it before there is a manifest leaves
+    nothing behind.
 
     Args:
         path: Created if it does not exist.
@@ -39,19 +55,19 @@ class RunDirectory:
         self._made: list[Path] = []
         check_folder(path)
         try:
-            self._made = [folder for folder in (path, *path.parents) if not folder.exists()]
-            path.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
-            if isinstance(self._lock, filelock.SoftFileLock):
-                # A soft lock outlives a kill -9, and would keep its owner out.
-                self._lock.release(force=True)
-                raise OSError(0, "its file system has no file locks")
+            self._made = make_folders(path)
+            self._acquire()
+            self._token = secrets.token_hex(16)
+            since = time.strftime("%Y-%m-%d %H:%M:%S")
+            owner = {"host": socket.gethostname(), "process": os.getpid(), "since": since}
+            write_file(path / _OWNER, json.dumps({"token": self._token, **owner}).encode())
         except filelock.Timeout:
             raise LockedError(
-                f"{path} is in use by another rd-sweep: wait for it, or choose another directory."
+                f"{path} is in use by {_named(_read_owner(path))}: wait for it, or choose another"
+                " directory."
             ) from None
         except OSError as error:
-            self._remove_folders()
+            remove_folders(self._made)
             raise _unwritable(path, error) from error
         self._remove_temporary_files()
 
@@ -59,10 +75,13 @@ class RunDirectory:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not (self.path / MANIFEST).exists():
+        # A directory that another process has taken over meanwhile is left as it is.
+        if _read_owner(self.path).get("token") == self._token:
             with contextlib.suppress(OSError):
-                (self.path / _LOCK).unlink()
-            self._remove_folders()
+                remove_file(self.path / _OWNER)
+                if not (self.path / MANIFEST).exists():
+                    remove_file(self.path / _LOCK)
+                    remove_folders(self._made)
         self._lock.release()
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
@@ -71,50 +90,56 @@ class RunDirectory:
         Args:
             manifest: As JSON can hold it.
         """
-        self._write(self.path / MANIFEST, _json(manifest))
+        self._write(self.path / MANIFEST, seal(manifest))
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Appends one line to the log, which is for reading: no number comes from it.
 
+        A log that cannot be written ends no sweep.
+
         Args:
             event: As JSON can hold it.
         """
-        path = self.path / LOG
-        with _writing(path):
-            append_line(path, json.dumps(event).encode())
+        self._check_held()
+        with contextlib.suppress(OSError):
+            append_line(self.path / LOG, json.dumps(event).encode())
 
-    def read_state(self, chunk: int) -> tuple[int, list[np.ndarray]] | None:
+    def read_state(self, chunk: int, sweep_id: str) -> tuple[int, list[np.ndarray]] | None:
         """The checkpoint of a chunk: steps done and the leaves of its state; None without one.
 
         Args:
             chunk: Its number, from 0.
+            sweep_id: What it must belong to.
 
         Returns:
             Steps, and arrays in the order in which `write_state` got them.
 
         Raises:
-            RunDirectoryError: If it cannot be read.
+            RunDirectoryError: If it cannot be read, is damaged, or belongs to something else.
         """
         path = self._chunk(chunk, _STATE)
         if not path.exists():
             return None
-        remedy = _computed_again(path)
-        arrays = parse_arrays(path, read_file(path, remedy), remedy)
-        try:
-            return int(arrays.pop("steps")), [arrays[f"leaf{n}"] for n in range(len(arrays))]
-        except (KeyError, TypeError, ValueError) as error:
-            raise damaged(path, error, remedy) from error
+        remedy = reading.computed_again(path)
+        values, data = unseal(path, read_file(path, remedy), remedy)
+        reading.check_owner(path, values, sweep_id, chunk, remedy)
+        arrays = parse_arrays(path, data, remedy)
+        return values["steps"], [arrays[f"leaf{n}"] for n in range(len(arrays))]
 
-    def write_state(self, chunk: int, steps: int, leaves: Sequence[np.ndarray]) -> None:
+    def write_state(
+        self, chunk: int, sweep_id: str, steps: int, leaves: Sequence[np.ndarray]
+    ) -> None:
         """Checkpoints a chunk.
 
         Args:
             chunk: Its number, from 0.
+            sweep_id: What it belongs to.
             steps: Training steps done.
             leaves: The arrays of its state.
         """
-        named = {f"leaf{n}": leaf for n, leaf in enumerate(leaves)}
-        self._write(self._chunk(chunk, _STATE), _npz({"steps": np.int64(steps), **named}))
+        values = {"sweep": sweep_id, "chunk": chunk, "steps": steps}
+        arrays = npz({f"leaf{n}": leaf for n, leaf in enumerate(leaves)})
+        self._write(self._chunk(chunk, _STATE), seal(values, arrays))
 
     def remove_state(self, chunk: int) -> None:
         """Forgets the checkpoint of a chunk, if there is one.
@@ -124,57 +149,10 @@ class RunDirectory:
         """
         path = self._chunk(chunk, _STATE)
         with _writing(path):
-            path.unlink(missing_ok=True)
-
-    def read_result(self, chunk: int) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
-        """The result and the pictures of a chunk that is done, with checksums verified.
-
-        Args:
-            chunk: Its number, from 0.
-
-        Returns:
-            What `write_result` got; None where the chunk is not done.
-
-        Raises:
-            RunDirectoryError: If a file is missing or does not match its checksum.
-        """
-        if not self._chunk(chunk, _DONE).exists():
-            return None
-        remedy = _computed_again(self._chunk(chunk))
-        sums = read_file(self._chunk(chunk, _SUMS), remedy).splitlines()
-        result, pictures = self._chunk(chunk, _RESULT), self._chunk(chunk, IMAGES)
-        # The names are ours, never those that the file of checksums has.
-        contents = {path: read_file(path, remedy) for path in (result, pictures)}
-        for path, data in contents.items():
-            if _sum(path, data) not in sums:
-                raise damaged(path, "its SHA-256 differs", remedy)
-        return (
-            parse_object(result, contents[result], remedy),
-            parse_arrays(pictures, contents[pictures], remedy),
-        )
-
-    def write_result(
-        self, chunk: int, result: Mapping[str, Any], pictures: Mapping[str, np.ndarray]
-    ) -> None:
-        """Stores what a chunk came to; only its last file makes it count.
-
-        Args:
-            chunk: Its number, from 0.
-            result: As JSON can hold it.
-            pictures: Name -> array.
-        """
-        contents = {
-            self._chunk(chunk, _RESULT): _json(result),
-            self._chunk(chunk, IMAGES): _npz(pictures),
-        }
-        for path, data in contents.items():
-            self._write(path, data)
-        sums = b"".join(_sum(path, data) + b"\n" for path, data in contents.items())
-        self._write(self._chunk(chunk, _SUMS), sums)
-        self._write(self._chunk(chunk, _DONE), b"")
+            remove_file(path)
 
     def foreign_state(self, chunk: int) -> RunDirectoryError:
-        """What to raise if the checkpoint of a chunk is not one of this sweep.
+        """What to raise if the checkpoint of a chunk does not fit the model.
 
         Args:
             chunk: Its number, from 0.
@@ -183,28 +161,72 @@ class RunDirectory:
             The error, for the caller to raise.
         """
         path = self._chunk(chunk, _STATE)
-        return damaged(path, "it does not fit the model", _computed_again(path))
+        return damaged(path, "it does not fit the model", reading.computed_again(path))
 
-    def foreign_result(self, chunk: int) -> RunDirectoryError:
-        """What to raise if the result of a chunk is not one of this sweep.
+    def read_rows(self, chunk: int, sweep_id: str) -> list[dict[str, Any]]:
+        """The rows of a chunk that were measured before it was stopped.
 
         Args:
             chunk: Its number, from 0.
+            sweep_id: What they must belong to.
 
-        Returns:
-            The error, for the caller to raise.
+        Raises:
+            RunDirectoryError: As for `read_state`.
         """
-        path = self._chunk(chunk)
-        return damaged(path, "it holds other runs than this chunk should", _computed_again(path))
+        path = self._chunk(chunk, _ROWS)
+        if not path.exists():
+            return []
+        remedy = reading.computed_again(path)
+        values, _ = unseal(path, read_file(path, remedy), remedy)
+        reading.check_owner(path, values, sweep_id, chunk, remedy)
+        return values["rows"]
 
-    def write_arrays(self, file: str, arrays: Mapping[str, np.ndarray]) -> None:
+    def write_rows(self, chunk: int, sweep_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keeps the rows of a chunk that are measured so far.
+
+        Args:
+            chunk: Its number, from 0.
+            sweep_id: What they belong to.
+            rows: As JSON can hold them.
+        """
+        values = {"sweep": sweep_id, "chunk": chunk, "rows": list(rows)}
+        self._write(self._chunk(chunk, _ROWS), seal(values))
+
+    def write_result(
+        self,
+        chunk: int,
+        sweep_id: str,
+        result: Mapping[str, Any],
+        pictures: Mapping[str, np.ndarray],
+    ) -> None:
+        """Stores what a chunk came to; only its last file makes it count.
+
+        Args:
+            chunk: Its number, from 0.
+            sweep_id: What it belongs to.
+            result: As JSON can hold it.
+            pictures: Name -> array.
+        """
+        images = npz(pictures)
+        self._write(self._chunk(chunk, IMAGES), images)
+        values = {"sweep": sweep_id, "chunk": chunk, "images_sha256": sha256(images), **result}
+        self._write(self._chunk(chunk, RESULT), seal(values))
+        with contextlib.suppress(OSError):
+            remove_file(self._chunk(chunk, _ROWS))
+
+    def write_arrays(self, file: str, arrays: Mapping[str, np.ndarray]) -> str:
         """Stores arrays that no other file of the directory depends on.
 
         Args:
             file: Its name in the directory, such as `images.npz` or `posteriors/NAME.npz`.
             arrays: Name -> array.
+
+        Returns:
+            The SHA-256 of the file.
         """
-        self._write(self.path / file, _npz(arrays))
+        data = npz(arrays)
+        self._write(self.path / file, data)
+        return sha256(data)
 
     def write_table(self, data: bytes) -> None:
         """Stores the table, which makes the sweep finished.
@@ -214,17 +236,41 @@ class RunDirectory:
         """
         self._write(self.path / TABLE, data)
 
-    def _chunk(self, chunk: int, file: str = "") -> Path:
-        return self.path / "chunks" / f"{chunk:04d}" / file
+    def remove_table(self) -> None:
+        """Makes a finished sweep one that goes on."""
+        self._check_held()
+        with _writing(self.path / TABLE):
+            remove_file(self.path / TABLE)
+
+    def _chunk(self, chunk: int, file: str) -> Path:
+        return reading.chunk_folder(self.path, chunk) / file
+
+    def _acquire(self) -> None:
+        """Takes the lock; where the file system has none, the token alone keeps others out."""
+        with contextlib.suppress(NotImplementedError):
+            self._lock.acquire(timeout=0)
+        if isinstance(self._lock, filelock.SoftFileLock):
+            # A soft lock outlives a kill -9, and would keep its owner out.
+            self._lock.release(force=True)
+
+    def _check_held(self) -> None:
+        owner = _read_owner(self.path)
+        if owner.get("token") != self._token:
+            now = f"taken over by {_named(owner)}" if owner else "moved or removed"
+            raise RunDirectoryError(
+                f"{self.path} was {now} while this sweep wrote to it: it ends here, and wrote"
+                " nothing there since. What it had stored is where the directory is now."
+            )
 
     def _write(self, path: Path, data: bytes) -> None:
-        folder = self.path
+        self._check_held()
         with _writing(path):
+            folder = self.path
             for part in path.parent.relative_to(self.path).parts:
                 folder = folder / part
                 if folder.is_symlink():
                     raise RunDirectoryError(f"{folder} is a link, and is not followed: remove it.")
-                folder.mkdir(exist_ok=True)
+            make_folders(folder)
             write_file(path, data)
 
     def _remove_temporary_files(self) -> None:
@@ -234,12 +280,7 @@ class RunDirectory:
                 continue
             with contextlib.suppress(OSError):
                 for file in folder.glob(TEMPORARY):
-                    file.unlink()
-
-    def _remove_folders(self) -> None:
-        with contextlib.suppress(OSError):
-            for folder in self._made:
-                folder.rmdir()
+                    remove_file(file)
 
 
 def check_folder(path: Path) -> None:
@@ -255,7 +296,7 @@ def check_folder(path: Path) -> None:
     try:
         if not path.is_dir() or (path / MANIFEST).exists():
             return
-        ours = (_LOCK, f".{MANIFEST}{TEMPORARY[2:]}")
+        ours = (_LOCK, _OWNER, *(f".{name}{TEMPORARY[2:]}" for name in (MANIFEST, _OWNER)))
         foreign = [p.name for p in path.iterdir() if not any(p.match(name) for name in ours)]
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -266,34 +307,43 @@ def check_folder(path: Path) -> None:
         )
 
 
+def npz(arrays: Mapping[str, Any]) -> bytes:
+    """The bytes of an npz file.
+
+    Args:
+        arrays: Name -> array.
+    """
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _read_owner(path: Path) -> dict[str, Any]:
+    """Who holds a directory; nothing where nobody does, or the file cannot be read."""
+    try:
+        owner = json.loads((path / _OWNER).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return owner if isinstance(owner, dict) else {}
+
+
+def _named(owner: Mapping[str, Any]) -> str:
+    if not owner:
+        return "another rd-sweep"
+    values = (str(owner.get(name)) for name in ("process", "host", "since"))
+    return "process {} on {}, since {}".format(*values)
+
+
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise RateDistortionError(
-            f"{path}: cannot be written: {error.strerror or error}; once it can be, the same"
-            " command continues."
+            f"{path}: cannot be written: {error.strerror or error}; what was stored before is"
+            " kept, and once it can be written the same command continues."
         ) from error
 
 
 def _unwritable(path: Path, error: OSError) -> SettingsError:
     return SettingsError(f"{path}: cannot be written: {error.strerror or error}.")
-
-
-def _computed_again(path: Path) -> str:
-    return f"restore it, or delete {path} to have it computed again"
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
-
-
-def _npz(arrays: Mapping[str, Any]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
-
-
-def _sum(path: Path, data: bytes) -> bytes:
-    return f"{hashlib.sha256(data).hexdigest()}  {path.name}".encode()

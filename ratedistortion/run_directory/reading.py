@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ratedistortion.errors import RunDirectoryError, SettingsError
+from ratedistortion.run_directory.sealed import sha256, unseal
 from ratedistortion.table.identity import run_key
 from ratedistortion.untrusted import damaged, parse_arrays, parse_object, read_file
 
@@ -15,15 +16,18 @@ if TYPE_CHECKING:
     import pandas
 
 # Version of the manifest. It rises by one whenever training or measuring changes the numbers or
-# the checkpoint.
-MANIFEST_VERSION = 3
+# the files.
+MANIFEST_VERSION = 4
+_SEALED_SINCE = 4  # the first version whose files have a checksum over all of them
 MANIFEST, TABLE, IMAGES, LOG = "manifest.json", "rd.parquet", "images.npz", "log.jsonl"
 DATA = "data.npz"
+# The values and the pictures of a chunk that is done.
+StoredChunk = tuple[dict[str, Any], dict[str, np.ndarray]]
+RESULT = "result.json"
 _MANIFEST_FIELDS = {
     "schema": int,
     "settings": dict,
-    "settings_sha256": str,
-    "plan": dict,
+    "parts": list,
     "versions": dict,
     "device": str,
     "data_sha256": str,
@@ -49,16 +53,88 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
             return None
     except OSError as error:
         raise SettingsError(f"{path}: cannot be used: {error.strerror}.") from error
-    manifest = parse_object(file, read_file(file, remedy), remedy)
+    data = read_file(file, remedy)
+    manifest = parse_object(file, data, remedy)
+    schema = manifest.get("schema")
+    if isinstance(schema, int) and schema > MANIFEST_VERSION:
+        raise RunDirectoryError(
+            f"{file} has schema version {schema} and this program reads versions up to"
+            f" {MANIFEST_VERSION}: upgrade ratedistortion."
+        )
+    if isinstance(schema, int) and schema < _SEALED_SINCE:
+        manifest["parts"] = [{"plan": manifest.get("plan", {})}]
+    else:
+        manifest, _ = unseal(file, data, remedy)
     for name, kind in _MANIFEST_FIELDS.items():
         if not isinstance(manifest.get(name), kind):
             raise damaged(file, f"no {name}", remedy)
-        if name == "schema" and manifest[name] > MANIFEST_VERSION:
-            raise RunDirectoryError(
-                f"{file} has schema version {manifest[name]} and this program reads versions up to"
-                f" {MANIFEST_VERSION}: upgrade ratedistortion."
-            )
     return manifest
+
+
+def read_result(path: Path, chunk: int, sweep_id: str) -> StoredChunk | None:
+    """The result and the pictures of a chunk that is done.
+
+    Args:
+        path: The run directory.
+        chunk: Its number, from 0.
+        sweep_id: What the chunk must belong to.
+
+    Returns:
+        What `RunDirectory.write_result` got; None where the chunk is not done.
+
+    Raises:
+        RunDirectoryError: If a file is missing or damaged, or belongs to something else.
+    """
+    folder = chunk_folder(path, chunk)
+    file = folder / RESULT
+    if not file.exists():
+        return None
+    remedy = computed_again(folder)
+    values, _ = unseal(file, read_file(file, remedy), remedy)
+    check_owner(file, values, sweep_id, chunk, remedy)
+    pictures = folder / IMAGES
+    data = read_file(pictures, remedy)
+    if sha256(data) != values.get("images_sha256"):
+        raise damaged(pictures, "its SHA-256 differs", remedy)
+    return values, parse_arrays(pictures, data, remedy)
+
+
+def check_owner(file: Path, values: dict[str, Any], sweep_id: str, chunk: int, remedy: str) -> None:
+    """Refuses a sealed file of another sweep or chunk.
+
+    Args:
+        file: The file, for the error.
+        values: What it holds.
+        sweep_id: Of this sweep.
+        chunk: Of this place.
+        remedy: What to do, as the end of a sentence.
+
+    Raises:
+        RunDirectoryError: If it does not belong here.
+    """
+    if values.get("sweep") != sweep_id:
+        raise damaged(file, "it belongs to another sweep", remedy)
+    if values.get("chunk") != chunk:
+        raise damaged(file, f"it belongs to chunk {values.get('chunk')}", remedy)
+
+
+def chunk_folder(path: Path, chunk: int) -> Path:
+    """The folder of a chunk.
+
+    Args:
+        path: The run directory.
+        chunk: Its number, from 0.
+    """
+    return path / "chunks" / f"{chunk:04d}"
+
+
+def computed_again(path: Path) -> str:
+    """What to do about a damaged file that can be made again, as the end of a sentence.
+
+    Args:
+        path: What to delete.
+    """
+    return f"restore it, or delete {path} to have it computed again"
 
 
 def read_table(path: Path) -> "pandas.DataFrame":

@@ -144,6 +144,25 @@ class Number(Kind):
         return float(value)
 
 
+class Seeds(Whole):
+    """How many seeds from 0 on, or the text `FIRST:END`, of seeds from FIRST to END - 1."""
+
+    shell_type = str
+
+    def check(self, name: str, value: Any) -> Any:
+        first, colon, end = value.partition(":") if isinstance(value, str) else ("0", "", value)
+        try:
+            first, end = (int(first), int(end)) if colon else (0, int(value))
+        except (TypeError, ValueError):
+            raise SettingsError(
+                f"{name} must be a count or a range such as 5:10: got {value!r}."
+            ) from None
+        if isinstance(value, bool) or first < 0 or end <= first:
+            raise SettingsError(f"{name} must be at least 1, or rise as 5:10 does: got {value!r}.")
+        super().check(name, end)
+        return f"{first}:{end}" if first else end
+
+
 class Wholes(Kind):
     """Whole numbers of at least 1, as text `512,512`."""
 

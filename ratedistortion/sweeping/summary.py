@@ -44,7 +44,7 @@ def finished(manifest: Manifest, times: Mapping[str, float] | None) -> pandas.Da
         **(times or {**dict.fromkeys(names, 0.0), "model_steps_per_second": 0.0}),
         "data": manifest.values.get("data"),
         "device": manifest.values["device"],
-        "batching": manifest.values["plan"].get("batching"),
+        "batching": manifest.values["parts"][0]["plan"].get("batching"),
         "table": str(path / reading.TABLE),
     }
     return frame
