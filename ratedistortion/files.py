@@ -120,11 +120,18 @@ def remove_file(path: Path) -> None:
         os.unlink(path)
 
 
-def cache_folder() -> Path:
-    """The folder for what can be made again: `ratedistortion` in $XDG_CACHE_HOME or ~/.cache."""
-    # A relative path in $XDG_CACHE_HOME is ignored, as the XDG specification asks.
+def cache_folder() -> Path | None:
+    """The folder for what can be made again: `ratedistortion` in $XDG_CACHE_HOME or ~/.cache.
+
+    Returns:
+        Its path; None where the user has no home.
+    """
     home = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(home if os.path.isabs(home) else os.path.expanduser("~/.cache")) / "ratedistortion"
+    # A relative path in $XDG_CACHE_HOME is ignored, as the XDG specification asks. Where nobody
+    # knows a home, `~` stays as it is.
+    if not os.path.isabs(home):
+        home = os.path.expanduser("~/.cache")
+    return Path(home, "ratedistortion") if os.path.isabs(home) else None
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
