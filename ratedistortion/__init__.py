@@ -36,7 +36,7 @@ _ROOMS = {"figure": "api", "read": "api", "sweep": "api", "Settings": "settings"
 
 
 def __getattr__(name: str) -> Any:
-    """Loads a name when it is first asked for: the commands must start before anything is loaded."""
+    """Loads a name when it is first asked for: the commands catch signals before that."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_ROOMS.get(name, 'errors')}"), name)

@@ -89,23 +89,31 @@ def sweep(
 
 
 def read(run_dir: str | Path) -> "pandas.DataFrame":
-    """The table of a finished run directory, or of an `rd.parquet`, in nats per image.
+    """The table of a run directory, or of an `rd.parquet`, in nats per image.
 
     Args:
-        run_dir: The directory, or the file.
+        run_dir: The directory, or the file. The sweep need not be finished: the table then has the
+            runs of the chunks that are done.
 
     Returns:
-        One row per (beta, seed, split); `attrs["ratedistortion"]` has the metadata.
+        One row per (beta, seed, split); `attrs["ratedistortion"]` has the metadata, with
+        `unfinished`, such as "3 of 6 chunks", where more is to come.
 
     Raises:
-        RunDirectoryError: If the sweep is not finished, or the table is damaged.
+        RunDirectoryError: If no chunk is done yet, or the table is damaged.
         SettingsError: If there is no table of ours.
     """
     from ratedistortion.run_directory import reading
+    from ratedistortion.sweeping.manifest import Manifest
+    from ratedistortion.sweeping.summary import so_far
     from ratedistortion.table import parquet
 
     path = Path(run_dir)
-    return reading.read_table(path) if path.is_dir() else parquet.read(path)
+    if not path.is_dir():
+        return parquet.read(path)
+    if not (path / reading.TABLE).exists() and (manifest := Manifest.read(path)):
+        return so_far(manifest)
+    return reading.read_table(path)
 
 
 def dry_run(

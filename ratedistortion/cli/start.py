@@ -1,7 +1,7 @@
 """Where `rd-sweep` and `rd-plot` begin: any signal ends the process, with one line and a code.
 
-It imports nothing of the package at first, and importing `ratedistortion` loads nothing else: a signal
-that comes while modules are loaded would print a traceback.
+It imports nothing of the package at first, and importing `ratedistortion` loads nothing else: a
+signal that comes while modules are loaded would print a traceback.
 """
 
 import contextlib

@@ -155,9 +155,7 @@ def read_table(path: Path) -> "pandas.DataFrame":
     if (path / TABLE).exists():
         return parquet.read(path / TABLE)
     if (path / MANIFEST).exists():
-        raise RunDirectoryError(
-            f"{path}: the sweep is not finished: run `{command(path)}` to continue it."
-        )
+        raise unfinished(path)
     raise SettingsError(f"{path}: not a run directory: it has neither {MANIFEST} nor {TABLE}.")
 
 
@@ -246,6 +244,20 @@ def read_losses(path: Path) -> list[dict[str, Any]]:
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
     return [losses[run] for run in sorted(losses)]
+
+
+def unfinished(path: Path) -> RunDirectoryError:
+    """What to raise where a sweep has no table yet.
+
+    Args:
+        path: The run directory.
+
+    Returns:
+        The error, for the caller to raise.
+    """
+    return RunDirectoryError(
+        f"{path}: the sweep is not finished: run `{command(path)}` to continue it."
+    )
 
 
 def command(path: Path) -> str:

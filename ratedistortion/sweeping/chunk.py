@@ -12,7 +12,8 @@ from ratedistortion.engine.engine import Block, Engine, MeasuredRun
 from ratedistortion.engine.outcomes import loss_curves, outcomes
 from ratedistortion.engine.plan import RunId
 from ratedistortion.errors import OutOfMemoryError
-from ratedistortion.sweeping.rows import row, row_name, row_names
+from ratedistortion.sweeping.rows import row
+from ratedistortion.table.identity import row_name, row_names
 
 
 class MeasuredRow(NamedTuple):
