@@ -34,6 +34,10 @@ def read_file(path: Path, remedy: str) -> bytes:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, for ever
             raise OSError(0, "it is no file")
         return path.read_bytes()
+    except PermissionError as error:
+        raise RunDirectoryError(
+            f"{path}: it may not be read ({error.strerror}): allow it, nothing is lost."
+        ) from error
     except OSError as error:
         raise damaged(path, error, remedy) from error
 
