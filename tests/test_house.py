@@ -219,7 +219,7 @@ def test_one_file_writes_files():
         for path in FILES
         if (lines := changed_files(path.read_text()))
     }
-    # The folder of the cache of compiled programs is the other.
+    # The other makes the folder of the cache of compiled programs.
     assert sorted(found) == ["cli/process.py", "files.py"] and len(found["cli/process.py"]) == 1
 
 

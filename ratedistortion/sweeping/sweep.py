@@ -142,7 +142,7 @@ class _Chunks:
         self, manifest: Manifest, part: Part, engine: Engine | None
     ) -> list[StoredChunk] | None:
         """The results of the chunks of a part, or None if training does not fit in memory."""
-        results = []
+        results, told = [], False
         for chunk in range(part.first, part.first + part.plan.chunks):
             result = self._stored(chunk, part)
             if result is None:
@@ -150,8 +150,9 @@ class _Chunks:
                     self.emit(events.Compiling("training"))
                     sweep = Sweep(manifest.settings, self.data, part.plan, part.runs)
                     engine = Engine(sweep, self.devices)
-                if not results:
+                if not told:
                     self._tell_plan(engine, part)
+                    told = True
                 if not self._one_chunk(engine, chunk, part):
                     return None
                 result = self._stored(chunk, part)

@@ -136,7 +136,7 @@ def test_damage_is_one_line_and_exit_4(finished):
     manifest = finished / "manifest.json"
     values, whole = unsealed(manifest), manifest.read_bytes()
     (finished / "rd.parquet").unlink()
-    changed = ({"layers": 3}, {"encoder": "cnn"}, {"betas": [-1]})
+    changed = ({"layers": 3}, {"betas": [-1]})
     changes = [{"settings": values["settings"] | change} for change in changed]
     (part,) = values["parts"]
     plans = ({}, part["plan"] | {"chunks": 1})
@@ -176,6 +176,10 @@ def test_only_a_finished_sweep_of_an_older_version_is_of_use(finished):
     shown = rd_sweep(finished, *SWEEP)
     assert (shown.exit_code, shown.stderr) == (0, "") and "test split" in shown.stdout
     assert rd_sweep(finished, "--dry-run").exit_code == 0
+    before = tree(finished)
+    extended = rd_sweep(finished, "--extend", "--betas", "1")
+    check_error(extended, 4, f"{finished} was begun by an older version", "another directory")
+    assert tree(finished) == before
     (finished / "rd.parquet").unlink()
     before = tree(finished)
     for arguments in ((), SWEEP, ("--dry-run",)):
