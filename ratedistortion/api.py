@@ -163,6 +163,8 @@ def _agreed(
         whole = extended(manifest.settings, settings)
         grid = {name: getattr(whole, name) for name in ("betas", "target_rates", "seeds")}
         manifest.with_settings(whole).check_settings(dataclasses.replace(settings, **grid))
+        if manifest.is_older and whole != manifest.settings:
+            raise manifest.older()
         return whole
     manifest.check_settings(settings)
     return settings

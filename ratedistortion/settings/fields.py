@@ -150,14 +150,15 @@ class Seeds(Whole):
     shell_type = str
 
     def check(self, name: str, value: Any) -> Any:
-        first, colon, end = value.partition(":") if isinstance(value, str) else ("0", "", value)
+        if not isinstance(value, str):
+            return super().check(name, value)
         try:
-            first, end = (int(first), int(end)) if colon else (0, int(value))
-        except (TypeError, ValueError):
+            first, end = map(int, value.split(":") if ":" in value else ("0", value))
+        except ValueError:
             raise SettingsError(
                 f"{name} must be a count or a range such as 5:10: got {value!r}."
             ) from None
-        if isinstance(value, bool) or first < 0 or end <= first:
+        if first < 0 or end <= first:
             raise SettingsError(f"{name} must be at least 1, or rise as 5:10 does: got {value!r}.")
         super().check(name, end)
         return f"{first}:{end}" if first else end

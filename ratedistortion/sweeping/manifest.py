@@ -100,12 +100,24 @@ class Manifest:
             settings = from_mapping(in_todays_terms(values["settings"]), "settings")
         except SettingsError as error:
             raise RunDirectoryError(f"{file}: it is damaged ({error}); restore it.") from error
-        if values["schema"] < reading.MANIFEST_VERSION and not (path / reading.TABLE).exists():
-            raise RunDirectoryError(
-                f"{path} was begun by an older version, whose numbers would not agree with this"
-                " one's: use another directory, or finish it with the older version."
-            )
-        return cls(path, values, settings)
+        manifest = cls(path, values, settings)
+        if manifest.is_older:
+            if not (path / reading.TABLE).exists():
+                raise manifest.older()
+            values["parts"][0]["runs"] = _stored_runs(all_runs(settings))
+        return manifest
+
+    @property
+    def is_older(self) -> bool:
+        """Whether an older version wrote it, which computed other numbers."""
+        return self.values["schema"] < reading.MANIFEST_VERSION
+
+    def older(self) -> RunDirectoryError:
+        """What to raise where an older version's sweep would have to go on."""
+        return RunDirectoryError(
+            f"{self.path} was begun by an older version, whose numbers would not agree with this"
+            " one's: use another directory, or finish it with the older version."
+        )
 
     def parts(self) -> list[Part]:
         """The runs of the sweep, as they were planned.
@@ -244,8 +256,7 @@ class Manifest:
             text = f"the data were not compared with those of this sweep: {error}"
             report(events.Warned(text))
             return
-        older = self.values["schema"] < reading.MANIFEST_VERSION
-        if older and self.values["data_sha256"] != data.sha256:
+        if self.is_older and self.values["data_sha256"] != data.sha256:
             text = "an older version read the data in another way: they were not compared."
             report(events.Warned(text))
             return
@@ -280,6 +291,10 @@ def surroundings(devices: list[Any]) -> dict[str, Any]:
 
 def _stored_part(runs: Sequence[RunId], plan: Plan) -> dict[str, Any]:
     return {
-        "runs": [[run.beta, run.seed, run.target_rate] for run in runs],
+        "runs": _stored_runs(runs),
         "plan": dataclasses.asdict(plan),
     }
+
+
+def _stored_runs(runs: Sequence[RunId]) -> list[list[Any]]:
+    return [[run.beta, run.seed, run.target_rate] for run in runs]
