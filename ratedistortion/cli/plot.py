@@ -115,7 +115,8 @@ def main(
         from ratedistortion.run_directory import reading
 
         if kind == "gallery":
-            images = reading.read_images(first)
+            (table,) = tables.values()
+            images = reading.read_images(first, table.attrs["ratedistortion"].get("images_sha256"))
         else:
             losses = reading.read_losses(first)
     save(figure(tables, kind, units, split, images, losses, distortion), output)

@@ -1,13 +1,12 @@
 """The run directory as its owner sees it: lock, manifest, log, checkpoints, results."""
 
 import contextlib
-import io
 import json
 import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,10 @@ from ratedistortion.files import (
     remove_folders,
     write_file,
 )
-from ratedistortion.run_directory import reading
-from ratedistortion.run_directory.reading import IMAGES, LOG, MANIFEST, RESULT, TABLE
-from ratedistortion.run_directory.sealed import seal, sha256, unseal
-from ratedistortion.untrusted import damaged, parse_arrays, read_file
+from ratedistortion.run_directory.reading import LOG, MANIFEST, TABLE, ChunkFiles
+from ratedistortion.run_directory.sealed import npz, seal, sha256
 
-_LOCK, _OWNER, _STATE, _ROWS = ".lock", ".owner", "state", "rows.json"
+_LOCK, _OWNER = ".lock", ".owner"
 
 
 class RunDirectory:
@@ -104,115 +101,32 @@ class RunDirectory:
         with contextlib.suppress(OSError):
             append_line(self.path / LOG, json.dumps(event).encode())
 
-    def read_state(self, chunk: int, sweep_id: str) -> tuple[int, list[np.ndarray]] | None:
-        """The checkpoint of a chunk: steps done and the leaves of its state; None without one.
-
-        Args:
-            chunk: Its number, from 0.
-            sweep_id: What it must belong to.
-
-        Returns:
-            Steps, and arrays in the order in which `write_state` got them.
-
-        Raises:
-            RunDirectoryError: If it cannot be read, is damaged, or belongs to something else.
-        """
-        path = self._chunk(chunk, _STATE)
-        if not path.exists():
-            return None
-        remedy = reading.computed_again(path)
-        values, data = unseal(path, read_file(path, remedy), remedy)
-        reading.check_owner(path, values, sweep_id, chunk, remedy)
-        arrays = parse_arrays(path, data, remedy)
-        return values["steps"], [arrays[f"leaf{n}"] for n in range(len(arrays))]
-
-    def write_state(
-        self, chunk: int, sweep_id: str, steps: int, leaves: Sequence[np.ndarray]
+    def write_chunk(
+        self,
+        files: ChunkFiles,
+        name: str,
+        values: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray] | None = None,
     ) -> None:
-        """Checkpoints a chunk.
+        """Stores a file of a chunk.
 
         Args:
-            chunk: Its number, from 0.
-            sweep_id: What it belongs to.
-            steps: Training steps done.
-            leaves: The arrays of its state.
+            files: Of the chunk.
+            name: `reading.STATE`, `reading.ROWS` or `reading.RESULT`.
+            values: As JSON can hold them.
+            arrays: Name -> array.
         """
-        values = {"sweep": sweep_id, "chunk": chunk, "steps": steps}
-        arrays = npz({f"leaf{n}": leaf for n, leaf in enumerate(leaves)})
-        self._write(self._chunk(chunk, _STATE), seal(values, arrays))
+        self._write(files.path(name), seal({**files.owner, **values}, arrays))
 
-    def remove_state(self, chunk: int) -> None:
-        """Forgets the checkpoint of a chunk, if there is one.
+    def remove(self, path: Path) -> None:
+        """Removes a file of the directory, if it is there.
 
         Args:
-            chunk: Its number, from 0.
+            path: Such as the checkpoint of a chunk, or the table, which makes the sweep go on.
         """
-        path = self._chunk(chunk, _STATE)
+        self._check_held()
         with _writing(path):
             remove_file(path)
-
-    def foreign_state(self, chunk: int) -> RunDirectoryError:
-        """What to raise if the checkpoint of a chunk does not fit the model.
-
-        Args:
-            chunk: Its number, from 0.
-
-        Returns:
-            The error, for the caller to raise.
-        """
-        path = self._chunk(chunk, _STATE)
-        return damaged(path, "it does not fit the model", reading.computed_again(path))
-
-    def read_rows(self, chunk: int, sweep_id: str) -> list[dict[str, Any]]:
-        """The rows of a chunk that were measured before it was stopped.
-
-        Args:
-            chunk: Its number, from 0.
-            sweep_id: What they must belong to.
-
-        Raises:
-            RunDirectoryError: As for `read_state`.
-        """
-        path = self._chunk(chunk, _ROWS)
-        if not path.exists():
-            return []
-        remedy = reading.computed_again(path)
-        values, _ = unseal(path, read_file(path, remedy), remedy)
-        reading.check_owner(path, values, sweep_id, chunk, remedy)
-        return values["rows"]
-
-    def write_rows(self, chunk: int, sweep_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Keeps the rows of a chunk that are measured so far.
-
-        Args:
-            chunk: Its number, from 0.
-            sweep_id: What they belong to.
-            rows: As JSON can hold them.
-        """
-        values = {"sweep": sweep_id, "chunk": chunk, "rows": list(rows)}
-        self._write(self._chunk(chunk, _ROWS), seal(values))
-
-    def write_result(
-        self,
-        chunk: int,
-        sweep_id: str,
-        result: Mapping[str, Any],
-        pictures: Mapping[str, np.ndarray],
-    ) -> None:
-        """Stores what a chunk came to; only its last file makes it count.
-
-        Args:
-            chunk: Its number, from 0.
-            sweep_id: What it belongs to.
-            result: As JSON can hold it.
-            pictures: Name -> array.
-        """
-        images = npz(pictures)
-        self._write(self._chunk(chunk, IMAGES), images)
-        values = {"sweep": sweep_id, "chunk": chunk, "images_sha256": sha256(images), **result}
-        self._write(self._chunk(chunk, RESULT), seal(values))
-        with contextlib.suppress(OSError):
-            remove_file(self._chunk(chunk, _ROWS))
 
     def write_arrays(self, file: str, arrays: Mapping[str, np.ndarray]) -> str:
         """Stores arrays that no other file of the directory depends on.
@@ -235,15 +149,6 @@ class RunDirectory:
             data: A Parquet file.
         """
         self._write(self.path / TABLE, data)
-
-    def remove_table(self) -> None:
-        """Makes a finished sweep one that goes on."""
-        self._check_held()
-        with _writing(self.path / TABLE):
-            remove_file(self.path / TABLE)
-
-    def _chunk(self, chunk: int, file: str) -> Path:
-        return reading.chunk_folder(self.path, chunk) / file
 
     def _acquire(self) -> None:
         """Takes the lock; where the file system has none, the token alone keeps others out."""
@@ -305,17 +210,6 @@ def check_folder(path: Path) -> None:
             f"{path} is not a run directory: it has no {MANIFEST} but holds {min(foreign)!r};"
             " choose a new or empty folder."
         )
-
-
-def npz(arrays: Mapping[str, Any]) -> bytes:
-    """The bytes of an npz file.
-
-    Args:
-        arrays: Name -> array.
-    """
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
 
 
 def _read_owner(path: Path) -> dict[str, Any]:

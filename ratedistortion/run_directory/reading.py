@@ -3,12 +3,12 @@
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ratedistortion.errors import RunDirectoryError, SettingsError
-from ratedistortion.run_directory.sealed import sha256, unseal
+from ratedistortion.run_directory.sealed import read_sealed, sha256
 from ratedistortion.table.identity import run_key
 from ratedistortion.untrusted import damaged, parse_arrays, parse_object, read_file
 
@@ -21,9 +21,10 @@ MANIFEST_VERSION = 4
 _SEALED_SINCE = 4  # the first version whose files have a checksum over all of them
 MANIFEST, TABLE, IMAGES, LOG = "manifest.json", "rd.parquet", "images.npz", "log.jsonl"
 DATA = "data.npz"
-# The values and the pictures of a chunk that is done.
+# The values and the arrays of a file of a chunk.
 StoredChunk = tuple[dict[str, Any], dict[str, np.ndarray]]
-RESULT = "result.json"
+# Files of a chunk: its checkpoint, rows that are measured so far, and all that it came to.
+STATE, ROWS, RESULT = "state", "rows", "result"
 _MANIFEST_FIELDS = {
     "schema": int,
     "settings": dict,
@@ -53,8 +54,7 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
             return None
     except OSError as error:
         raise SettingsError(f"{path}: cannot be used: {error.strerror}.") from error
-    data = read_file(file, remedy)
-    manifest = parse_object(file, data, remedy)
+    manifest = parse_object(file, read_file(file, remedy), remedy)
     schema = manifest.get("schema")
     if isinstance(schema, int) and schema > MANIFEST_VERSION:
         raise RunDirectoryError(
@@ -64,77 +64,54 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     if isinstance(schema, int) and schema < _SEALED_SINCE:
         manifest["parts"] = [{"plan": manifest.get("plan", {})}]
     else:
-        manifest, _ = unseal(file, data, remedy)
+        manifest, _ = read_sealed(file, remedy)
     for name, kind in _MANIFEST_FIELDS.items():
         if not isinstance(manifest.get(name), kind):
             raise damaged(file, f"no {name}", remedy)
     return manifest
 
 
-def read_result(path: Path, chunk: int, sweep_id: str) -> StoredChunk | None:
-    """The result and the pictures of a chunk that is done.
+class ChunkFiles(NamedTuple):
+    """Where the files of a chunk are, and what they must belong to.
 
-    Args:
-        path: The run directory.
+    Attributes:
+        run_dir: The run directory.
         chunk: Its number, from 0.
-        sweep_id: What the chunk must belong to.
-
-    Returns:
-        What `RunDirectory.write_result` got; None where the chunk is not done.
-
-    Raises:
-        RunDirectoryError: If a file is missing or damaged, or belongs to something else.
+        sweep_id: A hash of all that decides its numbers.
     """
-    folder = chunk_folder(path, chunk)
-    file = folder / RESULT
-    if not file.exists():
-        return None
-    remedy = computed_again(folder)
-    values, _ = unseal(file, read_file(file, remedy), remedy)
-    check_owner(file, values, sweep_id, chunk, remedy)
-    pictures = folder / IMAGES
-    data = read_file(pictures, remedy)
-    if sha256(data) != values.get("images_sha256"):
-        raise damaged(pictures, "its SHA-256 differs", remedy)
-    return values, parse_arrays(pictures, data, remedy)
 
+    run_dir: Path
+    chunk: int
+    sweep_id: str
 
-def check_owner(file: Path, values: dict[str, Any], sweep_id: str, chunk: int, remedy: str) -> None:
-    """Refuses a sealed file of another sweep or chunk.
+    def path(self, name: str) -> Path:
+        """The path of one of its files.
 
-    Args:
-        file: The file, for the error.
-        values: What it holds.
-        sweep_id: Of this sweep.
-        chunk: Of this place.
-        remedy: What to do, as the end of a sentence.
+        Args:
+            name: `STATE`, `ROWS` or `RESULT`.
+        """
+        return self.run_dir / "chunks" / f"{self.chunk:04d}" / name
 
-    Raises:
-        RunDirectoryError: If it does not belong here.
-    """
-    if values.get("sweep") != sweep_id:
-        raise damaged(file, "it belongs to another sweep", remedy)
-    if values.get("chunk") != chunk:
-        raise damaged(file, f"it belongs to chunk {values.get('chunk')}", remedy)
+    @property
+    def owner(self) -> dict[str, Any]:
+        """What every file of the chunk says of itself."""
+        return {"sweep": self.sweep_id, "chunk": self.chunk}
 
+    def read(self, name: str) -> StoredChunk | None:
+        """What one of its files holds.
 
-def chunk_folder(path: Path, chunk: int) -> Path:
-    """The folder of a chunk.
+        Args:
+            name: `STATE` (a checkpoint), `ROWS` (measured so far) or `RESULT` (the chunk is done).
 
-    Args:
-        path: The run directory.
-        chunk: Its number, from 0.
-    """
-    return path / "chunks" / f"{chunk:04d}"
+        Returns:
+            Values and arrays, as `RunDirectory.write_chunk` got them; None if it is not there.
 
-
-def computed_again(path: Path) -> str:
-    """What to do about a damaged file that can be made again, as the end of a sentence.
-
-    Args:
-        path: What to delete.
-    """
-    return f"restore it, or delete {path} to have it computed again"
+        Raises:
+            RunDirectoryError: If it is damaged, or of another sweep or chunk.
+        """
+        path = self.path(name)
+        remedy = f"restore it, or delete {path} to have it computed again"
+        return read_sealed(path, remedy, **self.owner) if path.exists() else None
 
 
 def read_table(path: Path) -> "pandas.DataFrame":
@@ -159,11 +136,12 @@ def read_table(path: Path) -> "pandas.DataFrame":
     raise SettingsError(f"{path}: not a run directory: it has neither {MANIFEST} nor {TABLE}.")
 
 
-def read_images(path: Path) -> dict[str, np.ndarray]:
+def read_images(path: Path, written: str | None = None) -> dict[str, np.ndarray]:
     """The pictures of every run: `originals`, `reconstructions`, `samples`, `beta`, `seed`.
 
     Args:
         path: The run directory.
+        written: The SHA-256 that the table has of the file; None in tables of older versions.
 
     Returns:
         Name -> array, as the gallery takes them.
@@ -173,7 +151,10 @@ def read_images(path: Path) -> dict[str, np.ndarray]:
     """
     file = path / IMAGES
     remedy = f"restore it, or delete it and {TABLE} and run `{command(path)}` to have both again"
-    images = parse_arrays(file, read_file(file, remedy), remedy)
+    data = read_file(file, remedy)
+    if written is not None and sha256(data) != written:
+        raise damaged(file, "its SHA-256 differs", remedy)
+    images = parse_arrays(file, data, remedy)
     try:
         originals = images["originals"]
         runs = [images[name] for name in ("reconstructions", "samples", "beta", "seed")]

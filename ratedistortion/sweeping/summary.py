@@ -32,7 +32,7 @@ def so_far(manifest: Manifest) -> pandas.DataFrame:
     path, rows, done, chunks = manifest.path, [], 0, 0
     for part in manifest.parts():
         for chunk in range(part.first, part.first + part.plan.chunks):
-            result = reading.read_result(path, chunk, part.sweep_id)
+            result = reading.ChunkFiles(path, chunk, part.sweep_id).read(reading.RESULT)
             rows += result[0]["rows"] if result else []
             done, chunks = done + (result is not None), chunks + 1
     if not done:

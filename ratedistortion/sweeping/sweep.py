@@ -10,17 +10,18 @@ import numpy as np
 from ratedistortion import datasets, events
 from ratedistortion.datasets import Dataset
 from ratedistortion.engine.engine import Block, Engine, leaves
-from ratedistortion.engine.plan import Sweep, all_runs, make_plan
+from ratedistortion.engine.plan import RunId, Sweep, all_runs, make_plan
 from ratedistortion.errors import Interrupted, OutOfMemoryError, Stopped
 from ratedistortion.measuring.pictures import PICTURES
 from ratedistortion.run_directory import reading
 from ratedistortion.run_directory.directory import RunDirectory
-from ratedistortion.run_directory.reading import StoredChunk
+from ratedistortion.run_directory.reading import RESULT, ROWS, STATE, ChunkFiles, StoredChunk
 from ratedistortion.settings import Settings
 from ratedistortion.sweeping.chunk import ChunkResult, MeasuredRow, run_chunk
 from ratedistortion.sweeping.manifest import Manifest, Part, surroundings
 from ratedistortion.sweeping.preparation import prepare
 from ratedistortion.table.identity import row_name, row_names
+from ratedistortion.untrusted import damaged
 
 if TYPE_CHECKING:
     import pandas
@@ -65,7 +66,7 @@ def sweep(
         manifest = manifest.with_settings(settings)
     engine, devices = prepare(settings, data, manifest, emit)
     if engine is not None:
-        directory.remove_table()  # of the grid as it was
+        directory.remove(directory.path / reading.TABLE)  # of the grid as it was
         manifest = (manifest or Manifest.make(directory.path, engine.sweep, devices)).with_part(
             engine.sweep
         )
@@ -85,9 +86,10 @@ def sweep(
     made_with = [result["surroundings"] for result, _ in results]
     own = {name: manifest.values[name] for name in surroundings(devices)}
     others = [each for n, each in enumerate(made_with) if each not in (own, *made_with[:n])]
-    directory.write_arrays(reading.IMAGES, images)
+    kept = manifest.metadata(others)
+    kept["images_sha256"] = directory.write_arrays(reading.IMAGES, images)
     directory.write_manifest(manifest.values)  # it may have been removed meanwhile
-    directory.write_table(parquet.write(rows, manifest.metadata(others)))
+    directory.write_table(parquet.write(rows, kept))
     times = events.Finished(
         seconds=time.perf_counter() - began,
         compile_seconds=chunks.compile_seconds,
@@ -144,7 +146,8 @@ class _Chunks:
         """The results of the chunks of a part, or None if training does not fit in memory."""
         results, told = [], False
         for chunk in range(part.first, part.first + part.plan.chunks):
-            result = self._stored(chunk, part)
+            files = ChunkFiles(self.directory.path, chunk, part.sweep_id)
+            result = files.read(RESULT)
             if result is None:
                 if engine is None:
                     self.emit(events.Compiling("training"))
@@ -153,16 +156,14 @@ class _Chunks:
                 if not told:
                     self._tell_plan(engine, part)
                     told = True
-                if not self._one_chunk(engine, chunk, part):
+                runs = part.plan.chunk(part.runs, chunk - part.first)
+                if not self._one_chunk(engine, files, runs):
                     return None
-                result = self._stored(chunk, part)
+                result = files.read(RESULT)
                 assert result is not None
             results.append(result)
         self.compile_seconds += engine.compile_seconds if engine else 0.0
         return results
-
-    def _stored(self, chunk: int, part: Part) -> StoredChunk | None:
-        return reading.read_result(self.directory.path, chunk, part.sweep_id)
 
     def _tell_plan(self, engine: Engine, part: Part) -> None:
         grid = [run.beta if run.target_rate is None else run.target_rate for run in part.runs]
@@ -180,16 +181,20 @@ class _Chunks:
             )
         )
 
-    def _one_chunk(self, engine: Engine, chunk: int, part: Part) -> bool:
+    def _one_chunk(self, engine: Engine, files: ChunkFiles, runs: tuple[RunId, ...]) -> bool:
         """Computes and stores a chunk; False if training it does not fit in memory."""
-        directory, owner = self.directory, part.sweep_id
-        saved = directory.read_state(chunk, owner)
-        if saved and not engine.continues(*saved):
-            raise directory.foreign_state(chunk)
-        rows = directory.read_rows(chunk, owner) if saved and saved[0] == engine.steps else []
+        directory, saved, rows = self.directory, None, []
+        if (state := files.read(STATE)) is not None:
+            values, arrays = state
+            saved = values["steps"], [arrays[f"leaf{n}"] for n in range(len(arrays))]
+            if not engine.continues(*saved):
+                path = files.path(STATE)
+                remedy = f"delete {path} to have it computed again"
+                raise damaged(path, "it does not fit the model", remedy)
+            if saved[0] == engine.steps and (measured := files.read(ROWS)) is not None:
+                rows = measured[0]["rows"]
         saved_at, result = time.monotonic(), None
-        runs = part.plan.chunk(part.runs, chunk - part.first)
-        for event in run_chunk(engine, chunk, runs, saved, rows):
+        for event in run_chunk(engine, files.chunk, runs, saved, rows):
             if not isinstance(event, Block | MeasuredRow | ChunkResult):
                 self.emit(event)
                 continue
@@ -199,24 +204,26 @@ class _Chunks:
                 result = event
             elif isinstance(event, Block):
                 if due or event.steps == engine.steps:
-                    directory.write_state(chunk, owner, event.steps, leaves(event.state))
+                    arrays = {f"leaf{n}": leaf for n, leaf in enumerate(leaves(event.state))}
+                    directory.write_chunk(files, STATE, {"steps": event.steps}, arrays)
                     saved_at = now
                 self._stop(stopping)
             else:
                 if engine.sweep.settings.save_posteriors:
                     self._keep_posteriors(event)
                 if due:
-                    directory.write_rows(chunk, owner, event.rows)
+                    directory.write_chunk(files, ROWS, {"rows": event.rows})
                     saved_at = now
                 self._stop(stopping)
         if result is None:
             return False
         values = {"rows": result.rows, "surroundings": surroundings(self.devices)}
-        directory.write_result(chunk, owner, values, result.pictures)
+        directory.write_chunk(files, RESULT, values, result.pictures)
+        directory.remove(files.path(ROWS))
         self.model_steps += result.model_steps
         self.train_seconds += result.train_seconds
         self.measure_seconds += result.measure_seconds
-        self.emit(events.ChunkDone(chunk, result.train_seconds, result.measure_seconds))
+        self.emit(events.ChunkDone(files.chunk, result.train_seconds, result.measure_seconds))
         return True
 
     def _keep_posteriors(self, event: MeasuredRow) -> None:
@@ -230,9 +237,10 @@ class _Chunks:
     def _narrower(self, manifest: Manifest, part: Part) -> tuple[Manifest, Engine]:
         """The manifest and an engine of half the width; not if there is a result of the part."""
         width = part.plan.width
-        if width == 1 or self._stored(part.first, part) is not None:
+        files = ChunkFiles(self.directory.path, part.first, part.sweep_id)
+        if width == 1 or files.read(RESULT) is not None:
             raise _does_not_fit(width)
-        self.directory.remove_state(part.first)
+        self.directory.remove(files.path(STATE))
         half = dataclasses.replace(manifest.settings, runs_at_once=width // 2)
         platform = self.devices[0].platform
         plan = make_plan(half, len(part.runs), platform, len(self.devices), 1, width)
