@@ -118,6 +118,7 @@ def remove_file(path: Path) -> None:
     """
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+        _sync_folder(path.parent)  # or a power cut could bring it back beside newer files
 
 
 def cache_folder() -> Path | None:

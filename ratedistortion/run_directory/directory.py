@@ -1,6 +1,7 @@
 """The run directory as its owner sees it: lock, manifest, log, checkpoints, results."""
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -25,6 +26,8 @@ from ratedistortion.files import (
 from ratedistortion.run_directory.reading import LOG, MANIFEST, TABLE, ChunkFiles
 from ratedistortion.run_directory.sealed import npz, seal, sha256
 
+# What file systems say that have no locks.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 _LOCK, _OWNER = ".lock", ".owner"
 
 
@@ -64,7 +67,8 @@ class RunDirectory:
                 " directory."
             ) from None
         except OSError as error:
-            remove_folders(self._made)
+            if self._made or self._lock.is_locked:
+                self._leave_nothing()
             raise _unwritable(path, error) from error
         self._remove_temporary_files()
 
@@ -76,9 +80,7 @@ class RunDirectory:
         if _read_owner(self.path).get("token") == self._token:
             with contextlib.suppress(OSError):
                 remove_file(self.path / _OWNER)
-                if not (self.path / MANIFEST).exists():
-                    remove_file(self.path / _LOCK)
-                    remove_folders(self._made)
+            self._leave_nothing()
         self._lock.release()
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
@@ -152,11 +154,22 @@ class RunDirectory:
 
     def _acquire(self) -> None:
         """Takes the lock; where the file system has none, the token alone keeps others out."""
-        with contextlib.suppress(NotImplementedError):
+        try:
             self._lock.acquire(timeout=0)
+        except (NotImplementedError, OSError) as error:  # OSError: also a lock that another holds
+            if getattr(error, "errno", errno.ENOLCK) not in _NO_LOCKS:
+                raise
         if isinstance(self._lock, filelock.SoftFileLock):
             # A soft lock outlives a kill -9, and would keep its owner out.
             self._lock.release(force=True)
+
+    def _leave_nothing(self) -> None:
+        """Removes what this process made, where there is no manifest yet; the lock is free then."""
+        with contextlib.suppress(OSError):
+            if not (self.path / MANIFEST).exists():
+                remove_file(self.path / _LOCK)
+                remove_folders(self._made)
+        self._lock.release()
 
     def _check_held(self) -> None:
         owner = _read_owner(self.path)

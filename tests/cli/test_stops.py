@@ -38,11 +38,11 @@ def test_kill_9_anywhere_then_the_same_command_gives_the_same_bytes(undisturbed,
     first, second = (path / "chunks" / name for name in ("0000", "0001"))
 
     killed_at("Trained", 8, path, *SWEEP)  # while the first chunk trains
-    assert (first / "state").exists() and not (first / "result.json").exists()
+    assert (first / "state").exists() and not (first / "result").exists()
     killed_at("ChunkDone", 1, path, *SWEEP)  # between the chunks
-    assert (first / "result.json").exists() and not second.exists()
+    assert (first / "result").exists() and not second.exists()
     killed_at("Measured", 2, path, *SWEEP)  # while the second is measured
-    assert (second / "rows.json").exists() and not (second / "result.json").exists()
+    assert (second / "rows").exists() and not (second / "result").exists()
     assert not (path / "rd.parquet").exists()
 
     result = run(COMMAND, path, *SWEEP, "--json")
@@ -154,7 +154,7 @@ def test_damage_is_one_line_and_exit_4(finished):
     check_error(rd_sweep(finished, "--quiet"), 4, "chunks/0000", "damaged", "delete")
     shutil.rmtree(first)
     (finished / "kept").rename(first)
-    (second / "result.json").unlink()
+    (second / "result").unlink()
     state = (second / "state").read_bytes()
     for change in ({"steps": STEPS + 1}, {"steps": -1}, {"arrays": npz({"leaf0": np.zeros(3)})}):
         reseal(second / "state", **change)

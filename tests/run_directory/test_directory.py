@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from resealing import reseal
+from chunk_files import read_result, read_state, write_result, write_state
 
 from ratedistortion import files
 from ratedistortion.errors import (
@@ -21,7 +21,7 @@ from ratedistortion.errors import (
 from ratedistortion.files import write_file
 from ratedistortion.run_directory import reading
 from ratedistortion.run_directory.directory import RunDirectory, check_folder
-from ratedistortion.run_directory.sealed import seal, sha256
+from ratedistortion.run_directory.sealed import seal
 
 SWEEP = "a sweep"
 MANIFEST = {
@@ -61,10 +61,6 @@ def refused(exit_code: int, *words: str) -> Iterator[None]:
     text = str(caught.value)
     assert "\n" not in text and text.endswith(".") and caught.value.exit_code == exit_code
     assert [word for word in words if word not in text] == []
-
-
-def read_result(directory: RunDirectory, sweep_id: str = SWEEP, chunk: int = 0):
-    return reading.read_result(directory.path, chunk, sweep_id)
 
 
 def fail(*_: object) -> None:
@@ -129,7 +125,7 @@ def test_folders_that_are_links_are_not_written_through(directory, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (directory.path / "chunks").symlink_to(tmp_path / "elsewhere")
     with refused(4, "chunks", "link"):
-        directory.write_state(0, SWEEP, 1, [np.zeros(2)])
+        write_state(directory, 0, SWEEP, 1, [np.zeros(2)])
     (directory.path / "log.jsonl").symlink_to(tmp_path / "elsewhere" / "log")
     directory.log({"event": "x"})
     assert names(tmp_path / "elsewhere") == set()
@@ -199,7 +195,7 @@ def test_what_a_killed_process_left_is_no_obstacle_and_is_removed(tmp_path):
     with RunDirectory(tmp_path) as directory:
         assert names(tmp_path) == {".lock", ".owner"}
         directory.write_manifest(MANIFEST)
-        directory.write_state(3, SWEEP, 1, [np.zeros(2)])
+        write_state(directory, 3, SWEEP, 1, [np.zeros(2)])
     left = tmp_path / "chunks" / "0003" / ".state.0123abcd.tmp"
     left.touch()
     with RunDirectory(tmp_path):
@@ -251,13 +247,13 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(directory):
 
 
 def test_a_checkpoint_comes_back(directory):
-    assert directory.read_state(1, SWEEP) is None
+    assert read_state(directory.path, 1, SWEEP) is None
     leaves = [np.arange(12, dtype=np.float32).reshape(3, 4), np.array([-1, 5], np.int32)]
     leaves += [
         np.asarray(x, np.float32) for x in range(12)
     ]  # leaf10 comes after leaf9, not after leaf1
-    directory.write_state(1, SWEEP, 7, leaves)
-    steps, read = directory.read_state(1, SWEEP)
+    write_state(directory, 1, SWEEP, 7, leaves)
+    steps, read = read_state(directory.path, 1, SWEEP)
     assert steps == 7
     for before, after in zip(leaves, read, strict=True):
         assert before.dtype == after.dtype
@@ -265,32 +261,31 @@ def test_a_checkpoint_comes_back(directory):
 
 
 def test_a_damaged_checkpoint(directory):
-    directory.write_state(0, SWEEP, 7, [np.arange(50.0)])
+    write_state(directory, 0, SWEEP, 7, [np.arange(50.0)])
     path = directory.path / "chunks" / "0000" / "state"
     whole = path.read_bytes()
     for damage in (b"", b"no JSON", whole[:-30], whole[: len(whole) // 2], whole[8:]):
         path.write_bytes(damage)
         with refused(4, str(path), "damaged", "delete"):
-            directory.read_state(0, SWEEP)
+            read_state(directory.path, 0, SWEEP)
 
 
 @pytest.mark.parametrize("form", ["npz", "npy", "pickle"])
-def test_objects_are_never_unpickled(directory, tmp_path, form):
+def test_objects_are_never_unpickled(directory, tmp_path, monkeypatch, form):
     mark = tmp_path / "unpickled"
     bombs = np.array([Bomb(mark)], dtype=object)
-    directory.write_result(0, SWEEP, {"rows": []}, PICTURES)
-    result = directory.path / "chunks" / "0000" / "result.json"
-    for path in (result.with_name("images.npz"), directory.path / "images.npz"):
-        with path.open("wb") as file:
-            if form == "npz":
-                np.savez(file, **(IMAGES | {"originals": bombs}))
-            elif form == "npy":
-                np.save(file, bombs, allow_pickle=True)
-            else:
-                pickle.dump(bombs, file)
-        reseal(result, images_sha256=sha256(path.read_bytes()))
+    images = directory.path / "images.npz"
+    with images.open("wb") as file:
+        if form == "npz":
+            np.savez(file, **(IMAGES | {"originals": bombs}))
+        elif form == "npy":
+            np.save(file, bombs, allow_pickle=True)
+        else:
+            pickle.dump(bombs, file)
+    monkeypatch.setattr("ratedistortion.run_directory.sealed.npz", lambda _: images.read_bytes())
+    write_result(directory, 0, SWEEP, {"rows": []}, PICTURES)
     with refused(4):
-        read_result(directory)
+        read_result(directory.path, 0, SWEEP)
     with refused(4):
         reading.read_images(directory.path)
     assert not mark.exists()
@@ -299,19 +294,12 @@ def test_objects_are_never_unpickled(directory, tmp_path, form):
 
 
 def test_a_result_comes_back(directory):
-    assert read_result(directory) is None
-    directory.write_result(0, SWEEP, {"rows": [1, None]}, PICTURES)
-    result, pictures = read_result(directory)
+    assert read_result(directory.path, 0, SWEEP) is None
+    write_result(directory, 0, SWEEP, {"rows": [1, None]}, PICTURES)
+    result, pictures = read_result(directory.path, 0, SWEEP)
     assert result["rows"] == [1, None]
     assert set(pictures) == set(PICTURES)
     np.testing.assert_array_equal(pictures["samples"], PICTURES["samples"])
-
-
-def test_a_result_whose_pictures_are_missing(directory):
-    directory.write_result(0, SWEEP, {"rows": []}, PICTURES)
-    (directory.path / "chunks" / "0000" / "images.npz").unlink()
-    with refused(4, "images.npz", "damaged", "delete", "chunks/0000"):
-        read_result(directory)
 
 
 def test_an_unfinished_run_says_how_to_continue(directory):
@@ -392,21 +380,3 @@ def test_the_last_word_on_a_run_counts(directory):
 def test_a_log_that_is_missing(directory):
     with refused(4, "log.jsonl"):
         reading.read_losses(directory.path)
-
-
-@pytest.mark.parametrize("written", range(2))
-def test_a_result_counts_only_when_all_of_it_is_stored(directory, monkeypatch, written):
-    """The disk is full after so many of the two files of a result."""
-    paths = []
-
-    def until_full(path: Path, data: bytes) -> None:
-        if len(paths) == written:
-            raise OSError(28, "No space left on device")
-        paths.append(path)
-        files.write_file(path, data)
-
-    monkeypatch.setattr("ratedistortion.run_directory.directory.write_file", until_full)
-    with pytest.raises(RateDistortionError, match="No space left"):
-        directory.write_result(0, SWEEP, {"rows": [1.25]}, PICTURES)
-    assert len(paths) == written
-    assert read_result(directory) is None
