@@ -122,7 +122,10 @@ class Npz:
                 f"{name} would unpack from {info.compress_size:,} to {info.file_size:,} bytes"
             )
         with self._archive.open(info) as member:
-            return np.lib.format.read_array(member, allow_pickle=False)
+            array = np.lib.format.read_array(member, allow_pickle=False)
+            if member.read(1):  # zipfile compares its checksum only at the end
+                raise ValueError(f"{name} has more bytes than its shape")
+            return array
 
 
 def npy_header(file: Any, size: int) -> tuple[tuple[int, ...], np.dtype]:

@@ -219,8 +219,11 @@ def test_one_file_writes_files():
         for path in FILES
         if (lines := changed_files(path.read_text()))
     }
-    # The other makes the folder of the cache of compiled programs.
-    assert sorted(found) == ["cli/process.py", "files.py"] and len(found["cli/process.py"]) == 1
+    # The others make the folder of the cache of compiled programs, and open closed streams.
+    assert {path: len(lines) for path, lines in found.items() if path != "files.py"} == {
+        "cli/process.py": 2,
+        "cli/start.py": 1,
+    }
 
 
 PURE = ("engine", "training", "measuring", "models", "estimators", "theory")
@@ -254,6 +257,8 @@ def test_a_file_has_one_idea(path):
     assert ast.get_docstring(tree), "a file says what it is for"
     if path.name == "__init__.py":
         for node in tree.body:
+            if path.parent == HOUSE and isinstance(node, ast.If | ast.FunctionDef):
+                continue  # names that are loaded when they are asked for
             assert isinstance(node, ast.Expr | ast.Import | ast.ImportFrom | ast.Assign)
             if isinstance(node, ast.Assign):
                 assert ast.literal_eval(node.value), "only __all__ and __version__"

@@ -61,7 +61,7 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
             f"{file} has schema version {schema} and this program reads versions up to"
             f" {MANIFEST_VERSION}: upgrade ratedistortion."
         )
-    if isinstance(schema, int) and schema < _SEALED_SINCE:
+    if isinstance(schema, int) and schema < _SEALED_SINCE and "sha256" not in manifest:
         manifest["parts"] = [{"plan": manifest.get("plan", {})}]
     else:
         manifest, _ = read_sealed(file, remedy)

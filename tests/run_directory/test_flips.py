@@ -6,10 +6,12 @@ import zipfile
 
 import numpy as np
 import pytest
+from chunk_files import read_result, read_rows, read_state, write_result, write_rows, write_state
 
 from ratedistortion.errors import RunDirectoryError
 from ratedistortion.run_directory import reading
 from ratedistortion.run_directory.directory import RunDirectory
+from ratedistortion.run_directory.sealed import npz, sha256
 from ratedistortion.untrusted import Npz
 
 SWEEP = "0123456789abcdef"
@@ -18,18 +20,17 @@ PICTURES |= {"samples": PICTURES["reconstructions"] + 1}
 IMAGES = {"originals": np.ones((2, 2, 2, 1)), **PICTURES, "beta": np.ones(1), "seed": np.zeros(1)}
 READERS = {
     "manifest.json": lambda directory: reading.read_manifest(directory.path),
-    "images.npz": lambda directory: reading.read_images(directory.path),
-    "chunks/0000/state": lambda directory: directory.read_state(0, SWEEP),
-    "chunks/0000/rows.json": lambda directory: directory.read_rows(0, SWEEP),
-    "chunks/0000/result.json": lambda directory: reading.read_result(directory.path, 0, SWEEP),
-    "chunks/0000/images.npz": lambda directory: reading.read_result(directory.path, 0, SWEEP),
+    "images.npz": lambda directory: reading.read_images(directory.path, sha256(npz(IMAGES))),
+    "chunks/0000/state": lambda directory: read_state(directory.path, 0, SWEEP),
+    "chunks/0000/rows": lambda directory: read_rows(directory.path, 0, SWEEP),
+    "chunks/0000/result": lambda directory: read_result(directory.path, 0, SWEEP),
 }
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
     with RunDirectory(tmp_path_factory.mktemp("flips") / "run") as directory:
-        sums = directory.write_arrays(reading.IMAGES, IMAGES)
+        directory.write_arrays(reading.IMAGES, IMAGES)
         directory.write_manifest(
             {
                 "schema": reading.MANIFEST_VERSION,
@@ -38,13 +39,12 @@ def directory(tmp_path_factory):
                 "versions": {"jax": "0.1.2"},
                 "device": "cpu",
                 "data_sha256": "0",
-                "images_sha256": sums,
             }
         )
-        directory.write_state(0, SWEEP, 7, [np.arange(3.0), np.array(5)])
+        write_state(directory, 0, SWEEP, 7, [np.arange(3.0), np.array(5)])
         rows = [{"rate": 1.25, "distortion": None}]
-        directory.write_result(0, SWEEP, {"rows": rows}, PICTURES)
-        directory.write_rows(0, SWEEP, rows)
+        write_result(directory, 0, SWEEP, {"rows": rows}, PICTURES)
+        write_rows(directory, 0, SWEEP, rows)
         yield directory
 
 

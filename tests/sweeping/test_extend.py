@@ -1,8 +1,8 @@
 """A grid that grows: more betas, target rates and seeds in a directory that exists."""
 
-import dataclasses
 import signal
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas
@@ -15,9 +15,9 @@ from tiny_engine import settings_of
 import ratedistortion as rd
 from ratedistortion import events
 from ratedistortion.engine.engine import Engine
-from ratedistortion.errors import RunDirectoryError, SettingsError, Stopped
+from ratedistortion.errors import SettingsError, Stopped
 from ratedistortion.settings import Settings, extended
-from ratedistortion.sweeping import sweep as job
+from ratedistortion.sweeping.manifest import Manifest
 
 # What is asked for.
 
@@ -93,7 +93,7 @@ def test_a_grid_extended_twice_and_killed_in_between_is_the_whole_grid_bit_for_b
     assert rd.read(path)["beta"].unique().tolist() == [0.1, 0.5, 1.0]
     more = ("--betas", "2", "--seeds", "0:3", "--extend", "--quiet")
     killed_at("Measured", 3, path, *more)
-    assert (path / "chunks" / "0002" / "rows.json").exists()
+    assert (path / "chunks" / "0002" / "rows").exists()
     assert rd_sweep(path, *more).exit_code == 0
 
     found, expected = rd.read(path), rd.read(whole)
@@ -146,7 +146,7 @@ def test_rows_that_are_measured_survive_a_stop(tmp_path, monkeypatch):
     seen: list[events.Event] = []
 
     def measured() -> list[int]:
-        return [event.done for event in seen if isinstance(event, events.Measured)]
+        return [event.rows for event in seen if isinstance(event, events.Measured)]
 
     def stop_signal() -> str | None:
         return "SIGTERM" if measured()[-1:] == [2] else None
@@ -154,7 +154,7 @@ def test_rows_that_are_measured_survive_a_stop(tmp_path, monkeypatch):
     path = tmp_path / "run"
     with pytest.raises(Stopped):
         rd.sweep(settings, path, seen.append, stop_signal, progress=False)
-    kept = unsealed(path / "chunks" / "0000" / "rows.json")["rows"]
+    kept = unsealed(path / "chunks" / "0000" / "rows")["rows"]
     assert len(kept) == 3 and measured() == [1, 2]
     seen.clear()
     again, measure = [], Engine.measure
@@ -172,12 +172,21 @@ def test_rows_that_are_measured_survive_a_stop(tmp_path, monkeypatch):
         assert (path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"learning_rate": 0.02}, {"steps": 23}, {"latents": 3}, {"codes": 90}, {"decoder": "mlp"}],
-)
-@pytest.mark.usefixtures("compiled_quickly")
-def test_what_another_sweep_has_computed_is_not_taken(stopped, tmp_path, change):
-    """Its manifest, checkpoint and result, each laid into the directory of this one."""
-    mine = dataclasses.replace(stopped, **change)
-    assert mine
+def manifest_of(**values) -> Manifest:
+    settings = settings_of(**values)
+    plan = {"batching": "map", "devices": 1, "width": 1, "chunks": 1}
+    kept = {"schema": 4, "data_sha256": "0", "settings": settings.as_json()}
+    kept["parts"] = [{"runs": [[0.5, 0, None]], "plan": plan}]
+    return Manifest(Path("run"), kept, settings)
+
+
+def test_files_belong_to_what_decides_their_numbers():
+    (mine,) = manifest_of().parts()
+    for change in ({"learning_rate": 0.02}, {"steps": 23}, {"codes": 90}, {"decoder": "mlp"}):
+        assert manifest_of(**change).parts()[0].sweep_id != mine.sweep_id, change
+    other = manifest_of()
+    other.values["data_sha256"] = "1"
+    assert other.parts()[0].sweep_id != mine.sweep_id
+    # Where it is done, and which other runs there are, changes no number.
+    for change in ({"betas": (0.5, 7.0)}, {"seeds": 4}, {"device": "cpu"}):
+        assert manifest_of(**change).parts()[0].sweep_id == mine.sweep_id, change
