@@ -5,7 +5,6 @@ import os
 import shlex
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -29,10 +28,10 @@ def send(name):
     os.kill(os.getpid(), signal.Signals[name])
 
 def compile():
-    # C code, in which handlers of Python's do not run, for about 20 seconds.
-    hashlib.pbkdf2_hmac("sha256", b"", b"", 30_000_000)
+    # C code, in which handlers of Python's do not run, for about half an hour.
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2_000_000_000)
 
-def sweep(settings, run_dir, stop_signal, progress):
+def sweep(settings, run_dir, stop_signal, progress, extend):
     {body}
 
 api.sweep = sweep
@@ -45,10 +44,7 @@ def swept(body, *arguments, seconds=0.3, redirection=""):
     """The command with this body of `api.sweep`."""
     program = PROGRAM.format(body=body, seconds=seconds, command=str(COMMAND))
     command = shlex.join([sys.executable, "-c", program, "no-directory", *arguments])
-    began = time.monotonic()
-    result = run("sh", "-c", f"{command} {redirection}")
-    assert time.monotonic() - began < 8, "the process did not end in time"
-    return result
+    return run("sh", "-c", f"{command} {redirection}")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -100,7 +96,7 @@ import os, runpy, signal, sys, time
 
 class Finder:
     def find_spec(name, *_):
-        if name == "ratedistortion":
+        if name == "ratedistortion.api":
             os.kill(os.getpid(), signal.{name})
             time.sleep(1)
 

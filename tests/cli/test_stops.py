@@ -18,7 +18,6 @@ from resealing import reseal, unsealed
 import ratedistortion
 from ratedistortion.cli.signals import listen
 from ratedistortion.progress import Progress
-from ratedistortion.run_directory.directory import npz
 from ratedistortion.table import parquet
 
 pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
@@ -156,7 +155,7 @@ def test_damage_is_one_line_and_exit_4(finished):
     (finished / "kept").rename(first)
     (second / "result").unlink()
     state = (second / "state").read_bytes()
-    for change in ({"steps": STEPS + 1}, {"steps": -1}, {"arrays": npz({"leaf0": np.zeros(3)})}):
+    for change in ({"steps": STEPS + 1}, {"steps": -1}, {"arrays": {"leaf0": np.zeros(3)}}):
         reseal(second / "state", **change)
         check_error(rd_sweep(finished, "--quiet"), 4, "0001/state", "does not fit", "delete")
         (second / "state").write_bytes(state)
