@@ -10,7 +10,7 @@ MNIST := runs/mnist
 DATA_DIR ?= $(HOME)/tensorflow_datasets
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test test-quick check wheel pythons bench faults fuzz healthy mnist field clean
+.PHONY: help install demo lint test test-quick check wheel pythons bench faults fuzz soak healthy mnist field clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ faults: install ## Plant faults: do --verify and the tests see each? (about 40 m
 
 fuzz: install ## Damage files of every format: does each reader refuse them? (a minute each, 10 in all)
 	$(BIN)/python tests/benchmarks/fuzz.py
+
+soak: install ## Disturb every operation on files in every way: is each recovered from? (a minute)
+	$(BIN)/python tests/benchmarks/soak.py
 
 healthy: install ## Run 200 sweeps of random settings and list suspect rows (half an hour)
 	XLA_FLAGS=--xla_backend_optimization_level=0 $(BIN)/python tests/benchmarks/healthy_sweeps.py

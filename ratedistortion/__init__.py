@@ -1,17 +1,21 @@
 """Rate-distortion curves of latent-variable models, with numbers that can be believed."""
 
-from ratedistortion.api import figure, read, sweep
-from ratedistortion.errors import (
-    DatasetError,
-    Interrupted,
-    LockedError,
-    OutOfMemoryError,
-    RateDistortionError,
-    RunDirectoryError,
-    SettingsError,
-    Stopped,
-)
-from ratedistortion.settings import Settings
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ratedistortion.api import figure, read, sweep
+    from ratedistortion.errors import (
+        DatasetError,
+        Interrupted,
+        LockedError,
+        OutOfMemoryError,
+        RateDistortionError,
+        RunDirectoryError,
+        SettingsError,
+        Stopped,
+    )
+    from ratedistortion.settings import Settings
 
 __all__ = [
     "DatasetError",
@@ -28,3 +32,11 @@ __all__ = [
     "sweep",
 ]
 __version__ = "0.1.0"
+_ROOMS = {"figure": "api", "read": "api", "sweep": "api", "Settings": "settings"}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a name when it is first asked for: the commands catch signals before that."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_ROOMS.get(name, 'errors')}"), name)

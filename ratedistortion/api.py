@@ -1,5 +1,6 @@
 """What Python programs call; the commands are thin skins over it. Heavy imports wait until then."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ from ratedistortion.errors import SettingsError
 from ratedistortion.events import Report, ignore
 from ratedistortion.figures import figure
 from ratedistortion.progress import Progress
-from ratedistortion.settings import Settings
+from ratedistortion.settings import Settings, extended
 
 if TYPE_CHECKING:
     import pandas
@@ -24,6 +25,7 @@ def sweep(
     report: Report = ignore,
     stop_signal: Callable[[], str | None] = lambda: None,
     progress: bool = True,
+    extend: bool = False,
 ) -> "pandas.DataFrame":
     """Trains and measures one model per (beta, seed), and writes `run_dir/rd.parquet`.
 
@@ -38,6 +40,8 @@ def sweep(
         stop_signal: Asked between dispatches, about once a second; the name of a signal ends the
             sweep with a checkpoint.
         progress: Whether progress is shown on standard error; warnings always are.
+        extend: Whether betas, target rates and seeds that the run directory lacks are added to it.
+            Runs that it has are not computed again.
 
     Returns:
         The table, one row per (beta, seed, split), in nats per image; `attrs["ratedistortion"]`
@@ -70,40 +74,50 @@ def sweep(
 
         manifest = Manifest.read(path)
         if manifest is not None and (path / TABLE).exists():
-            # Needs no lock, nor to be writable: a table is written last, and once.
-            from ratedistortion.sweeping.summary import finished
+            agreed = _agreed(settings, manifest, extend)
+            if agreed == manifest.settings or not extend:
+                # Needs no lock, nor to be writable: a table is written last.
+                from ratedistortion.sweeping.summary import finished
 
-            manifest.check_data(_agreed(settings, manifest), tell)
-            return finished(manifest, None)
+                manifest.check_data(agreed, tell)
+                return finished(manifest, None)
         with RunDirectory(path) as directory:
-            settings = _agreed(settings, Manifest.read(path))
+            settings = _agreed(settings, Manifest.read(path), extend)
             from ratedistortion.sweeping import sweep as sweeping
 
             return sweeping.sweep(settings, directory, tell, stop_signal)
 
 
 def read(run_dir: str | Path) -> "pandas.DataFrame":
-    """The table of a finished run directory, or of an `rd.parquet`, in nats per image.
+    """The table of a run directory, or of an `rd.parquet`, in nats per image.
 
     Args:
-        run_dir: The directory, or the file.
+        run_dir: The directory, or the file. The sweep need not be finished: the table then has the
+            runs of the chunks that are done.
 
     Returns:
-        One row per (beta, seed, split); `attrs["ratedistortion"]` has the metadata.
+        One row per (beta, seed, split); `attrs["ratedistortion"]` has the metadata, with
+        `unfinished`, such as "3 of 6 chunks", where more is to come.
 
     Raises:
-        RunDirectoryError: If the sweep is not finished, or the table is damaged.
+        RunDirectoryError: If no chunk is done yet, or the table is damaged.
         SettingsError: If there is no table of ours.
     """
     from ratedistortion.run_directory import reading
+    from ratedistortion.sweeping.manifest import Manifest
+    from ratedistortion.sweeping.summary import so_far
     from ratedistortion.table import parquet
 
     path = Path(run_dir)
-    return reading.read_table(path) if path.is_dir() else parquet.read(path)
+    if not path.is_dir():
+        return parquet.read(path)
+    if not (path / reading.TABLE).exists() and (manifest := Manifest.read(path)):
+        return so_far(manifest)
+    return reading.read_table(path)
 
 
 def dry_run(
-    settings: Settings | None, run_dir: str | Path, report: Report = ignore
+    settings: Settings | None, run_dir: str | Path, report: Report = ignore, extend: bool = False
 ) -> dict[str, Any]:
     """What `sweep` would do, by name: runs, chunks, steps, memory, paths.
 
@@ -114,6 +128,7 @@ def dry_run(
         settings: As for `sweep`.
         run_dir: As for `sweep`; it need not exist.
         report: Told of warnings.
+        extend: As for `sweep`.
 
     Returns:
         Name -> value, in the order in which `rd-sweep --dry-run` prints them.
@@ -128,10 +143,12 @@ def dry_run(
     path = Path(run_dir)
     manifest = Manifest.read(path)
     check_folder(path)
-    return planned(_agreed(settings, manifest), path, manifest, report)
+    return planned(_agreed(settings, manifest, extend), path, manifest, report)
 
 
-def _agreed(settings: Settings | None, manifest: "Manifest | None") -> Settings:
+def _agreed(
+    settings: Settings | None, manifest: "Manifest | None", extend: bool = False
+) -> Settings:
     """The settings to use, once their families exist and they agree with those of the directory."""
     from ratedistortion.models.families import FAMILIES
 
@@ -140,6 +157,14 @@ def _agreed(settings: Settings | None, manifest: "Manifest | None") -> Settings:
     for name, family in FAMILIES.items():
         if (value := getattr(settings, name)) not in family:
             raise SettingsError(f"{name} must be one of {', '.join(family)}: got {value!r}.")
-    if manifest is not None:
-        manifest.check_settings(settings)
+    if manifest is None:
+        return settings
+    if extend:
+        whole = extended(manifest.settings, settings)
+        grid = {name: getattr(whole, name) for name in ("betas", "target_rates", "seeds")}
+        manifest.with_settings(whole).check_settings(dataclasses.replace(settings, **grid))
+        if manifest.is_older and whole != manifest.settings:
+            raise manifest.older()
+        return whole
+    manifest.check_settings(settings)
     return settings

@@ -1,10 +1,22 @@
 """Where files are written: whole or not at all, or one line at a time."""
 
+import contextlib
+import errno
 import os
 import secrets
 from pathlib import Path
 
 TEMPORARY = ".*.????????.tmp"  # what a crash can leave behind, as a glob pattern
+# What file systems say that cannot put a folder on the disk, or do not let it be opened for that:
+# shares on a network, and some disks of macOS. Files are safe there as far as they can be.
+_NO_FOLDER_SYNC = (
+    errno.EINVAL,
+    errno.ENOTSUP,
+    errno.ENOSYS,
+    errno.EBADF,
+    errno.EACCES,
+    errno.EPERM,
+)
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -21,20 +33,19 @@ def write_file(path: Path, data: bytes) -> None:
     # Replacing is atomic only within one folder. The name is one that nobody can have guessed and
     # put a link at.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with temporary.open("xb") as file:
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        try:
+            _write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(path.parent)
 
 
 def append_line(path: Path, line: bytes) -> None:
@@ -47,16 +58,97 @@ def append_line(path: Path, line: bytes) -> None:
     Raises:
         OSError: If the file system refuses, or the path is a link.
     """
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-    with open(os.open(path, flags, 0o666), "r+b", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        whole = size == 0 or os.pread(file.fileno(), 1, size - 1) == b"\n"
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    try:
+        size = os.fstat(descriptor).st_size
+        whole = size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
         # A line that a crash cut short must not spoil this one too.
-        file.write((b"" if whole else b"\n") + line + b"\n")
+        _write_all(descriptor, (b"" if whole else b"\n") + line + b"\n")
+    finally:
+        os.close(descriptor)
 
 
-def cache_folder() -> Path:
-    """The folder for what can be made again: `ratedistortion` in $XDG_CACHE_HOME or ~/.cache."""
-    # A relative path in $XDG_CACHE_HOME is ignored, as the XDG specification asks.
+def make_folders(path: Path) -> list[Path]:
+    """Makes a folder and those above it, as far as they are not there.
+
+    Args:
+        path: The folder.
+
+    Returns:
+        Those that were made, the innermost first.
+
+    Raises:
+        OSError: If the file system refuses; those that were made are taken away again.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    made: list[Path] = []
+    try:
+        for folder in reversed(missing):
+            with contextlib.suppress(FileExistsError):  # another process was quicker
+                os.mkdir(folder)
+                made.insert(0, folder)
+                _sync_folder(folder.parent)
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    except OSError:
+        remove_folders(made)
+        raise
+    return made
+
+
+def remove_folders(folders: list[Path]) -> None:
+    """Takes folders away again, as far as they are empty.
+
+    Args:
+        folders: The innermost first.
+    """
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            os.rmdir(folder)
+
+
+def remove_file(path: Path) -> None:
+    """Removes a file, if it is there.
+
+    Args:
+        path: The file; a link is removed itself.
+
+    Raises:
+        OSError: If the file system refuses.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+        _sync_folder(path.parent)  # or a power cut could bring it back beside newer files
+
+
+def cache_folder() -> Path | None:
+    """The folder for what can be made again: `ratedistortion` in $XDG_CACHE_HOME or ~/.cache.
+
+    Returns:
+        Its path; None where the user has no home.
+    """
     home = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(home if os.path.isabs(home) else os.path.expanduser("~/.cache")) / "ratedistortion"
+    # A relative path in $XDG_CACHE_HOME is ignored, as the XDG specification asks. Where nobody
+    # knows a home, `~` stays as it is.
+    if not os.path.isabs(home):
+        home = os.path.expanduser("~/.cache")
+    return Path(home, "ratedistortion") if os.path.isabs(home) else None
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _sync_folder(path: Path) -> None:
+    """Puts the names in a folder on the disk, where its file system can."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise

@@ -34,6 +34,10 @@ def read_file(path: Path, remedy: str) -> bytes:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, for ever
             raise OSError(0, "it is no file")
         return path.read_bytes()
+    except PermissionError as error:
+        raise RunDirectoryError(
+            f"{path}: it may not be read ({error.strerror}): allow it, nothing is lost."
+        ) from error
     except OSError as error:
         raise damaged(path, error, remedy) from error
 
@@ -118,7 +122,10 @@ class Npz:
                 f"{name} would unpack from {info.compress_size:,} to {info.file_size:,} bytes"
             )
         with self._archive.open(info) as member:
-            return np.lib.format.read_array(member, allow_pickle=False)
+            array = np.lib.format.read_array(member, allow_pickle=False)
+            if member.read(1):  # zipfile compares its checksum only at the end
+                raise ValueError(f"{name} has more bytes than its shape")
+            return array
 
 
 def npy_header(file: Any, size: int) -> tuple[tuple[int, ...], np.dtype]:

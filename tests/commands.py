@@ -24,9 +24,10 @@ def rd_plot(*arguments):
     return CliRunner().invoke(plot, [str(part) for part in arguments], prog_name="rd-plot")
 
 
-def run(*command):
+def run(*command, environment=None):
     """A command in a process of its own."""
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    command = [str(part) for part in command]
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
 def check_error(result, code, *words):

@@ -62,3 +62,10 @@ def test_without_an_absolute_cache_home_the_cache_is_in_the_users_home(tmp_path,
 def test_an_absolute_cache_home_is_used(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "ratedistortion"
+
+
+def test_without_a_home_there_is_no_cache(monkeypatch):
+    """As in a container whose user is in no list of users: `~` stands for itself then."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert cache_folder() is None

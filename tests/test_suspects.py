@@ -18,9 +18,8 @@ def finished_run(path, found):
     """A run directory as a finished sweep leaves it, as far as reading it goes."""
     settings = Settings()
     manifest = {
-        "schema": 1, "settings": settings.as_json(), "settings_sha256": settings.sha256(),
-        "plan": {}, "versions": {}, "device": "cpu", "data_sha256": "0",
-        "data_files": {},
+        "schema": 1, "settings": settings.as_json(), "plan": {}, "versions": {}, "device": "cpu",
+        "data_sha256": "0", "data_files": {},
     }  # fmt: skip
     path.mkdir(parents=True)
     (path / "manifest.json").write_text(json.dumps(manifest))

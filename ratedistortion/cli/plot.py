@@ -7,7 +7,7 @@ import click
 
 from ratedistortion import __version__
 from ratedistortion.api import read
-from ratedistortion.cli.errors import Command
+from ratedistortion.cli.errors import Command, tell
 from ratedistortion.errors import SettingsError
 from ratedistortion.figures import DISTORTIONS, FIGURES, check_suffix, data_figure, figure, save
 from ratedistortion.table.units import UNITS
@@ -115,11 +115,12 @@ def main(
         from ratedistortion.run_directory import reading
 
         if kind == "gallery":
-            images = reading.read_images(first)
+            (table,) = tables.values()
+            images = reading.read_images(first, table.attrs["ratedistortion"].get("images_sha256"))
         else:
             losses = reading.read_losses(first)
     save(figure(tables, kind, units, split, images, losses, distortion), output)
-    click.echo(output, err=summary)
+    (tell if summary else click.echo)(str(output))
 
 
 def _labels(runs: tuple[Path, ...]) -> list[str]:

@@ -4,19 +4,27 @@ import contextlib
 import signal
 from collections.abc import Callable, Iterator
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from ratedistortion.cli import start
+from ratedistortion.cli.start import SIGNALS
+
+# Time that a sweep has from the first signal until the process is ended, in seconds. Schedulers
+# often give ten.
+_SECONDS = 8.0
 
 
 @contextlib.contextmanager
 def listen() -> Iterator[Callable[[], str | None]]:
-    """Catches the first SIGINT, SIGTERM or SIGHUP; a second one acts at once.
+    """Catches the first signal that asks the process to end; a second one acts at once.
+
+    In the commands the first one too ends the process after 8 seconds, with or without a new
+    checkpoint: a program of XLA's that compiles or runs cannot be interrupted.
 
     Yields:
         A function that returns the name of the signal that came, None while none has.
     """
     caught: list[str] = []
     # What was ignored stays so: SIGHUP under nohup, SIGINT of a script's background job.
-    before = {n: old for n in _SIGNALS if (old := signal.getsignal(n)) != signal.SIG_IGN}
+    before = {n: old for n in SIGNALS if (old := signal.getsignal(n)) != signal.SIG_IGN}
 
     def restore() -> None:
         for number, handler in before.items():
@@ -28,6 +36,7 @@ def listen() -> Iterator[Callable[[], str | None]]:
 
     for number in before:
         signal.signal(number, catch)
+    start.seconds_to_stop = _SECONDS
     try:
         yield lambda: caught[0] if caught else None
     finally:

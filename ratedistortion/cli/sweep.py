@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ratedistortion import __version__, api
+from ratedistortion.cli.errors import tell
 from ratedistortion.cli.options import GroupedCommand, settings_options
 from ratedistortion.cli.process import set_up_process
 from ratedistortion.cli.results import checks, results, suspects
@@ -28,8 +29,8 @@ Examples:
 Exit codes: 0 done; 2 usage; 3 finished, but some runs diverged; 4 run directory
 damaged or from another configuration; 5 locked by another process; 6 not even
 one run fits in memory; 7 data set; 8 finished, but some numbers contradict each
-other (status suspect); 75 stopped by a signal with a checkpoint, run again to
-continue; 130 Ctrl-C; 1 anything else."""
+other (status suspect); 75 stopped by a signal, run again to continue; 130
+Ctrl-C; 1 anything else."""
 
 
 def _verify(context: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -67,6 +68,9 @@ def _verify(context: click.Context, _: click.Parameter, asked: bool) -> None:
     callback=_verify,
     help="Check this machine against known truths, in about a minute; needs no RUN_DIR.",
 )
+@click.option(
+    "--extend", is_flag=True, help="Add the given betas, target rates and seeds to RUN_DIR."
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and compute nothing.")
 @click.option(
     "--units",
@@ -82,6 +86,7 @@ def main(
     context: click.Context,
     run_dir: Path,
     config: Path | None,
+    extend: bool,
     dry_run: bool,
     units: str,
     as_json: bool,
@@ -99,12 +104,14 @@ def main(
     set_up_process(deterministic=stored.get("deterministic") is True)
     if dry_run:
         with Progress(quiet) as progress:
-            plan = api.dry_run(settings, run_dir, progress.report)
+            plan = api.dry_run(settings, run_dir, progress.report, extend)
         lines = [f"{name:>16}  {value}" for name, value in plan.items()]
         click.echo(json.dumps(plan) if as_json else "\n".join(lines))
         return
     with listen() as stop_signal:
-        frame = api.sweep(settings, run_dir, stop_signal=stop_signal, progress=not quiet)
+        frame = api.sweep(
+            settings, run_dir, stop_signal=stop_signal, progress=not quiet, extend=extend
+        )
     summary = frame.attrs["summary"]
     if as_json:
         click.echo(json.dumps(summary))
@@ -112,9 +119,9 @@ def main(
         click.echo(results(frame, units))
         click.echo(f"table: {summary['table']}")
     if summary["diverged"]:
-        click.echo(f"{summary['diverged']} of {summary['runs']} runs diverged.", err=True)
+        tell(f"{summary['diverged']} of {summary['runs']} runs diverged.")
     if summary["suspect"]:
-        click.echo(suspects(frame), err=True)
+        tell(suspects(frame))
     # A number that misleads is worse than one that is missing.
     context.exit(8 if summary["suspect"] else 3 if summary["diverged"] else 0)
 

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +17,7 @@ from ratedistortion.engine.programs import Program, Programs
 from ratedistortion.measuring.measurement import Codes, Measurement, make_measure
 from ratedistortion.measuring.pictures import PICTURES, pictures
 from ratedistortion.models.autoencoder import Autoencoder
+from ratedistortion.table.identity import run_key
 from ratedistortion.training.run import Run
 from ratedistortion.training.state import DataShape, SweptParameters, TrainState, selected
 
@@ -83,7 +84,7 @@ class Engine:
 
     def _make_programs(self) -> None:
         """Says how each program is compiled; compiles nothing yet."""
-        arguments = self._arguments(self.sweep.chunk(0))  # of any chunk, for their shapes
+        arguments = self._arguments(self.sweep.runs[:1])  # of any chunk, for their shapes
         shape = functools.partial(jax.ShapeDtypeStruct, sharding=self._spread)
         self._state = jax.tree.map(
             lambda leaf: shape((self.sweep.plan.width, *leaf.shape), leaf.dtype), self._run.state
@@ -150,12 +151,18 @@ class Engine:
             done = last
             yield Block(done, seconds, state)
 
-    def measure(self, runs: Sequence[RunId], state: TrainState) -> Iterator[MeasuredRun]:
+    def measure(
+        self,
+        runs: Sequence[RunId],
+        state: TrainState,
+        known: Collection[tuple[float, int, str]] = (),
+    ) -> Iterator[MeasuredRun]:
         """Measures every run of a trained chunk on every split, one run per device at a time.
 
         Args:
             runs: The runs of the chunk.
             state: Theirs, after the last step.
+            known: What is measured already: target rate or else beta, seed and split.
 
         Yields:
             One run on one split, in no order that a caller may rely on.
@@ -165,17 +172,23 @@ class Engine:
         for place in range(share):
             number = jax.device_put(np.int32(place), self._everywhere)
             for split, images in self._images.items():
+                asked = [
+                    (device, runs[n])
+                    for device in range(self.sweep.plan.devices)
+                    if (n := device * share + place) < len(runs)
+                    and (*run_key(vars(runs[n])), split) not in known
+                ]
+                if not asked:
+                    continue
                 program = self.programs.measure[split].compiled()
                 # Set float64 inside the loop: if the caller abandons this generator, float64 must
                 # not stay on.
                 with jax.enable_x64(True):
                     results = program(models, seeds, images, number)
                     results = jax.tree.map(np.asarray, results)
-                for device in range(self.sweep.plan.devices):
-                    n = device * share + place
-                    if n < len(runs):
-                        one = jax.tree.map(lambda leaf, device=device: leaf[device], results)
-                        yield MeasuredRun(runs[n], split, *one)
+                for device, run in asked:
+                    one = jax.tree.map(lambda leaf, device=device: leaf[device], results)
+                    yield MeasuredRun(run, split, *one)
 
     def pictures(self, runs: Sequence[RunId], state: TrainState) -> dict[str, np.ndarray]:
         """The pictures of every run, as `pictures.pictures` has them, of the first test images.

@@ -7,7 +7,7 @@ from typing import Any
 from ratedistortion.datasets import Dataset
 from ratedistortion.engine.devices import free_memory
 from ratedistortion.engine.engine import Engine
-from ratedistortion.engine.plan import Sweep, make_plan
+from ratedistortion.engine.plan import RunId, Sweep, make_plan
 from ratedistortion.settings import Settings
 
 # Safety factor on XLA's estimate of a chunk's memory.
@@ -17,12 +17,15 @@ _MARGIN = 1.1
 _PLANS = 3
 
 
-def fitted_engine(settings: Settings, data: Dataset, devices: Sequence[Any]) -> Engine:
-    """The engine of a new sweep, with the training of a chunk compiled.
+def fitted_engine(
+    settings: Settings, data: Dataset, runs: tuple[RunId, ...], devices: Sequence[Any]
+) -> Engine:
+    """The engine of new runs, with the training of a chunk compiled.
 
     Args:
         settings: The sweep.
         data: Its data set.
+        runs: What is to be computed.
         devices: Those at hand.
 
     Raises:
@@ -33,10 +36,10 @@ def fitted_engine(settings: Settings, data: Dataset, devices: Sequence[Any]) -> 
     memory = free_memory(list(devices)) - len(devices) * stored
     needed, engine = 1, None
     for _ in range(_PLANS):
-        plan = make_plan(settings, devices[0].platform, len(devices), needed, memory)
+        plan = make_plan(settings, len(runs), devices[0].platform, len(devices), needed, memory)
         if engine and plan == engine.sweep.plan:
             break
-        engine = Engine(Sweep(settings, data, plan), devices)
+        engine = Engine(Sweep(settings, data, plan, runs), devices)
         taken = engine.training_bytes()
         if taken <= memory and plan.chunks == 1:
             break

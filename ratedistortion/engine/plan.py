@@ -1,7 +1,6 @@
 """Which runs go together, decided once and stored: the width of a batch changes the last digits."""
 
 import dataclasses
-import functools
 import math
 from typing import Any
 
@@ -70,24 +69,18 @@ class Sweep:
         settings: What was asked for.
         data: The data set that the settings name.
         plan: How the runs share the devices.
+        part: The runs, where a sweep was extended and these are not all of it.
     """
 
     settings: Settings
     data: Dataset
     plan: Plan
+    part: tuple[RunId, ...] | None = None
 
-    @functools.cached_property
+    @property
     def runs(self) -> tuple[RunId, ...]:
-        """Every run, in the order of the table's rows."""
-        return all_runs(self.settings)
-
-    def chunk(self, number: int) -> tuple[RunId, ...]:
-        """The runs of one chunk, without padding.
-
-        Args:
-            number: Which chunk, from 0.
-        """
-        return self.plan.chunk(self.runs, number)
+        """Every run that is computed, in the order of the chunks."""
+        return all_runs(self.settings) if self.part is None else self.part
 
 
 def all_runs(settings: Settings) -> tuple[RunId, ...]:
@@ -100,17 +93,18 @@ def all_runs(settings: Settings) -> tuple[RunId, ...]:
     if settings.target_rates:
         points = [(1.0, target) for target in settings.target_rates]
     return tuple(
-        RunId(beta, seed, target) for beta, target in points for seed in range(settings.seeds)
+        RunId(beta, seed, target) for beta, target in points for seed in settings.seed_range
     )
 
 
 def make_plan(
-    settings: Settings, platform: str, devices: int, bytes_per_run: int, memory: int
+    settings: Settings, count: int, platform: str, devices: int, bytes_per_run: int, memory: int
 ) -> Plan:
     """Chooses the chunks' width by memory, and the batching by the kind of device.
 
     Args:
         settings: The sweep.
+        count: How many runs there are.
         platform: `cpu` or another name of JAX's; a CPU maps, any other device batches.
         devices: Devices at hand.
         bytes_per_run: Memory that one run needs, in bytes.
@@ -123,7 +117,6 @@ def make_plan(
         OutOfMemoryError: If not even one run fits.
         SettingsError: If `runs_at_once` asks for more than memory holds.
     """
-    count = len(all_runs(settings))
     fitting = memory // bytes_per_run
     if fitting < 1:
         raise OutOfMemoryError(
@@ -149,17 +142,17 @@ def make_plan(
     return Plan(batching, devices, width, math.ceil(count / width))
 
 
-def stored_plan(values: dict[str, Any], settings: Settings) -> Plan:
+def stored_plan(values: dict[str, Any], count: int, settings: Settings) -> Plan:
     """The plan of a manifest, compared with what is asked for now.
 
     Args:
         values: The plan as the manifest holds it.
+        count: How many runs it is for.
         settings: What is asked for.
 
     Raises:
         RunDirectoryError: If the stored plan is damaged, or `settings` explicitly ask for another.
     """
-    count = len(all_runs(settings))
     try:
         plan = Plan(**values)
         fits = (

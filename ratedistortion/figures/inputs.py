@@ -39,6 +39,10 @@ class Table(NamedTuple):
         """What the sweep was asked to do; empty if the table does not say it."""
         return self.rows.attrs.get("ratedistortion", {}).get("settings", {})
 
+    def unfinished(self) -> str:
+        """How much of the sweep there is, such as `3 of 6 chunks`; empty if it is finished."""
+        return self.rows.attrs.get("ratedistortion", {}).get("unfinished", "")
+
     def ceiling(self) -> float:
         """log N, the most that I(n;z) can be, in the units of the axes."""
         return float(self.drawn()["log_examples"].iloc[0])
@@ -100,6 +104,9 @@ class Inputs(NamedTuple):
             (sum(table.diverged for table in self.tables.values()), "diverged", "left out"),
         )
         notes = [f"{n} {word} run{'s' * (n > 1)} {fate}" for n, word, fate in counts if n]
+        notes += [
+            f"so far {text}" for table in self.tables.values() if (text := table.unfinished())
+        ]
         return [self.source(), ", ".join(notes)] if notes else [self.source()]
 
     def everything(self) -> pandas.DataFrame:

@@ -1,10 +1,13 @@
-"""The run directory: lock, manifest, log, checkpoints, results."""
+"""The run directory as its owner sees it: lock, manifest, log, checkpoints, results."""
 
 import contextlib
-import hashlib
-import io
+import errno
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +15,30 @@ import filelock
 import numpy as np
 
 from ratedistortion.errors import LockedError, RateDistortionError, RunDirectoryError, SettingsError
-from ratedistortion.files import TEMPORARY, append_line, write_file
-from ratedistortion.run_directory.reading import IMAGES, LOG, MANIFEST, TABLE
-from ratedistortion.untrusted import damaged, parse_arrays, parse_object, read_file
+from ratedistortion.files import (
+    TEMPORARY,
+    append_line,
+    make_folders,
+    remove_file,
+    remove_folders,
+    write_file,
+)
+from ratedistortion.run_directory.reading import LOG, MANIFEST, TABLE, ChunkFiles
+from ratedistortion.run_directory.sealed import npz, seal, sha256
 
-_LOCK, _RESULT, _STATE, _SUMS, _DONE = ".lock", "result.json", "state.npz", "SHA256SUMS", "DONE"
+# What file systems say that have no locks.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+_LOCK, _OWNER = ".lock", ".owner"
 
 
 class RunDirectory:
     """A run directory that this process holds; to be used in a `with` statement.
 
-    Leaving it before there is a manifest leaves nothing behind.
+    Two things keep others out. The lock file is locked as long as the process lives, where the
+    file system has locks. And a file has a random token of this process: it is read again, by its
+    path, before anything is written. A directory that was moved, removed or taken over so ends the
+    sweep, and nothing is written into another's. Leaving it before there is a manifest leaves
+    nothing behind.
 
     Args:
         path: Created if it does not exist.
@@ -39,19 +55,20 @@ class RunDirectory:
         self._made: list[Path] = []
         check_folder(path)
         try:
-            self._made = [folder for folder in (path, *path.parents) if not folder.exists()]
-            path.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
-            if isinstance(self._lock, filelock.SoftFileLock):
-                # A soft lock outlives a kill -9, and would keep its owner out.
-                self._lock.release(force=True)
-                raise OSError(0, "its file system has no file locks")
+            self._made = make_folders(path)
+            self._acquire()
+            self._token = secrets.token_hex(16)
+            since = time.strftime("%Y-%m-%d %H:%M:%S")
+            owner = {"host": socket.gethostname(), "process": os.getpid(), "since": since}
+            write_file(path / _OWNER, json.dumps({"token": self._token, **owner}).encode())
         except filelock.Timeout:
             raise LockedError(
-                f"{path} is in use by another rd-sweep: wait for it, or choose another directory."
+                f"{path} is in use by {_named(_read_owner(path))}: wait for it, or choose another"
+                " directory."
             ) from None
         except OSError as error:
-            self._remove_folders()
+            if self._made or self._lock.is_locked:
+                self._leave_nothing()
             raise _unwritable(path, error) from error
         self._remove_temporary_files()
 
@@ -59,10 +76,11 @@ class RunDirectory:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not (self.path / MANIFEST).exists():
+        # A directory that another process has taken over meanwhile is left as it is.
+        if _read_owner(self.path).get("token") == self._token:
             with contextlib.suppress(OSError):
-                (self.path / _LOCK).unlink()
-            self._remove_folders()
+                remove_file(self.path / _OWNER)
+            self._leave_nothing()
         self._lock.release()
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
@@ -71,140 +89,60 @@ class RunDirectory:
         Args:
             manifest: As JSON can hold it.
         """
-        self._write(self.path / MANIFEST, _json(manifest))
+        self._write(self.path / MANIFEST, seal(manifest))
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Appends one line to the log, which is for reading: no number comes from it.
 
+        A log that cannot be written ends no sweep.
+
         Args:
             event: As JSON can hold it.
         """
-        path = self.path / LOG
-        with _writing(path):
-            append_line(path, json.dumps(event).encode())
+        self._check_held()
+        with contextlib.suppress(OSError):
+            append_line(self.path / LOG, json.dumps(event).encode())
 
-    def read_state(self, chunk: int) -> tuple[int, list[np.ndarray]] | None:
-        """The checkpoint of a chunk: steps done and the leaves of its state; None without one.
-
-        Args:
-            chunk: Its number, from 0.
-
-        Returns:
-            Steps, and arrays in the order in which `write_state` got them.
-
-        Raises:
-            RunDirectoryError: If it cannot be read.
-        """
-        path = self._chunk(chunk, _STATE)
-        if not path.exists():
-            return None
-        remedy = _computed_again(path)
-        arrays = parse_arrays(path, read_file(path, remedy), remedy)
-        try:
-            return int(arrays.pop("steps")), [arrays[f"leaf{n}"] for n in range(len(arrays))]
-        except (KeyError, TypeError, ValueError) as error:
-            raise damaged(path, error, remedy) from error
-
-    def write_state(self, chunk: int, steps: int, leaves: Sequence[np.ndarray]) -> None:
-        """Checkpoints a chunk.
-
-        Args:
-            chunk: Its number, from 0.
-            steps: Training steps done.
-            leaves: The arrays of its state.
-        """
-        named = {f"leaf{n}": leaf for n, leaf in enumerate(leaves)}
-        self._write(self._chunk(chunk, _STATE), _npz({"steps": np.int64(steps), **named}))
-
-    def remove_state(self, chunk: int) -> None:
-        """Forgets the checkpoint of a chunk, if there is one.
-
-        Args:
-            chunk: Its number, from 0.
-        """
-        path = self._chunk(chunk, _STATE)
-        with _writing(path):
-            path.unlink(missing_ok=True)
-
-    def read_result(self, chunk: int) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
-        """The result and the pictures of a chunk that is done, with checksums verified.
-
-        Args:
-            chunk: Its number, from 0.
-
-        Returns:
-            What `write_result` got; None where the chunk is not done.
-
-        Raises:
-            RunDirectoryError: If a file is missing or does not match its checksum.
-        """
-        if not self._chunk(chunk, _DONE).exists():
-            return None
-        remedy = _computed_again(self._chunk(chunk))
-        sums = read_file(self._chunk(chunk, _SUMS), remedy).splitlines()
-        result, pictures = self._chunk(chunk, _RESULT), self._chunk(chunk, IMAGES)
-        # The names are ours, never those that the file of checksums has.
-        contents = {path: read_file(path, remedy) for path in (result, pictures)}
-        for path, data in contents.items():
-            if _sum(path, data) not in sums:
-                raise damaged(path, "its SHA-256 differs", remedy)
-        return (
-            parse_object(result, contents[result], remedy),
-            parse_arrays(pictures, contents[pictures], remedy),
-        )
-
-    def write_result(
-        self, chunk: int, result: Mapping[str, Any], pictures: Mapping[str, np.ndarray]
+    def write_chunk(
+        self,
+        files: ChunkFiles,
+        name: str,
+        values: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray] | None = None,
     ) -> None:
-        """Stores what a chunk came to; only its last file makes it count.
+        """Stores a file of a chunk.
 
         Args:
-            chunk: Its number, from 0.
-            result: As JSON can hold it.
-            pictures: Name -> array.
+            files: Of the chunk.
+            name: `reading.STATE`, `reading.ROWS` or `reading.RESULT`.
+            values: As JSON can hold them.
+            arrays: Name -> array.
         """
-        contents = {
-            self._chunk(chunk, _RESULT): _json(result),
-            self._chunk(chunk, IMAGES): _npz(pictures),
-        }
-        for path, data in contents.items():
-            self._write(path, data)
-        sums = b"".join(_sum(path, data) + b"\n" for path, data in contents.items())
-        self._write(self._chunk(chunk, _SUMS), sums)
-        self._write(self._chunk(chunk, _DONE), b"")
+        self._write(files.path(name), seal({**files.owner, **values}, arrays))
 
-    def foreign_state(self, chunk: int) -> RunDirectoryError:
-        """What to raise if the checkpoint of a chunk is not one of this sweep.
+    def remove(self, path: Path) -> None:
+        """Removes a file of the directory, if it is there.
 
         Args:
-            chunk: Its number, from 0.
-
-        Returns:
-            The error, for the caller to raise.
+            path: Such as the checkpoint of a chunk, or the table, which makes the sweep go on.
         """
-        path = self._chunk(chunk, _STATE)
-        return damaged(path, "it does not fit the model", _computed_again(path))
+        self._check_held()
+        with _writing(path):
+            remove_file(path)
 
-    def foreign_result(self, chunk: int) -> RunDirectoryError:
-        """What to raise if the result of a chunk is not one of this sweep.
-
-        Args:
-            chunk: Its number, from 0.
-
-        Returns:
-            The error, for the caller to raise.
-        """
-        path = self._chunk(chunk)
-        return damaged(path, "it holds other runs than this chunk should", _computed_again(path))
-
-    def write_arrays(self, file: str, arrays: Mapping[str, np.ndarray]) -> None:
+    def write_arrays(self, file: str, arrays: Mapping[str, np.ndarray]) -> str:
         """Stores arrays that no other file of the directory depends on.
 
         Args:
             file: Its name in the directory, such as `images.npz` or `posteriors/NAME.npz`.
             arrays: Name -> array.
+
+        Returns:
+            The SHA-256 of the file.
         """
-        self._write(self.path / file, _npz(arrays))
+        data = npz(arrays)
+        self._write(self.path / file, data)
+        return sha256(data)
 
     def write_table(self, data: bytes) -> None:
         """Stores the table, which makes the sweep finished.
@@ -214,17 +152,43 @@ class RunDirectory:
         """
         self._write(self.path / TABLE, data)
 
-    def _chunk(self, chunk: int, file: str = "") -> Path:
-        return self.path / "chunks" / f"{chunk:04d}" / file
+    def _acquire(self) -> None:
+        """Takes the lock; where the file system has none, the token alone keeps others out."""
+        try:
+            self._lock.acquire(timeout=0)
+        except (NotImplementedError, OSError) as error:  # OSError: also a lock that another holds
+            if getattr(error, "errno", errno.ENOLCK) not in _NO_LOCKS:
+                raise
+        if isinstance(self._lock, filelock.SoftFileLock):
+            # A soft lock outlives a kill -9, and would keep its owner out.
+            self._lock.release(force=True)
+
+    def _leave_nothing(self) -> None:
+        """Removes what this process made, where there is no manifest yet; the lock is free then."""
+        with contextlib.suppress(OSError):
+            if not (self.path / MANIFEST).exists():
+                remove_file(self.path / _LOCK)
+                remove_folders(self._made)
+        self._lock.release()
+
+    def _check_held(self) -> None:
+        owner = _read_owner(self.path)
+        if owner.get("token") != self._token:
+            now = f"taken over by {_named(owner)}" if owner else "moved or removed"
+            raise RunDirectoryError(
+                f"{self.path} was {now} while this sweep wrote to it: it ends here, and wrote"
+                " nothing there since. What it had stored is where the directory is now."
+            )
 
     def _write(self, path: Path, data: bytes) -> None:
-        folder = self.path
+        self._check_held()
         with _writing(path):
+            folder = self.path
             for part in path.parent.relative_to(self.path).parts:
                 folder = folder / part
                 if folder.is_symlink():
                     raise RunDirectoryError(f"{folder} is a link, and is not followed: remove it.")
-                folder.mkdir(exist_ok=True)
+            make_folders(folder)
             write_file(path, data)
 
     def _remove_temporary_files(self) -> None:
@@ -234,12 +198,7 @@ class RunDirectory:
                 continue
             with contextlib.suppress(OSError):
                 for file in folder.glob(TEMPORARY):
-                    file.unlink()
-
-    def _remove_folders(self) -> None:
-        with contextlib.suppress(OSError):
-            for folder in self._made:
-                folder.rmdir()
+                    remove_file(file)
 
 
 def check_folder(path: Path) -> None:
@@ -255,7 +214,7 @@ def check_folder(path: Path) -> None:
     try:
         if not path.is_dir() or (path / MANIFEST).exists():
             return
-        ours = (_LOCK, f".{MANIFEST}{TEMPORARY[2:]}")
+        ours = (_LOCK, _OWNER, *(f".{name}{TEMPORARY[2:]}" for name in (MANIFEST, _OWNER)))
         foreign = [p.name for p in path.iterdir() if not any(p.match(name) for name in ours)]
     except OSError as error:
         raise _unwritable(path, error) from error
@@ -266,34 +225,32 @@ def check_folder(path: Path) -> None:
         )
 
 
+def _read_owner(path: Path) -> dict[str, Any]:
+    """Who holds a directory; nothing where nobody does, or the file cannot be read."""
+    try:
+        owner = json.loads((path / _OWNER).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return owner if isinstance(owner, dict) else {}
+
+
+def _named(owner: Mapping[str, Any]) -> str:
+    if not owner:
+        return "another rd-sweep"
+    values = (str(owner.get(name)) for name in ("process", "host", "since"))
+    return "process {} on {}, since {}".format(*values)
+
+
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise RateDistortionError(
-            f"{path}: cannot be written: {error.strerror or error}; once it can be, the same"
-            " command continues."
+            f"{path}: cannot be written: {error.strerror or error}; what was stored before is"
+            " kept, and once it can be written the same command continues."
         ) from error
 
 
 def _unwritable(path: Path, error: OSError) -> SettingsError:
     return SettingsError(f"{path}: cannot be written: {error.strerror or error}.")
-
-
-def _computed_again(path: Path) -> str:
-    return f"restore it, or delete {path} to have it computed again"
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
-
-
-def _npz(arrays: Mapping[str, Any]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
-
-
-def _sum(path: Path, data: bytes) -> bytes:
-    return f"{hashlib.sha256(data).hexdigest()}  {path.name}".encode()

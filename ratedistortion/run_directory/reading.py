@@ -3,11 +3,12 @@
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ratedistortion.errors import RunDirectoryError, SettingsError
+from ratedistortion.run_directory.sealed import read_sealed, sha256
 from ratedistortion.table.identity import run_key
 from ratedistortion.untrusted import damaged, parse_arrays, parse_object, read_file
 
@@ -15,15 +16,19 @@ if TYPE_CHECKING:
     import pandas
 
 # Version of the manifest. It rises by one whenever training or measuring changes the numbers or
-# the checkpoint.
-MANIFEST_VERSION = 3
+# the files.
+MANIFEST_VERSION = 4
+_SEALED_SINCE = 4  # the first version whose files have a checksum over all of them
 MANIFEST, TABLE, IMAGES, LOG = "manifest.json", "rd.parquet", "images.npz", "log.jsonl"
 DATA = "data.npz"
+# The values and the arrays of a file of a chunk.
+StoredChunk = tuple[dict[str, Any], dict[str, np.ndarray]]
+# Files of a chunk: its checkpoint, rows that are measured so far, and all that it came to.
+STATE, ROWS, RESULT = "state", "rows", "result"
 _MANIFEST_FIELDS = {
     "schema": int,
     "settings": dict,
-    "settings_sha256": str,
-    "plan": dict,
+    "parts": list,
     "versions": dict,
     "device": str,
     "data_sha256": str,
@@ -50,15 +55,63 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     except OSError as error:
         raise SettingsError(f"{path}: cannot be used: {error.strerror}.") from error
     manifest = parse_object(file, read_file(file, remedy), remedy)
+    schema = manifest.get("schema")
+    if isinstance(schema, int) and schema > MANIFEST_VERSION:
+        raise RunDirectoryError(
+            f"{file} has schema version {schema} and this program reads versions up to"
+            f" {MANIFEST_VERSION}: upgrade ratedistortion."
+        )
+    if isinstance(schema, int) and schema < _SEALED_SINCE and "sha256" not in manifest:
+        manifest["parts"] = [{"plan": manifest.get("plan", {})}]
+    else:
+        manifest, _ = read_sealed(file, remedy)
     for name, kind in _MANIFEST_FIELDS.items():
         if not isinstance(manifest.get(name), kind):
             raise damaged(file, f"no {name}", remedy)
-        if name == "schema" and manifest[name] > MANIFEST_VERSION:
-            raise RunDirectoryError(
-                f"{file} has schema version {manifest[name]} and this program reads versions up to"
-                f" {MANIFEST_VERSION}: upgrade ratedistortion."
-            )
     return manifest
+
+
+class ChunkFiles(NamedTuple):
+    """Where the files of a chunk are, and what they must belong to.
+
+    Attributes:
+        run_dir: The run directory.
+        chunk: Its number, from 0.
+        sweep_id: A hash of all that decides its numbers.
+    """
+
+    run_dir: Path
+    chunk: int
+    sweep_id: str
+
+    def path(self, name: str) -> Path:
+        """The path of one of its files.
+
+        Args:
+            name: `STATE`, `ROWS` or `RESULT`.
+        """
+        return self.run_dir / "chunks" / f"{self.chunk:04d}" / name
+
+    @property
+    def owner(self) -> dict[str, Any]:
+        """What every file of the chunk says of itself."""
+        return {"sweep": self.sweep_id, "chunk": self.chunk}
+
+    def read(self, name: str) -> StoredChunk | None:
+        """What one of its files holds.
+
+        Args:
+            name: `STATE` (a checkpoint), `ROWS` (measured so far) or `RESULT` (the chunk is done).
+
+        Returns:
+            Values and arrays, as `RunDirectory.write_chunk` got them; None if it is not there.
+
+        Raises:
+            RunDirectoryError: If it is damaged, or of another sweep or chunk.
+        """
+        path = self.path(name)
+        remedy = f"restore it, or delete {path} to have it computed again"
+        return read_sealed(path, remedy, **self.owner) if path.exists() else None
 
 
 def read_table(path: Path) -> "pandas.DataFrame":
@@ -79,17 +132,16 @@ def read_table(path: Path) -> "pandas.DataFrame":
     if (path / TABLE).exists():
         return parquet.read(path / TABLE)
     if (path / MANIFEST).exists():
-        raise RunDirectoryError(
-            f"{path}: the sweep is not finished: run `{command(path)}` to continue it."
-        )
+        raise unfinished(path)
     raise SettingsError(f"{path}: not a run directory: it has neither {MANIFEST} nor {TABLE}.")
 
 
-def read_images(path: Path) -> dict[str, np.ndarray]:
+def read_images(path: Path, written: str | None = None) -> dict[str, np.ndarray]:
     """The pictures of every run: `originals`, `reconstructions`, `samples`, `beta`, `seed`.
 
     Args:
         path: The run directory.
+        written: The SHA-256 that the table has of the file; None in tables of older versions.
 
     Returns:
         Name -> array, as the gallery takes them.
@@ -99,7 +151,10 @@ def read_images(path: Path) -> dict[str, np.ndarray]:
     """
     file = path / IMAGES
     remedy = f"restore it, or delete it and {TABLE} and run `{command(path)}` to have both again"
-    images = parse_arrays(file, read_file(file, remedy), remedy)
+    data = read_file(file, remedy)
+    if written is not None and sha256(data) != written:
+        raise damaged(file, "its SHA-256 differs", remedy)
+    images = parse_arrays(file, data, remedy)
     try:
         originals = images["originals"]
         runs = [images[name] for name in ("reconstructions", "samples", "beta", "seed")]
@@ -170,6 +225,20 @@ def read_losses(path: Path) -> list[dict[str, Any]]:
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
     return [losses[run] for run in sorted(losses)]
+
+
+def unfinished(path: Path) -> RunDirectoryError:
+    """What to raise where a sweep has no table yet.
+
+    Args:
+        path: The run directory.
+
+    Returns:
+        The error, for the caller to raise.
+    """
+    return RunDirectoryError(
+        f"{path}: the sweep is not finished: run `{command(path)}` to continue it."
+    )
 
 
 def command(path: Path) -> str:

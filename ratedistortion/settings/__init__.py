@@ -2,6 +2,7 @@
 
 from ratedistortion.settings.config import (
     differences,
+    extended,
     from_mapping,
     in_todays_terms,
     read_config,
@@ -13,6 +14,7 @@ __all__ = [
     "LEVELLED",
     "Settings",
     "differences",
+    "extended",
     "from_mapping",
     "in_todays_terms",
     "read_config",

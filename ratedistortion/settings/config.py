@@ -1,5 +1,6 @@
 """Settings from TOML, options and manifests, and how two settings differ."""
 
+import dataclasses
 import json
 import tomllib
 from pathlib import Path
@@ -86,3 +87,36 @@ def differences(stored: Settings, asked: Settings) -> list[str]:
         for name in before
         if before[name] != after[name] and name not in ENGINE_FIELDS
     ]
+
+
+def extended(stored: Settings, asked: Settings) -> Settings:
+    """Settings whose grid is that of both.
+
+    Args:
+        stored: Settings of a run directory.
+        asked: The same settings, but perhaps for betas, target rates and seeds.
+
+    Returns:
+        The settings of a sweep with the betas or target rates, and the seeds, of both. A grid that
+        rises or falls goes on doing so; to another the new points are appended.
+
+    Raises:
+        SettingsError: If one has betas and the other target rates, or seeds between are missing.
+    """
+    name = "target_rates" if stored.target_rates else "betas"
+    if bool(stored.target_rates) != bool(asked.target_rates):
+        raise SettingsError(f"extend: the run directory has {name}: extend these.")
+    before, after = getattr(stored, name), getattr(asked, name)
+    grid = (*before, *(point for point in after if point not in before))
+    for falls in (False, True):
+        if list(before) == sorted(before, reverse=falls):
+            grid = tuple(sorted(grid, reverse=falls))
+            break
+    seeds = stored.seed_range, asked.seed_range
+    first, end = min(each.start for each in seeds), max(each.stop for each in seeds)
+    if sum(map(len, seeds)) < end - first:
+        low, high = sorted(seeds, key=lambda each: each.start)
+        raise SettingsError(
+            f"extend: seeds must follow one another: {low.stop}:{high.start} would be missing."
+        )
+    return dataclasses.replace(stored, **{name: grid, "seeds": f"{first}:{end}"})

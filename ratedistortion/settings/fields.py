@@ -144,6 +144,26 @@ class Number(Kind):
         return float(value)
 
 
+class Seeds(Whole):
+    """How many seeds from 0 on, or the text `FIRST:END`, of seeds from FIRST to END - 1."""
+
+    shell_type = str
+
+    def check(self, name: str, value: Any) -> Any:
+        if not isinstance(value, str):
+            return super().check(name, value)
+        try:
+            first, end = map(int, value.split(":") if ":" in value else ("0", value))
+        except ValueError:
+            raise SettingsError(
+                f"{name} must be a count or a range such as 5:10: got {value!r}."
+            ) from None
+        if first < 0 or end <= first:
+            raise SettingsError(f"{name} must be at least 1, or rise as 5:10 does: got {value!r}.")
+        super().check(name, end)
+        return f"{first}:{end}" if first else end
+
+
 class Wholes(Kind):
     """Whole numbers of at least 1, as text `512,512`."""
 

@@ -14,6 +14,7 @@ from ratedistortion.settings.fields import (
     Grid,
     Number,
     Scale,
+    Seeds,
     Setting,
     Shape,
     Source,
@@ -99,7 +100,8 @@ class Settings:
         (), Grid(may_be_empty=True), "Grid", "GRID",
         "Rates in nats to meet instead, each with the beta that it takes: even points where R "
         "jumps with beta.")
-    seeds: int = setting(1, Whole(), "Grid", "COUNT", "Runs per beta.")
+    seeds: Any = setting(  # a whole number, or the text of a range
+        1, Seeds(), "Grid", "COUNT|FIRST:END", "Runs per beta: 3 are 0:3, the seeds 0, 1 and 2.")
     encoder: str = setting("mlp", Text(), "Model", "", "Family of q(z|x).")
     decoder: str = setting("mlp", Text(), "Model", "", "Family of p(x|z).")
     prior: str = setting("standard", Text(), "Model", "", "Family of p(z).")
@@ -186,14 +188,21 @@ class Settings:
             )
         grid = "target_rates" if self.target_rates else "betas"
         points = len(getattr(self, grid))
-        if points * self.seeds > MAX_RUNS:
+        seeds = len(self.seed_range)
+        if points * seeds > MAX_RUNS:
             raise SettingsError(
                 f"{grid} and seeds: a sweep has at most {MAX_RUNS:,} runs: got {points:,}"
-                f" times {self.seeds:,}."
+                f" times {seeds:,}."
             )
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
+
+    @property
+    def seed_range(self) -> range:
+        """The seeds of every beta or target rate."""
+        first, _, end = str(self.seeds).rpartition(":")
+        return range(int(first or 0), int(end))
 
     def sha256(self) -> str:
         """Hash of all that decides the numbers; `ENGINE_FIELDS` are left out.

@@ -1,7 +1,7 @@
 """One chunk of a sweep as a pure function: it trains and measures runs, and knows no directory."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +10,17 @@ from ratedistortion import events
 from ratedistortion.engine.devices import out_of_memory
 from ratedistortion.engine.engine import Block, Engine, MeasuredRun
 from ratedistortion.engine.outcomes import loss_curves, outcomes
+from ratedistortion.engine.plan import RunId
 from ratedistortion.errors import OutOfMemoryError
-from ratedistortion.sweeping.rows import row, row_name, row_names
+from ratedistortion.sweeping.rows import row
+from ratedistortion.table.identity import row_name, row_names
+
+
+class MeasuredRow(NamedTuple):
+    """What was measured last, and all rows of the chunk so far."""
+
+    measured: MeasuredRun
+    rows: list[dict[str, Any]]
 
 
 class ChunkResult(NamedTuple):
@@ -33,27 +42,32 @@ class ChunkResult(NamedTuple):
 
 
 def run_chunk(
-    engine: Engine, chunk: int, saved: tuple[int, list[np.ndarray]] | None
-) -> Iterator[events.Event | Block | MeasuredRun | ChunkResult]:
+    engine: Engine,
+    chunk: int,
+    runs: Sequence[RunId],
+    saved: tuple[int, list[np.ndarray]] | None,
+    measured_rows: Sequence[dict[str, Any]] = (),
+) -> Iterator[events.Event | Block | MeasuredRow | ChunkResult]:
     """Trains and measures the runs of a chunk.
 
     A caller that stops iterating ends the work; what it has stored by then is all that is left.
 
     Args:
         engine: Of the sweep.
-        chunk: Which chunk, from 0.
+        chunk: Which chunk of the sweep, from 0, for the events.
+        runs: Those of the chunk.
         saved: A checkpoint that `engine` can continue: steps done and the leaves of the state;
             None to begin.
+        measured_rows: Rows that are measured already, of a state after the last step.
 
     Yields:
         Events; a `Block` after every dispatch of training, whose state can be stored; every
-        measurement of a run on a split, with its codes; and the result, unless training so many
-        runs at once does not fit in memory.
+        measurement of a run on a split, with its codes and its row; and the result, unless training
+        so many runs at once does not fit in memory.
 
     Raises:
         OutOfMemoryError: If measuring one run does not fit in memory.
     """
-    runs = engine.sweep.chunk(chunk)
     done, leaves = saved or (0, None)
     first, train_seconds, state = done, 0.0, None
     try:
@@ -69,12 +83,13 @@ def run_chunk(
     assert state is not None
     if not engine.can_measure:
         yield events.Compiling("measuring")
-    ended, rows = outcomes(runs, state), []
+    ended, rows = outcomes(runs, state), list(measured_rows)
+    known = {row_name(row) for row in rows}
     began, compiled = time.perf_counter(), engine.compile_seconds
     try:
-        for measured in engine.measure(runs, state):
+        for measured in engine.measure(runs, state, known):
             rows.append(row(engine, measured, ended[measured.run]))
-            yield measured
+            yield MeasuredRow(measured, rows)
             yield events.Measured(chunk, len(rows), 2 * len(runs))
     except Exception as error:
         if not out_of_memory(error):

@@ -1,14 +1,18 @@
 """What a sweep was begun with, and whether it is continued with the same."""
 
 import dataclasses
+import hashlib
+import json
+import os
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ratedistortion import datasets, events
 from ratedistortion.datasets import Dataset
-from ratedistortion.engine.plan import Plan, Sweep
+from ratedistortion.engine.plan import Plan, RunId, Sweep, all_runs, stored_plan
 from ratedistortion.errors import DatasetError, RunDirectoryError, SettingsError
 from ratedistortion.run_directory import reading
 from ratedistortion.settings import (
@@ -16,10 +20,30 @@ from ratedistortion.settings import (
     differences,
     from_mapping,
     in_todays_terms,
-    values_sha256,
 )
+from ratedistortion.settings.settings import ENGINE_FIELDS
 
 _PACKAGES = ("ratedistortion", "jax", "jaxlib", "flax", "optax", "numpy")
+# Variables of the environment that change numbers.
+_VARIABLES = ("JAX_THREEFRY_PARTITIONABLE", "JAX_DEFAULT_PRNG_IMPL")
+# Settings that say which runs there are: a run does not depend on the others.
+_GRID = ("betas", "target_rates", "seeds")
+
+
+class Part(NamedTuple):
+    """Runs that were planned together: all of a sweep, or what `--extend` added to it.
+
+    Attributes:
+        runs: In the order of the chunks.
+        plan: How they share the devices.
+        first: The number of their first chunk.
+        sweep_id: What their files belong to: a hash of all that decides their numbers.
+    """
+
+    runs: tuple[RunId, ...]
+    plan: Plan
+    first: int
+    sweep_id: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,13 +72,8 @@ class Manifest:
         values = {
             "schema": reading.MANIFEST_VERSION,
             "settings": sweep.settings.as_json(),
-            "settings_sha256": sweep.settings.sha256(),
-            "plan": dataclasses.asdict(sweep.plan),
-            "versions": {
-                "python": platform.python_version(),
-                **{package: metadata.version(package) for package in _PACKAGES},
-            },
-            "device": devices[0].device_kind,
+            "parts": [_stored_part(sweep.runs, sweep.plan)],
+            **surroundings(devices),
             "data": sweep.data.description,
             "data_sha256": sweep.data.sha256,
             "data_files": sweep.data.stamps,
@@ -81,30 +100,92 @@ class Manifest:
             settings = from_mapping(in_todays_terms(values["settings"]), "settings")
         except SettingsError as error:
             raise RunDirectoryError(f"{file}: it is damaged ({error}); restore it.") from error
-        if values_sha256(values["settings"]) != values["settings_sha256"]:
-            raise RunDirectoryError(
-                f"{file}: it is damaged (the settings' SHA-256 differs); restore it."
-            )
-        if values["schema"] < reading.MANIFEST_VERSION and not (path / reading.TABLE).exists():
-            raise RunDirectoryError(
-                f"{path} was begun by an older version, whose numbers would not agree with this"
-                " one's: use another directory, or finish it with the older version."
-            )
-        return cls(path, values, settings)
+        manifest = cls(path, values, settings)
+        if manifest.is_older:
+            if not (path / reading.TABLE).exists():
+                raise manifest.older()
+            values["parts"][0]["runs"] = _stored_runs(all_runs(settings))
+        return manifest
 
-    def with_plan(self, plan: Plan) -> "Manifest":
-        """The same with another plan.
+    @property
+    def is_older(self) -> bool:
+        """Whether an older version wrote it, which computed other numbers."""
+        return self.values["schema"] < reading.MANIFEST_VERSION
+
+    def older(self) -> RunDirectoryError:
+        """What to raise where an older version's sweep would have to go on."""
+        return RunDirectoryError(
+            f"{self.path} was begun by an older version, whose numbers would not agree with this"
+            " one's: use another directory, or finish it with the older version."
+        )
+
+    def parts(self) -> list[Part]:
+        """The runs of the sweep, as they were planned.
+
+        Raises:
+            RunDirectoryError: If they are not those of the settings.
+        """
+        parts, first = [], 0
+        try:
+            for values in self.values["parts"]:
+                runs = tuple(RunId(*run) for run in values["runs"])
+                plan = stored_plan(values["plan"], len(runs), self.settings)
+                parts.append(Part(runs, plan, first, self._sweep_id(values)))
+                first += plan.chunks
+        except (TypeError, KeyError) as error:
+            raise RunDirectoryError(
+                f"{self.path / reading.MANIFEST}: it is damaged ({error}); restore it."
+            ) from error
+        return parts
+
+    def missing(self) -> tuple[RunId, ...]:
+        """The runs of the settings that no part has."""
+        planned = {run for part in self.parts() for run in part.runs}
+        return tuple(run for run in all_runs(self.settings) if run not in planned)
+
+    def with_settings(self, settings: Settings) -> "Manifest":
+        """The same with another grid.
 
         Args:
-            plan: How the runs share the devices from now on.
+            settings: Those of the manifest, but for the grid.
         """
-        return dataclasses.replace(self, values={**self.values, "plan": dataclasses.asdict(plan)})
+        values = self.values | {"settings": settings.as_json()}
+        return dataclasses.replace(self, values=values, settings=settings)
 
-    def metadata(self) -> dict[str, Any]:
-        """What a table keeps of it."""
-        names = ("settings", "versions", "device", "data", "data_sha256", "plan")
+    def with_part(self, sweep: Sweep) -> "Manifest":
+        """The same with a new part, which replaces one of the same runs.
+
+        Args:
+            sweep: The part's runs and plan.
+        """
+        part = _stored_part(sweep.runs, sweep.plan)
+        others = [each for each in self.values["parts"] if each["runs"] != part["runs"]]
+        return dataclasses.replace(self, values={**self.values, "parts": [*others, part]})
+
+    def metadata(self, continued_with: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+        """What a table keeps of it.
+
+        Args:
+            continued_with: Versions and devices that other chunks were computed with.
+        """
+        names = ("settings", "versions", "device", "variables", "data", "data_sha256")
         kept = {name: self.values[name] for name in names if name in self.values}
+        plans = [part["plan"] for part in self.values["parts"]]
+        kept |= {"plan": plans[0]} if len(plans) == 1 else {"plans": plans}
+        if continued_with:
+            kept["continued_with"] = list(continued_with)
         return {**kept, "loss": self.settings.loss()}
+
+    def _sweep_id(self, part: dict[str, Any]) -> str:
+        left_out = (*ENGINE_FIELDS, *_GRID)
+        settings = self.values["settings"].items()
+        identity = {
+            "schema": self.values["schema"],
+            "settings": {name: value for name, value in settings if name not in left_out},
+            "data_sha256": self.values["data_sha256"],
+            **part,
+        }
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
     def check_settings(self, settings: Settings) -> None:
         """Refuses settings that would give other numbers than the stored ones.
@@ -122,28 +203,29 @@ class Manifest:
                 + ". Use another directory, or the stored values."
             )
 
-    def check_surroundings(
-        self, data: Dataset, plan: Plan, devices: list[Any], report: events.Report
-    ) -> None:
+    def check_surroundings(self, data: Dataset, devices: list[Any], report: events.Report) -> None:
         """Refuses other data or too few devices; another machine or library is worth a warning.
 
         Args:
             data: What is at hand now.
-            plan: That of the manifest.
             devices: What is at hand now.
             report: Told of what may change the last digits.
 
         Raises:
-            RunDirectoryError: If the data differ, or there are fewer devices than the plan has.
+            RunDirectoryError: If the data differ, or there are fewer devices than a plan has.
         """
         self._check_data(data)
-        if len(devices) < plan.devices:
+        needed = max(part.plan.devices for part in self.parts())
+        if len(devices) < needed:
             raise RunDirectoryError(
-                f"this sweep was begun on {plan.devices} devices and {len(devices)} are at hand:"
+                f"this sweep was begun on {needed} devices and {len(devices)} are at hand:"
                 " continue it where it was begun, or use another directory."
             )
-        now = {f"jax {metadata.version('jax')}", devices[0].device_kind}
-        then = {f"jax {self.values['versions'].get('jax')}", self.values["device"]}
+        now, then = (
+            {f"jax {values['versions'].get('jax')}", values["device"]}
+            | {f"{name}={value}" for name, value in values["variables"].items()}
+            for values in (surroundings(devices), self.values)
+        )
         if now != then:
             report(
                 events.Warned(
@@ -174,8 +256,7 @@ class Manifest:
             text = f"the data were not compared with those of this sweep: {error}"
             report(events.Warned(text))
             return
-        older = self.values["schema"] < reading.MANIFEST_VERSION
-        if older and self.values["data_sha256"] != data.sha256:
+        if self.is_older and self.values["data_sha256"] != data.sha256:
             text = "an older version read the data in another way: they were not compared."
             report(events.Warned(text))
             return
@@ -188,3 +269,32 @@ class Manifest:
                 f" {self.values['data_sha256'][:12]}… then, {data.sha256[:12]}… now; restore it,"
                 " or use another directory."
             )
+
+
+def surroundings(devices: list[Any]) -> dict[str, Any]:
+    """What may change the last digits of numbers: libraries, device and variables.
+
+    Args:
+        devices: What is at hand.
+    """
+    flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if "fast" in flag]
+    variables = {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)}
+    return {
+        "versions": {
+            "python": platform.python_version(),
+            **{package: metadata.version(package) for package in _PACKAGES},
+        },
+        "device": devices[0].device_kind,
+        "variables": variables | ({"XLA_FLAGS": " ".join(flags)} if flags else {}),
+    }
+
+
+def _stored_part(runs: Sequence[RunId], plan: Plan) -> dict[str, Any]:
+    return {
+        "runs": _stored_runs(runs),
+        "plan": dataclasses.asdict(plan),
+    }
+
+
+def _stored_runs(runs: Sequence[RunId]) -> list[list[Any]]:
+    return [[run.beta, run.seed, run.target_rate] for run in runs]

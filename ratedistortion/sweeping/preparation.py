@@ -8,7 +8,7 @@ from ratedistortion.datasets import Dataset
 from ratedistortion.engine.devices import find_devices
 from ratedistortion.engine.engine import Engine
 from ratedistortion.engine.fitting import fitted_engine
-from ratedistortion.engine.plan import Sweep, stored_plan
+from ratedistortion.engine.plan import Sweep, all_runs
 from ratedistortion.engine.releases import check_release
 from ratedistortion.run_directory import reading
 from ratedistortion.settings import Settings
@@ -17,8 +17,8 @@ from ratedistortion.sweeping.manifest import Manifest
 
 def prepare(
     settings: Settings, data: Dataset, manifest: Manifest | None, report: events.Report
-) -> tuple[Engine, list[Any]]:
-    """The engine of a new sweep, or of one that goes on as its manifest says; and the devices.
+) -> tuple[Engine | None, list[Any]]:
+    """The engine of runs that have no plan yet, None where all have one; and the devices.
 
     Args:
         settings: The sweep.
@@ -31,15 +31,16 @@ def prepare(
         OutOfMemoryError: If not even one run fits.
         SettingsError: If the devices, or the release of JAX, cannot be used.
     """
-    plan = stored_plan(manifest.values["plan"], settings) if manifest else None
-    devices = find_devices(settings, report, plan.devices if plan else 1)
+    parts = manifest.parts() if manifest else []
+    devices = find_devices(settings, report, max([1, *(part.plan.devices for part in parts)]))
     check_release(devices, report)
-    if manifest and plan:
-        manifest.check_surroundings(data, plan, devices, report)
+    if manifest:
+        manifest.check_surroundings(data, devices, report)
+    missing = manifest.missing() if manifest else all_runs(settings)
+    if not missing:
+        return None, devices
     report(events.Compiling("training"))
-    if plan is None:
-        return fitted_engine(settings, data, devices), devices
-    return Engine(Sweep(settings, data, plan), devices), devices
+    return fitted_engine(settings, data, missing, devices), devices
 
 
 def planned(
@@ -53,9 +54,14 @@ def planned(
         manifest: That of the directory, if there is one.
         report: As in `prepare`.
     """
+    manifest = manifest and manifest.with_settings(settings)
     data = datasets.load(settings)
     report(events.DataRead(data.description))
     engine, devices = prepare(settings, data, manifest, report)
+    if engine is None and manifest is not None:
+        part = manifest.parts()[-1]
+        engine = Engine(Sweep(settings, data, part.plan, part.runs), devices)
+    assert engine is not None
     plan = engine.sweep.plan
     return {
         "run_dir": str(path),

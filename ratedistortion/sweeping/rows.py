@@ -1,47 +1,17 @@
 """Rows of the table from what was measured."""
 
 import math
-from collections.abc import Sequence
+import re
 from typing import Any
 
 from ratedistortion.engine.engine import Engine, MeasuredRun
 from ratedistortion.engine.outcomes import Outcome
-from ratedistortion.engine.plan import RunId
 from ratedistortion.measuring.consistency import Facts, contradictions, within_bounds
 from ratedistortion.models.likelihoods import LIKELIHOODS
 from ratedistortion.table.columns import check_names
-from ratedistortion.table.identity import run_key
 from ratedistortion.theory import known_entropy, known_spread
 
 _FROM_SETTINGS = check_names("dataset", "encoder", "decoder", "prior", "likelihood", "free_bits")
-
-
-def row_names(runs: Sequence[RunId]) -> list[tuple[float, int, str]]:
-    """Names the rows of a table, in their order.
-
-    Args:
-        runs: The runs of the table.
-
-    Returns:
-        Target rate or else beta, seed and split of each row: no other row has the same three.
-    """
-    return [(*run_key(vars(run)), split) for run in runs for split in ("train", "test")]
-
-
-def row_name(row: dict[str, Any]) -> tuple[float, int, str]:
-    """Names one row of a table.
-
-    Args:
-        row: With the columns `beta`, `target_rate`, `seed` and `split`.
-
-    Returns:
-        Target rate or else beta, seed and split.
-
-    Raises:
-        KeyError: If one of the columns is absent.
-        TypeError, ValueError, OverflowError: If a value is not a number.
-    """
-    return *run_key(row), row["split"]
 
 
 def row(engine: Engine, measured: MeasuredRun, outcome: Outcome) -> dict[str, Any]:
@@ -64,6 +34,7 @@ def row(engine: Engine, measured: MeasuredRun, outcome: Outcome) -> dict[str, An
         diverged_at, failed = engine.steps, "R + D"
     values = {name: getattr(settings, name) for name in _FROM_SETTINGS}
     values |= {
+        "dataset": re.sub("[^:]*/", "", values["dataset"]),  # not the folders of its user
         "split": measured.split,
         "beta": outcome.beta,
         "seed": run.seed,

@@ -5,12 +5,42 @@ from collections.abc import Mapping
 
 import pandas
 
+from ratedistortion.engine.plan import all_runs
 from ratedistortion.errors import RunDirectoryError
 from ratedistortion.run_directory import reading
 from ratedistortion.sweeping.manifest import Manifest
-from ratedistortion.table.identity import asked_for
+from ratedistortion.table.identity import asked_for, row_name, row_names
 
 _WORSE = ("ok", "diverged", "suspect")  # as the exit codes: 8 before 3
+
+
+def so_far(manifest: Manifest) -> pandas.DataFrame:
+    """The rows of the chunks that are done, of a sweep that is not finished.
+
+    Args:
+        manifest: Of its run directory.
+
+    Returns:
+        As of `ratedistortion.table.parquet.read`; `attrs["ratedistortion"]["unfinished"]` says how
+        many chunks there are, such as `3 of 6 chunks`.
+
+    Raises:
+        RunDirectoryError: If no chunk is done, or one is damaged.
+    """
+    from ratedistortion.table import parquet
+
+    path, rows, done, chunks = manifest.path, [], 0, 0
+    for part in manifest.parts():
+        for chunk in range(part.first, part.first + part.plan.chunks):
+            result = reading.ChunkFiles(path, chunk, part.sweep_id).read(reading.RESULT)
+            rows += result[0]["rows"] if result else []
+            done, chunks = done + (result is not None), chunks + 1
+    if not done:
+        raise reading.unfinished(path)
+    order = {name: n for n, name in enumerate(row_names(all_runs(manifest.settings)))}
+    rows.sort(key=lambda row: order[row_name(row)])
+    metadata = manifest.metadata() | {"unfinished": f"{done} of {chunks} chunks"}
+    return parquet.parse(path, parquet.write(rows, metadata))
 
 
 def finished(manifest: Manifest, times: Mapping[str, float] | None) -> pandas.DataFrame:
@@ -44,7 +74,7 @@ def finished(manifest: Manifest, times: Mapping[str, float] | None) -> pandas.Da
         **(times or {**dict.fromkeys(names, 0.0), "model_steps_per_second": 0.0}),
         "data": manifest.values.get("data"),
         "device": manifest.values["device"],
-        "batching": manifest.values["plan"].get("batching"),
+        "batching": manifest.values["parts"][0]["plan"].get("batching"),
         "table": str(path / reading.TABLE),
     }
     return frame

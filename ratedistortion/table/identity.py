@@ -5,7 +5,7 @@ so beta alone does not name them.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -44,3 +44,31 @@ def run_key(run: Mapping[str, Any]) -> tuple[float, int]:
     beta, target = float(run["beta"]), run.get("target_rate")
     asked = beta if target is None or math.isnan(target) else float(target)
     return asked, int(run["seed"])
+
+
+def row_names(runs: Iterable[Any]) -> list[tuple[float, int, str]]:
+    """Names the rows of a table, in their order.
+
+    Args:
+        runs: The runs of the table, with `beta`, `target_rate` and `seed` as attributes.
+
+    Returns:
+        Target rate or else beta, seed and split of each row: no other row has the same three.
+    """
+    return [(*run_key(vars(run)), split) for run in runs for split in ("train", "test")]
+
+
+def row_name(row: dict[str, Any]) -> tuple[float, int, str]:
+    """Names one row of a table.
+
+    Args:
+        row: With the columns `beta`, `target_rate`, `seed` and `split`.
+
+    Returns:
+        Target rate or else beta, seed and split.
+
+    Raises:
+        KeyError: If one of the columns is absent.
+        TypeError, ValueError, OverflowError: If a value is not a number.
+    """
+    return *run_key(row), row["split"]

@@ -99,6 +99,23 @@ def read(path: Path) -> pandas.DataFrame:
         data = path.read_bytes()
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from error
+    return parse(path, data)
+
+
+def parse(path: Path, data: bytes) -> pandas.DataFrame:
+    """Reads a table from the content of its file.
+
+    Args:
+        path: The file, for errors.
+        data: What `write` made.
+
+    Returns:
+        As of `read`.
+
+    Raises:
+        SettingsError: If it is not one of our tables.
+        RunDirectoryError: As of `read`.
+    """
     if not (data.startswith(_PARQUET_MAGIC) or data.endswith(_PARQUET_MAGIC)):
         raise SettingsError(f"{path}: not a Parquet file; expected the rd.parquet of a sweep.")
     try:

@@ -12,7 +12,7 @@ from ratedistortion import datasets
 from ratedistortion.engine.devices import find_devices
 from ratedistortion.engine.engine import Engine, MeasuredRun
 from ratedistortion.engine.outcomes import outcomes
-from ratedistortion.engine.plan import Sweep, make_plan
+from ratedistortion.engine.plan import Sweep, all_runs, make_plan
 from ratedistortion.measuring.information import terms_of_bounds
 from ratedistortion.models.layers import LAST_GAIN
 from ratedistortion.settings import Settings
@@ -82,7 +82,8 @@ def engine_of(values: Mapping[str, Any]) -> Engine:
     """
     devices = find_devices(Settings())
     settings = Settings(**({"dataset": "digits", "seeds": 2 * len(devices)} | dict(values)))
-    plan = make_plan(settings, devices[0].platform, len(devices), 1, 2**50)
+    count = len(all_runs(settings))
+    plan = make_plan(settings, count, devices[0].platform, len(devices), 1, 2**50)
     return Engine(Sweep(settings, datasets.load(settings), plan), devices)
 
 

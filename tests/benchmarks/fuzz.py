@@ -72,7 +72,7 @@ def _table(path: Path) -> bytes:
 
 def _preview(path: Path) -> bytes:
     manifest = dict.fromkeys(("settings", "plan", "versions"), {})
-    manifest |= {"schema": 3, "settings_sha256": "", "device": "", "data_sha256": "", "data": ""}
+    manifest |= {"schema": 3, "device": "", "data_sha256": "", "data": ""}
     (path.parent / "manifest.json").write_text(json.dumps(manifest))
     np.savez(path, **load(Settings()).preview())
     return path.read_bytes()

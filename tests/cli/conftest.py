@@ -24,5 +24,5 @@ def finished(undisturbed, tmp_path):
 def almost_finished(finished):
     """A copy that lacks the measurements of its second chunk, and the table."""
     (finished / "rd.parquet").unlink()
-    (finished / "chunks" / "0001" / "DONE").unlink()
+    (finished / "chunks" / "0001" / "result").unlink()
     return finished

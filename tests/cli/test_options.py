@@ -117,7 +117,7 @@ def test_a_configuration_file_that_is_not_there(tmp_path):
         (["--free-bits", "-1"], ["free_bits must be finite and at least 0: got -1"]),
         (["--betas", "@/none"], ["cannot read the file /none"]),
         (["--seeds", "100000000"], ["seeds must be at most"]),
-        (["--seeds", "two"], ["--seeds", "'two'"]),
+        (["--seeds", "two"], ["seeds must be a count or a range such as 5:10: got 'two'"]),
         (["--steps", "3", "--epochs", "1"], ["epochs and steps exclude each other"]),
         (["--steps", "-3"], ["steps", "got -3"]),
         (["--runs-at-once", "x"], ["runs_at_once must be auto or a whole number: got 'x'"]),

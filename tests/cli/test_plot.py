@@ -127,7 +127,7 @@ def test_what_is_not_a_table_is_one_line(run_dir, tmp_path):
     assert "damaged or cut short" in result.stderr
     damaged.unlink()
     result = rd_plot(run_dir, "-o", "a.png")
-    assert result.exit_code == 4 and "the sweep is not finished" in result.stderr
+    assert result.exit_code == 4 and "manifest.json: it is damaged" in result.stderr
 
 
 @pytest.mark.parametrize(

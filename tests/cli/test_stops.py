@@ -13,6 +13,7 @@ import pandas
 import pytest
 import signalled_sweep
 from commands import STEPS, SWEEP, check_error, rd_sweep, run, tree
+from resealing import reseal, unsealed
 
 import ratedistortion
 from ratedistortion.cli.signals import listen
@@ -36,11 +37,11 @@ def test_kill_9_anywhere_then_the_same_command_gives_the_same_bytes(undisturbed,
     first, second = (path / "chunks" / name for name in ("0000", "0001"))
 
     killed_at("Trained", 8, path, *SWEEP)  # while the first chunk trains
-    assert (first / "state.npz").exists() and not (first / "DONE").exists()
+    assert (first / "state").exists() and not (first / "result").exists()
     killed_at("ChunkDone", 1, path, *SWEEP)  # between the chunks
-    assert (first / "DONE").exists() and not second.exists()
+    assert (first / "result").exists() and not second.exists()
     killed_at("Measured", 2, path, *SWEEP)  # while the second is measured
-    assert (second / "state.npz").exists() and not (second / "DONE").exists()
+    assert (second / "rows").exists() and not (second / "result").exists()
     assert not (path / "rd.parquet").exists()
 
     result = run(COMMAND, path, *SWEEP, "--json")
@@ -61,8 +62,7 @@ def test_signals_stop_with_a_checkpoint_and_the_same_command_finishes(
             patch.setattr(Progress, "report", signalled_sweep.signalling(name, "Trained", count))
             result = rd_sweep(path, *arguments, "--quiet")
         check_error(result, code, f"stopped by {name} with a checkpoint", f"`rd-sweep {path}`")
-        with np.load(path / "chunks" / "0000" / "state.npz") as arrays:
-            assert 0 < arrays["steps"] < STEPS
+        assert 0 < unsealed(path / "chunks" / "0000" / "state")["steps"] < STEPS
 
     stopped_by("SIGINT", 8, 130, *SWEEP)
     stopped_by("SIGTERM", 1, 75)  # RUN_DIR alone continues
@@ -133,16 +133,19 @@ def test_a_sweep_ends_well_where_standard_error_cannot_be_written(almost_finishe
 
 def test_damage_is_one_line_and_exit_4(finished):
     manifest = finished / "manifest.json"
-    values = json.loads(manifest.read_text())
+    values, whole = unsealed(manifest), manifest.read_bytes()
     (finished / "rd.parquet").unlink()
-    changed = ({"latents": 3}, {"layers": 3}, {"encoder": "cnn"}, {"betas": [-1]})
+    changed = ({"layers": 3}, {"betas": [-1]})
     changes = [{"settings": values["settings"] | change} for change in changed]
-    for change in (*changes, {"plan": {}}, {"plan": values["plan"] | {"chunks": 1}}):
-        manifest.write_text(json.dumps(values | change))
+    (part,) = values["parts"]
+    plans = ({}, part["plan"] | {"chunks": 1})
+    changes += [{"parts": [part | {"plan": plan}]} for plan in plans]
+    for change in (*changes, {"parts": [part | {"runs": [3]}]}, {"parts": [{}]}):
+        reseal(manifest, **(values | change))
         check_error(rd_sweep(finished), 4, "manifest.json", "damaged")
-    manifest.write_text(json.dumps(values | {"data_sha256": "0" * 64}))
+    reseal(manifest, **(values | {"data_sha256": "0" * 64}))
     check_error(rd_sweep(finished), 4, "digits has changed since this sweep began")
-    manifest.write_text(json.dumps(values))
+    manifest.write_bytes(whole)
     # A chunk of this sweep in the place of another, and a checkpoint of another model.
     first, second = (finished / "chunks" / name for name in ("0000", "0001"))
     first.rename(finished / "kept")
@@ -150,12 +153,12 @@ def test_damage_is_one_line_and_exit_4(finished):
     check_error(rd_sweep(finished, "--quiet"), 4, "chunks/0000", "damaged", "delete")
     shutil.rmtree(first)
     (finished / "kept").rename(first)
-    (second / "DONE").unlink()
-    with np.load(second / "state.npz") as arrays:
-        leaves = dict(arrays)
-    for change in ({"steps": STEPS + 1}, {"steps": -1}, {"leaf0": np.zeros(3)}):
-        np.savez(second / "state.npz", **(leaves | change))
-        check_error(rd_sweep(finished, "--quiet"), 4, "0001/state.npz", "does not fit", "delete")
+    (second / "result").unlink()
+    state = (second / "state").read_bytes()
+    for change in ({"steps": STEPS + 1}, {"steps": -1}, {"arrays": {"leaf0": np.zeros(3)}}):
+        reseal(second / "state", **change)
+        check_error(rd_sweep(finished, "--quiet"), 4, "0001/state", "does not fit", "delete")
+        (second / "state").write_bytes(state)
     # And a table of another sweep.
     (finished / "rd.parquet").write_bytes(parquet.write([], {"settings": {}}))
     check_error(rd_sweep(finished), 4, "rd.parquet", "not the table of this run directory")
@@ -166,12 +169,16 @@ def test_damage_is_one_line_and_exit_4(finished):
 def test_only_a_finished_sweep_of_an_older_version_is_of_use(finished):
     """Schema 1 had no `data_files`, and other numbers."""
     manifest = finished / "manifest.json"
-    values = json.loads(manifest.read_text())
-    older = {name: value for name, value in values.items() if name != "data_files"}
-    manifest.write_text(json.dumps(older | {"schema": 1}))
+    values = unsealed(manifest)
+    older = {name: value for name, value in values.items() if name not in ("data_files", "parts")}
+    manifest.write_text(json.dumps(older | {"schema": 1, "plan": values["parts"][0]["plan"]}))
     shown = rd_sweep(finished, *SWEEP)
     assert (shown.exit_code, shown.stderr) == (0, "") and "test split" in shown.stdout
     assert rd_sweep(finished, "--dry-run").exit_code == 0
+    before = tree(finished)
+    extended = rd_sweep(finished, "--extend", "--betas", "1")
+    check_error(extended, 4, f"{finished} was begun by an older version", "another directory")
+    assert tree(finished) == before
     (finished / "rd.parquet").unlink()
     before = tree(finished)
     for arguments in ((), SWEEP, ("--dry-run",)):
@@ -181,9 +188,9 @@ def test_only_a_finished_sweep_of_an_older_version_is_of_use(finished):
 
 
 def test_a_warning_when_the_library_or_the_device_is_another(finished):
-    values = json.loads((finished / "manifest.json").read_text())
-    values |= {"device": "Abacus", "versions": values["versions"] | {"jax": "0.0.1"}}
-    (finished / "manifest.json").write_text(json.dumps(values))
+    manifest = finished / "manifest.json"
+    versions = unsealed(manifest)["versions"] | {"jax": "0.0.1"}
+    reseal(manifest, device="Abacus", versions=versions)
     (finished / "rd.parquet").unlink()
     result = rd_sweep(finished, "--quiet")
     assert result.exit_code == 0

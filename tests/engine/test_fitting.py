@@ -14,7 +14,7 @@ import ratedistortion as rd
 from ratedistortion.engine import fitting
 from ratedistortion.engine.engine import Engine
 from ratedistortion.engine.fitting import fitted_engine
-from ratedistortion.engine.plan import Plan, Sweep
+from ratedistortion.engine.plan import Plan, Sweep, all_runs
 from ratedistortion.errors import OutOfMemoryError
 from ratedistortion.events import Warned
 
@@ -31,12 +31,12 @@ def test_what_xla_takes_is_what_fits(data, monkeypatch):
     memory = int(taken * 1.15)
     stored = 2 * sum(images.nbytes for images in data.splits.values())
     monkeypatch.setattr(fitting, "free_memory", lambda devices: memory + stored)
-    plan = fitted_engine(settings, data, jax.devices()).sweep.plan
+    plan = fitted_engine(settings, data, all_runs(settings), jax.devices()).sweep.plan
     assert plan.width * plan.chunks >= 8
     assert plan.width in (4, 6)  # two chunks of four are as good as six and two
     monkeypatch.setattr(fitting, "free_memory", lambda devices: 1000 + stored)
     with pytest.raises(OutOfMemoryError, match="one run needs about"):
-        fitted_engine(settings, data, jax.devices())
+        fitted_engine(settings, data, all_runs(settings), jax.devices())
 
 
 def exhausted(train: Any, most: int) -> Any:
@@ -65,8 +65,8 @@ def test_out_of_memory_makes_one_narrower_plan(monkeypatch, tmp_path):
     table, events = sweep_with(monkeypatch, tmp_path, 2)
     texts = [event.text for event in events if isinstance(event, Warned)]
     assert texts == ["out of memory with 4 runs at once: going on with 2."]
-    plan = json.loads((tmp_path / "run" / "manifest.json").read_text())["plan"]
-    assert plan == dataclasses.asdict(Plan("map", 2, 2, 2))
+    (part,) = json.loads((tmp_path / "run" / "manifest.json").read_text())["parts"]
+    assert part["plan"] == dataclasses.asdict(Plan("map", 2, 2, 2))
     assert "out of memory" in (tmp_path / "run" / "log.jsonl").read_text()
     for name in ("rate", "distortion", "mutual_information"):
         np.testing.assert_array_equal(table[name], whole[name])

@@ -26,7 +26,8 @@ def sweep(betas: int, seeds: int = 1, runs_at_once: int | None = None, **values)
 
 
 def plan(settings: Settings, devices: int, fitting: int = 10**6, platform: str = "cpu") -> Plan:
-    return make_plan(settings, platform, devices, 10, 10 * fitting + 9)
+    runs = len(all_runs(settings))
+    return make_plan(settings, runs, platform, devices, 10, 10 * fitting + 9)
 
 
 @hypothesis_settings(derandomize=True, deadline=None, database=None, max_examples=100)
@@ -61,7 +62,7 @@ def test_every_run_is_in_one_chunk_whatever_the_machine(betas, seeds, at_once, d
     assert (made.width - made.devices) * made.chunks < count
     # A stored plan is read back as it was.
     stored = json.loads(json.dumps(dataclasses.asdict(made)))
-    assert stored_plan(stored, settings) == made
+    assert stored_plan(stored, count, settings) == made
 
 
 def test_runs_are_in_the_order_of_the_rows():
@@ -122,7 +123,7 @@ def test_a_cpu_maps_and_a_gpu_batches_unless_told(batching, platform, expected):
 @pytest.mark.parametrize("memory", [199 * MIB, 0, -5 * MIB])
 def test_not_even_one_run_fits(memory):
     with pytest.raises(OutOfMemoryError) as caught:
-        make_plan(sweep(4), "cpu", 2, 200 * MIB, memory)
+        make_plan(sweep(4), 4, "cpu", 2, 200 * MIB, memory)
     assert caught.value.exit_code == 6
     assert str(caught.value) == (
         f"one run needs about 200 MiB and {memory // MIB} MiB are free: lower hidden, latents or"
@@ -132,25 +133,25 @@ def test_not_even_one_run_fits(memory):
 
 def test_more_at_once_than_fit():
     with pytest.raises(SettingsError) as caught:
-        make_plan(sweep(12, runs_at_once=8), "cpu", 2, 200 * MIB, 1500 * MIB)
+        make_plan(sweep(12, runs_at_once=8), 12, "cpu", 2, 200 * MIB, 1500 * MIB)
     assert str(caught.value) == (
         "runs_at_once: 8 runs need about 1,600 MiB and 1,500 MiB are free: at most 7 fit."
     )
     # Fewer runs than are asked for at once need less.
-    assert make_plan(sweep(7, runs_at_once=8), "cpu", 1, 200 * MIB, 1500 * MIB).width == 7
+    assert make_plan(sweep(7, runs_at_once=8), 7, "cpu", 1, 200 * MIB, 1500 * MIB).width == 7
 
 
 GOOD = {"batching": "map", "devices": 2, "width": 4, "chunks": 3}
 
 
 def test_a_stored_plan_wins_over_the_machine():
-    assert stored_plan(GOOD, sweep(12, runs_at_once=1)) == Plan(**GOOD)
-    assert stored_plan(GOOD, sweep(12, batching="map")) == Plan(**GOOD)
+    assert stored_plan(GOOD, 12, sweep(12, runs_at_once=1)) == Plan(**GOOD)
+    assert stored_plan(GOOD, 12, sweep(12, batching="map")) == Plan(**GOOD)
 
 
 def test_a_stored_plan_is_not_changed_in_silence():
     with pytest.raises(RunDirectoryError) as caught:
-        stored_plan(GOOD, sweep(12, batching="vmap"))
+        stored_plan(GOOD, 12, sweep(12, batching="vmap"))
     assert str(caught.value) == (
         "batching: map in the run directory, vmap asked for: leave the option out, or use another"
         " directory."
@@ -177,12 +178,12 @@ def test_a_stored_plan_is_not_changed_in_silence():
 )
 def test_a_damaged_plan_is_refused(damage):
     with pytest.raises(RunDirectoryError, match="the chunk plan is damaged"):
-        stored_plan(GOOD | damage, sweep(12))
+        stored_plan(GOOD | damage, 12, sweep(12))
 
 
 def test_a_plan_with_a_field_missing_is_refused():
     with pytest.raises(RunDirectoryError, match="the chunk plan is damaged"):
-        stored_plan({"batching": "map"}, sweep(12))
+        stored_plan({"batching": "map"}, 12, sweep(12))
 
 
 def test_the_last_chunk_is_padded_by_less_than_a_chunk():

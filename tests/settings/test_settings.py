@@ -258,7 +258,14 @@ def test_text_of_the_shell_and_values_of_toml(values, field, value):
         ({"hidden": "64;32"}, "hidden must be whole numbers such as 512,512: got '64;32'."),
         ({"epochs": {}}, "epochs must be a whole number of at least 1: got {}."),
         ({"hidden": [3.5]}, "hidden must be a whole number of at least 1: got 3.5."),
-        ({"seeds": "three"}, "seeds must be a whole number of at least 1: got 'three'."),
+        ({"seeds": "three"}, "seeds must be a count or a range such as 5:10: got 'three'."),
+        ({"seeds": "1:2:3"}, "seeds must be a count or a range such as 5:10: got '1:2:3'."),
+        ({"seeds": "5:"}, "seeds must be a count or a range such as 5:10: got '5:'."),
+        ({"seeds": "5:5"}, "seeds must be at least 1, or rise as 5:10 does: got '5:5'."),
+        ({"seeds": "-1:5"}, "seeds must be at least 1, or rise as 5:10 does: got '-1:5'."),
+        ({"seeds": "0"}, "seeds must be at least 1, or rise as 5:10 does: got '0'."),
+        ({"seeds": "1:99999999"}, "seeds must be at most "),
+        ({"seeds": True}, "seeds must be a whole number of at least 1: got True."),
         ({"seeds": 10**8}, "seeds must be at most "),
         ({"download": "no"}, "download must be true or false: got 'no'."),
         ({"runs_at_once": "many"}, "runs_at_once must be auto or a whole number: got 'many'."),
@@ -289,6 +296,16 @@ def test_grids_of_any_kind():
     assert PLAIN.Settings(target_rates=np.array([1.0, 2.0])).target_rates == (1.0, 2.0)
     assert PLAIN.Settings(betas="1:3:lin3", target_rates="12").betas == (1.0, 2.0, 3.0)
     assert PLAIN.Settings(target_rates="12").target_rates == (12.0,)
+
+
+@pytest.mark.parametrize(
+    "given, kept, seeds",
+    [(3, 3, [0, 1, 2]), ("3", 3, [0, 1, 2]), ("0:3", 3, [0, 1, 2]), ("5:7", "5:7", [5, 6])],
+)
+def test_seeds_are_a_count_or_a_range(given, kept, seeds):
+    settings = Settings(seeds=given)
+    assert settings.seeds == kept and list(settings.seed_range) == seeds
+    assert from_mapping(settings.as_json(), "manifest.json") == settings
 
 
 def test_a_manifest_gives_the_settings_back():
