@@ -156,7 +156,8 @@ class RunDirectory:
         """Takes the lock; where the file system has none, the token alone keeps others out."""
         try:
             self._lock.acquire(timeout=0)
-        except (NotImplementedError, OSError) as error:  # OSError: also a lock that another holds
+        except (NotImplementedError, OSError) as error:
+            # The error of a lock that another process holds, `Timeout`, is an OSError too.
             if getattr(error, "errno", errno.ENOLCK) not in _NO_LOCKS:
                 raise
         if isinstance(self._lock, filelock.SoftFileLock):

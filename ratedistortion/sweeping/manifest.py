@@ -1,7 +1,6 @@
 """What a sweep was begun with, and whether it is continued with the same."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import platform
@@ -15,13 +14,14 @@ from ratedistortion.datasets import Dataset
 from ratedistortion.engine.plan import Plan, RunId, Sweep, all_runs, stored_plan
 from ratedistortion.errors import DatasetError, RunDirectoryError, SettingsError
 from ratedistortion.run_directory import reading
+from ratedistortion.run_directory.sealed import sha256
 from ratedistortion.settings import (
     Settings,
     differences,
     from_mapping,
     in_todays_terms,
+    values_sha256,
 )
-from ratedistortion.settings.settings import ENGINE_FIELDS
 
 _PACKAGES = ("ratedistortion", "jax", "jaxlib", "flax", "optax", "numpy")
 # Variables of the environment that change numbers.
@@ -177,15 +177,14 @@ class Manifest:
         return {**kept, "loss": self.settings.loss()}
 
     def _sweep_id(self, part: dict[str, Any]) -> str:
-        left_out = (*ENGINE_FIELDS, *_GRID)
         settings = self.values["settings"].items()
         identity = {
             "schema": self.values["schema"],
-            "settings": {name: value for name, value in settings if name not in left_out},
+            "settings": values_sha256({name: v for name, v in settings if name not in _GRID}),
             "data_sha256": self.values["data_sha256"],
             **part,
         }
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        return sha256(json.dumps(identity, sort_keys=True).encode())
 
     def check_settings(self, settings: Settings) -> None:
         """Refuses settings that would give other numbers than the stored ones.
