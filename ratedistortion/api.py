@@ -162,7 +162,7 @@ def _agreed(
     if extend:
         whole = extended(manifest.settings, settings)
         grid = {name: getattr(whole, name) for name in ("betas", "target_rates", "seeds")}
-        manifest.with_settings(whole).check_settings(dataclasses.replace(settings, **grid))
+        manifest.with_grid(whole).check_settings(dataclasses.replace(settings, **grid))
         if manifest.is_older and whole != manifest.settings:
             raise manifest.older()
         return whole

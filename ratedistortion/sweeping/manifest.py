@@ -143,12 +143,14 @@ class Manifest:
         planned = {run for part in self.parts() for run in part.runs}
         return tuple(run for run in all_runs(self.settings) if run not in planned)
 
-    def with_settings(self, settings: Settings) -> "Manifest":
-        """The same with another grid.
+    def with_grid(self, settings: Settings) -> "Manifest":
+        """The same with another grid; all other settings stay as they are stored.
 
         Args:
-            settings: Those of the manifest, but for the grid.
+            settings: Used are betas, target rates and seeds.
         """
+        grid = {name: getattr(settings, name) for name in _GRID}
+        settings = dataclasses.replace(self.settings, **grid)
         values = self.values | {"settings": settings.as_json()}
         return dataclasses.replace(self, values=values, settings=settings)
 

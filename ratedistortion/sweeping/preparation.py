@@ -54,7 +54,7 @@ def planned(
         manifest: That of the directory, if there is one.
         report: As in `prepare`.
     """
-    manifest = manifest and manifest.with_settings(settings)
+    manifest = manifest and manifest.with_grid(settings)
     data = datasets.load(settings)
     report(events.DataRead(data.description))
     engine, devices = prepare(settings, data, manifest, report)

@@ -63,7 +63,7 @@ def sweep(
     report(read := events.DataRead(data.description))
     manifest = Manifest.read(directory.path)
     if manifest is not None:
-        manifest = manifest.with_settings(settings)
+        manifest = manifest.with_grid(settings)
     engine, devices = prepare(settings, data, manifest, emit)
     if engine is not None:
         directory.remove(directory.path / reading.TABLE)  # of the grid as it was

@@ -1,5 +1,6 @@
 """A grid that grows: more betas, target rates and seeds in a directory that exists."""
 
+import dataclasses
 import signal
 import sys
 from pathlib import Path
@@ -190,3 +191,12 @@ def test_files_belong_to_what_decides_their_numbers():
     # Where it is done, and which other runs there are, changes no number.
     for change in ({"betas": (0.5, 7.0)}, {"seeds": 4}, {"device": "cpu"}):
         assert manifest_of(**change).parts()[0].sweep_id == mine.sweep_id, change
+
+
+def test_settings_that_agree_in_other_words_stay_as_they_are_stored():
+    """`binarize` left to the data, and typed as what the data made of it, are the same."""
+    stored = manifest_of(dataset="mnist", binarize=None)
+    typed = dataclasses.replace(stored.settings, binarize="dynamic", betas=(0.5, 7.0))
+    grown = stored.with_grid(typed)
+    assert grown.settings.binarize is None and grown.settings.betas == (0.5, 7.0)
+    assert grown.parts()[0].sweep_id == stored.parts()[0].sweep_id
