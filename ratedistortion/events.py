@@ -156,7 +156,6 @@ def ignore(event: Event) -> None:
 # The names in the log of the events that are kept there.
 LOGGED: dict[type, str] = {
     DataRead: "data",
-    Loss: "loss",
     Diverged: "diverged",
     ChunkDone: "chunk done",
     Warned: "warning",

@@ -2,9 +2,11 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import secrets
 from pathlib import Path
+from typing import BinaryIO
 
 TEMPORARY = ".*.????????.tmp"  # what a crash can leave behind, as a glob pattern
 # What file systems say that cannot put a folder on the disk, or do not let it be opened for that:
@@ -17,6 +19,8 @@ _NO_FOLDER_SYNC = (
     errno.EACCES,
     errno.EPERM,
 )
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)  # what file systems say that have none
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -66,6 +70,30 @@ def append_line(path: Path, line: bytes) -> None:
         _write_all(descriptor, (b"" if whole else b"\n") + line + b"\n")
     finally:
         os.close(descriptor)
+
+
+def lock_file(path: Path) -> BinaryIO:
+    """Locks a file until it is closed or the process ends; it is created if it is not there.
+
+    Args:
+        path: Which file; the folder must exist. A link is refused, not followed.
+
+    Returns:
+        The file, to be closed.
+
+    Raises:
+        BlockingIOError: If another process, or this one, has locked it already.
+        OSError: If the file system refuses; one that has no locks is let through.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    file = os.fdopen(descriptor, "rb", buffering=0)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            file.close()
+            raise
+    return file
 
 
 def make_folders(path: Path) -> list[Path]:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import filelock
 import numpy as np
 from chunk_files import read_result, read_rows, read_state, write_result, write_rows, write_state
 from faulty_files import FaultyOs, Killed
 
 from ratedistortion.errors import RateDistortionError, RunDirectoryError
+from ratedistortion.files import lock_file
 from ratedistortion.run_directory import reading
 from ratedistortion.run_directory.directory import RunDirectory
 from ratedistortion.run_directory.sealed import read_sealed, seal
@@ -137,18 +137,18 @@ def trial(path: Path, kind: str, place: int, expected: dict[str, bytes]) -> str:
 @contextlib.contextmanager
 def _through(faulty: FaultyOs) -> Iterator[FaultyOs]:
     """The files of the package go through a stand-in; locks end with it, as of a process."""
-    locks, make = [], filelock.FileLock
+    locks = []
 
     def noted(path: Path) -> Any:
-        locks.append(make(path))
+        locks.append(lock_file(path))
         return locks[-1]
 
     with (
         mock.patch("ratedistortion.files.os", faulty),
-        mock.patch("filelock.FileLock", noted),
+        mock.patch("ratedistortion.run_directory.directory.lock_file", noted),
     ):
         try:
             yield faulty
         finally:
             for lock in locks:
-                lock.release(force=True)
+                lock.close()

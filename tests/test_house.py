@@ -133,7 +133,6 @@ def names_imported(source: str) -> set[str]:
         ("optax", {"training"}),
         ("click", {"cli"}),
         ("rich", {"progress"}),
-        ("filelock", {"run_directory"}),
         ("matplotlib", {"figures"}),
         ("tensorflow_datasets", {"datasets"}),
         *((package, set()) for package in ("equinox", "distrax", "tensorflow", "torch", "seaborn")),

@@ -1,5 +1,6 @@
 """What became of the runs of a chunk, read off their state: no arithmetic on a device."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -57,7 +58,7 @@ def loss_curves(runs: Sequence[RunId], state: TrainState, steps: int) -> list[di
 
     Returns:
         `beta`, `target_rate`, `seed`, `steps` (where each share ends), `distortion` and `rate`,
-        which are None from where a run diverged on.
+        which are None from where a run diverged on, or where they are not finite.
     """
     points = state.history.shape[1]
     share = np.arange(steps, dtype=np.int64) * points // steps
@@ -71,8 +72,7 @@ def loss_curves(runs: Sequence[RunId], state: TrainState, steps: int) -> list[di
         good = np.bincount(share[: outcome.diverged_at], minlength=points)[used]
         means = sums[used] / np.where(good, good, np.nan)[:, None]
         distortion, rate = (
-            [float(mean) if n else None for mean, n in zip(column, good, strict=True)]
-            for column in means.T
+            [float(mean) if math.isfinite(mean) else None for mean in column] for column in means.T
         )
         curves.append({
             "beta": outcome.beta, "target_rate": run.target_rate, "seed": run.seed, "steps": ends,

@@ -1,7 +1,6 @@
 """The run directory as its owner sees it: lock, manifest, log, checkpoints, results."""
 
 import contextlib
-import errno
 import json
 import os
 import secrets
@@ -11,23 +10,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 
 from ratedistortion.errors import LockedError, RateDistortionError, RunDirectoryError, SettingsError
 from ratedistortion.files import (
     TEMPORARY,
     append_line,
+    lock_file,
     make_folders,
     remove_file,
     remove_folders,
     write_file,
 )
-from ratedistortion.run_directory.reading import LOG, MANIFEST, TABLE, ChunkFiles
+from ratedistortion.run_directory.reading import LOG, MANIFEST, POSTERIORS, TABLE, ChunkFiles
 from ratedistortion.run_directory.sealed import npz, seal, sha256
 
-# What file systems say that have no locks.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 _LOCK, _OWNER = ".lock", ".owner"
 
 
@@ -51,23 +48,22 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = filelock.FileLock(path / _LOCK)
-        self._made: list[Path] = []
+        self._lock, self._made = None, []
         check_folder(path)
         try:
             self._made = make_folders(path)
-            self._acquire()
+            self._lock = lock_file(path / _LOCK)
             self._token = secrets.token_hex(16)
             since = time.strftime("%Y-%m-%d %H:%M:%S")
             owner = {"host": socket.gethostname(), "process": os.getpid(), "since": since}
             write_file(path / _OWNER, json.dumps({"token": self._token, **owner}).encode())
-        except filelock.Timeout:
+        except BlockingIOError:
             raise LockedError(
                 f"{path} is in use by {_named(_read_owner(path))}: wait for it, or choose another"
                 " directory."
             ) from None
         except OSError as error:
-            if self._made or self._lock.is_locked:
+            if self._made or self._lock:
                 self._leave_nothing()
             raise _unwritable(path, error) from error
         self._remove_temporary_files()
@@ -81,7 +77,7 @@ class RunDirectory:
             with contextlib.suppress(OSError):
                 remove_file(self.path / _OWNER)
             self._leave_nothing()
-        self._lock.release()
+        self._free()
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Stores the manifest, from then on the directory's identity.
@@ -152,25 +148,17 @@ class RunDirectory:
         """
         self._write(self.path / TABLE, data)
 
-    def _acquire(self) -> None:
-        """Takes the lock; where the file system has none, the token alone keeps others out."""
-        try:
-            self._lock.acquire(timeout=0)
-        except (NotImplementedError, OSError) as error:
-            # The error of a lock that another process holds, `Timeout`, is an OSError too.
-            if getattr(error, "errno", errno.ENOLCK) not in _NO_LOCKS:
-                raise
-        if isinstance(self._lock, filelock.SoftFileLock):
-            # A soft lock outlives a kill -9, and would keep its owner out.
-            self._lock.release(force=True)
-
     def _leave_nothing(self) -> None:
         """Removes what this process made, where there is no manifest yet; the lock is free then."""
         with contextlib.suppress(OSError):
             if not (self.path / MANIFEST).exists():
                 remove_file(self.path / _LOCK)
                 remove_folders(self._made)
-        self._lock.release()
+        self._free()
+
+    def _free(self) -> None:
+        if self._lock:
+            self._lock.close()
 
     def _check_held(self) -> None:
         owner = _read_owner(self.path)
@@ -194,7 +182,7 @@ class RunDirectory:
 
     def _remove_temporary_files(self) -> None:
         """What a process that was killed has left."""
-        for folder in (self.path, *self.path.glob("chunks/*"), self.path / "posteriors"):
+        for folder in (self.path, *self.path.glob("chunks/*"), self.path / POSTERIORS):
             if folder != self.path and (folder.is_symlink() or folder.parent.is_symlink()):
                 continue
             with contextlib.suppress(OSError):

@@ -1,6 +1,5 @@
 """What anybody may read of a run directory, without holding it."""
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 MANIFEST_VERSION = 4
 _SEALED_SINCE = 4  # the first version whose files have a checksum over all of them
 MANIFEST, TABLE, IMAGES, LOG = "manifest.json", "rd.parquet", "images.npz", "log.jsonl"
-DATA = "data.npz"
+DATA, POSTERIORS = "data.npz", "posteriors"
 # The values and the arrays of a file of a chunk.
 StoredChunk = tuple[dict[str, Any], dict[str, np.ndarray]]
 # Files of a chunk: its checkpoint, rows that are measured so far, and all that it came to.
@@ -151,10 +150,7 @@ def read_images(path: Path, written: str | None = None) -> dict[str, np.ndarray]
     """
     file = path / IMAGES
     remedy = f"restore it, or delete it and {TABLE} and run `{command(path)}` to have both again"
-    data = read_file(file, remedy)
-    if written is not None and sha256(data) != written:
-        raise damaged(file, "its SHA-256 differs", remedy)
-    images = parse_arrays(file, data, remedy)
+    images = _read_arrays(file, written, remedy)
     try:
         originals = images["originals"]
         runs = [images[name] for name in ("reconstructions", "samples", "beta", "seed")]
@@ -198,10 +194,32 @@ def read_data(path: Path) -> tuple[dict[str, np.ndarray], str]:
     return preview, str(manifest.get("data", ""))
 
 
-def read_losses(path: Path) -> list[dict[str, Any]]:
-    """The loss curve of every run: `beta`, `target_rate`, `seed`, `steps`, `distortion`, `rate`.
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """What the chunks came to that are done, without their pictures.
 
-    A line that was cut short, as by a power failure, is skipped.
+    Args:
+        path: The run directory.
+
+    Returns:
+        One mapping a chunk, in their order: `rows` of the table, `losses` (curves of training, as
+        `events.Loss` has them), `posteriors` (file -> SHA-256) and `surroundings`.
+
+    Raises:
+        RunDirectoryError: If the manifest or a result is damaged, or a result is of another sweep.
+    """
+    sweeps = [part.get("sweep") for part in (read_manifest(path) or {"parts": []})["parts"]]
+    results = []
+    for file in sorted(path.glob(f"chunks/[0-9]*[0-9]/{RESULT}")):
+        remedy = f"restore it, or delete {file} to have it computed again"
+        values, _ = read_sealed(file, remedy, chunk=int(file.parent.name))
+        if values["sweep"] not in sweeps:
+            raise damaged(file, "it belongs to another sweep", remedy)
+        results.append(values)
+    return results
+
+
+def read_losses(path: Path) -> list[dict[str, Any]]:
+    """The loss curve of every run that is done, as `events.Loss` has it.
 
     Args:
         path: The run directory.
@@ -210,21 +228,35 @@ def read_losses(path: Path) -> list[dict[str, Any]]:
         One mapping a run, ordered by beta or target rate, then seed; R and D in nats per image.
 
     Raises:
-        RunDirectoryError: If the log cannot be read.
+        RunDirectoryError: As of `read_results`.
     """
-    losses: dict[tuple[float, int], dict[str, Any]] = {}
-    data = read_file(path / LOG, "restore it; it is not computed again")
-    for line in data.decode(errors="replace").splitlines():
-        try:
-            event = json.loads(line)
-            if event["event"] != "loss":
-                continue
-            curves = [np.asarray(event[name], float) for name in ("steps", "distortion", "rate")]
-            if len({curve.shape for curve in curves}) == 1 and curves[0].ndim == 1:
-                losses[run_key(event)] = event
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            continue
-    return [losses[run] for run in sorted(losses)]
+    losses = [loss for result in read_results(path) for loss in result["losses"]]
+    return sorted(losses, key=run_key)
+
+
+def read_posteriors(path: Path) -> dict[str, np.ndarray]:
+    """What `--save-posteriors` has kept of a run and a split.
+
+    Args:
+        path: A file in the folder `posteriors` of a run directory.
+
+    Returns:
+        Name -> array, as the command's guide lists them.
+
+    Raises:
+        RunDirectoryError: If the file is not as the sweep wrote it.
+    """
+    run_dir = path.parent.parent
+    sums = {name: s for result in read_results(run_dir) for name, s in result["posteriors"].items()}
+    return _read_arrays(path, sums.get(path.name), "restore it, or sweep again")
+
+
+def _read_arrays(path: Path, written: str | None, remedy: str) -> dict[str, np.ndarray]:
+    """Arrays of a file whose SHA-256 is kept elsewhere, or None where it is not kept."""
+    data = read_file(path, remedy)
+    if written is not None and sha256(data) != written:
+        raise damaged(path, "its SHA-256 differs", remedy)
+    return parse_arrays(path, data, remedy)
 
 
 def unfinished(path: Path) -> RunDirectoryError:

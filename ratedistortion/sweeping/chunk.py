@@ -29,6 +29,7 @@ class ChunkResult(NamedTuple):
     Attributes:
         rows: The rows of the table, in their order.
         pictures: For the gallery, each (runs, ...).
+        losses: The curve of every run.
         model_steps: Training steps that were made here, summed over the runs.
         train_seconds: Time that they took.
         measure_seconds: Time that measuring took, without compiling it.
@@ -36,6 +37,7 @@ class ChunkResult(NamedTuple):
 
     rows: list[dict[str, Any]]
     pictures: dict[str, np.ndarray]
+    losses: list[events.Loss]
     model_steps: int
     train_seconds: float
     measure_seconds: float
@@ -100,7 +102,8 @@ def run_chunk(
         ) from error
     pictures = engine.pictures(runs, state)
     measure_seconds = time.perf_counter() - began - (engine.compile_seconds - compiled)
-    yield from (events.Loss(**curve) for curve in loss_curves(runs, state, engine.steps))
+    losses = [events.Loss(**curve) for curve in loss_curves(runs, state, engine.steps)]
+    yield from losses
     for run, outcome in ended.items():
         if outcome.diverged_at is not None and outcome.diverged_by is not None:
             yield events.Diverged(
@@ -112,4 +115,4 @@ def run_chunk(
     order = row_names(runs)
     rows.sort(key=lambda row: order.index(row_name(row)))
     model_steps = (done - first) * len(runs)
-    yield ChunkResult(rows, pictures, model_steps, train_seconds, measure_seconds)
+    yield ChunkResult(rows, pictures, losses, model_steps, train_seconds, measure_seconds)

@@ -62,7 +62,7 @@ class Manifest:
 
     @classmethod
     def make(cls, path: Path, sweep: Sweep, devices: list[Any]) -> "Manifest":
-        """That of a new sweep.
+        """That of a new sweep, without a part yet.
 
         Args:
             path: Its run directory.
@@ -72,7 +72,7 @@ class Manifest:
         values = {
             "schema": reading.MANIFEST_VERSION,
             "settings": sweep.settings.as_json(),
-            "parts": [_stored_part(sweep.runs, sweep.plan)],
+            "parts": [],
             **surroundings(devices),
             "data": sweep.data.description,
             "data_sha256": sweep.data.sha256,
@@ -130,7 +130,7 @@ class Manifest:
             for values in self.values["parts"]:
                 runs = tuple(RunId(*run) for run in values["runs"])
                 plan = stored_plan(values["plan"], len(runs), self.settings)
-                parts.append(Part(runs, plan, first, self._sweep_id(values)))
+                parts.append(Part(runs, plan, first, values.get("sweep", "")))
                 first += plan.chunks
         except (TypeError, KeyError) as error:
             raise RunDirectoryError(
@@ -160,7 +160,9 @@ class Manifest:
         Args:
             sweep: The part's runs and plan.
         """
-        part = _stored_part(sweep.runs, sweep.plan)
+        part: dict[str, Any] = {"runs": _stored_runs(sweep.runs)}
+        part["plan"] = dataclasses.asdict(sweep.plan)
+        part["sweep"] = self._sweep_id(part)
         others = [each for each in self.values["parts"] if each["runs"] != part["runs"]]
         return dataclasses.replace(self, values={**self.values, "parts": [*others, part]})
 
@@ -287,13 +289,6 @@ def surroundings(devices: list[Any]) -> dict[str, Any]:
         },
         "device": devices[0].device_kind,
         "variables": variables | ({"XLA_FLAGS": " ".join(flags)} if flags else {}),
-    }
-
-
-def _stored_part(runs: Sequence[RunId], plan: Plan) -> dict[str, Any]:
-    return {
-        "runs": _stored_runs(runs),
-        "plan": dataclasses.asdict(plan),
     }
 
 

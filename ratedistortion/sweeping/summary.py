@@ -29,17 +29,15 @@ def so_far(manifest: Manifest) -> pandas.DataFrame:
     """
     from ratedistortion.table import parquet
 
-    path, rows, done, chunks = manifest.path, [], 0, 0
-    for part in manifest.parts():
-        for chunk in range(part.first, part.first + part.plan.chunks):
-            result = reading.ChunkFiles(path, chunk, part.sweep_id).read(reading.RESULT)
-            rows += result[0]["rows"] if result else []
-            done, chunks = done + (result is not None), chunks + 1
-    if not done:
+    path, results = manifest.path, reading.read_results(manifest.path)
+    if not results:
         raise reading.unfinished(path)
     order = {name: n for n, name in enumerate(row_names(all_runs(manifest.settings)))}
-    rows.sort(key=lambda row: order[row_name(row)])
-    metadata = manifest.metadata() | {"unfinished": f"{done} of {chunks} chunks"}
+    rows = sorted(
+        (row for result in results for row in result["rows"]), key=lambda row: order[row_name(row)]
+    )
+    chunks = sum(part.plan.chunks for part in manifest.parts())
+    metadata = manifest.metadata() | {"unfinished": f"{len(results)} of {chunks} chunks"}
     return parquet.parse(path, parquet.write(rows, metadata))
 
 

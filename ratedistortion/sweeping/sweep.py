@@ -183,7 +183,8 @@ class _Chunks:
 
     def _one_chunk(self, engine: Engine, files: ChunkFiles, runs: tuple[RunId, ...]) -> bool:
         """Computes and stores a chunk; False if training it does not fit in memory."""
-        directory, saved, rows = self.directory, None, []
+        directory, saved = self.directory, None
+        kept: dict[str, Any] = {"rows": [], "posteriors": {}}
         if (state := files.read(STATE)) is not None:
             values, arrays = state
             saved = values["steps"], [arrays[f"leaf{n}"] for n in range(len(arrays))]
@@ -192,9 +193,9 @@ class _Chunks:
                 remedy = f"delete {path} to have it computed again"
                 raise damaged(path, "it does not fit the model", remedy)
             if saved[0] == engine.steps and (measured := files.read(ROWS)) is not None:
-                rows = measured[0]["rows"]
+                kept = {name: measured[0][name] for name in kept}
         saved_at, result = time.monotonic(), None
-        for event in run_chunk(engine, files.chunk, runs, saved, rows):
+        for event in run_chunk(engine, files.chunk, runs, saved, kept["rows"]):
             if not isinstance(event, Block | MeasuredRow | ChunkResult):
                 self.emit(event)
                 continue
@@ -210,14 +211,16 @@ class _Chunks:
                 self._stop(stopping)
             else:
                 if engine.sweep.settings.save_posteriors:
-                    self._keep_posteriors(event)
+                    kept["posteriors"] |= self._keep_posteriors(event)
+                kept["rows"] = event.rows
                 if due:
-                    directory.write_chunk(files, ROWS, {"rows": event.rows})
+                    directory.write_chunk(files, ROWS, kept)
                     saved_at = now
                 self._stop(stopping)
         if result is None:
             return False
-        values = {"rows": result.rows, "surroundings": surroundings(self.devices)}
+        kept |= {"rows": result.rows, "losses": [loss._asdict() for loss in result.losses]}
+        values = kept | {"surroundings": surroundings(self.devices)}
         directory.write_chunk(files, RESULT, values, result.pictures)
         directory.remove(files.path(ROWS))
         self.model_steps += result.model_steps
@@ -226,13 +229,14 @@ class _Chunks:
         self.emit(events.ChunkDone(files.chunk, result.train_seconds, result.measure_seconds))
         return True
 
-    def _keep_posteriors(self, event: MeasuredRow) -> None:
+    def _keep_posteriors(self, event: MeasuredRow) -> dict[str, str]:
+        """Stores the posteriors of a run on a split; returns the file's name and SHA-256."""
         measured = event.measured
         arrays = measured.codes._asdict()
         images = self.data.splits[measured.split] * np.float32(self.data.scale)
         arrays["data"] = self.data.in_own_units(images)
         name = f"{measured.run.label},split={measured.split}.npz"
-        self.directory.write_arrays(f"posteriors/{name}", arrays)
+        return {name: self.directory.write_arrays(f"{reading.POSTERIORS}/{name}", arrays)}
 
     def _narrower(self, manifest: Manifest, part: Part) -> tuple[Manifest, Engine]:
         """The manifest and an engine of half the width; not if there is a result of the part."""

@@ -348,35 +348,37 @@ def test_images_that_do_not_fit_together(directory, change):
         reading.read_images(directory.path)
 
 
-def test_a_log_with_cut_lines_still_reads(directory):
-    log = directory.path / "log.jsonl"
-    first, second = ({"event": "loss", "beta": b, "seed": 0, **CURVE} for b in (1.0, 0.1))
-    directory.log(first)
-    with log.open("ab") as file:
-        file.write(b'{"event": "loss", "beta": 3')  # the power went here
-    directory.log(second)
-    with log.open("ab") as file:
-        for line in (
-            b"\x00\x00\xff",
-            b"[" * 100_000,
-            b'["event"]',
-            b'{"event": "loss"}',
-            json.dumps(first | {"beta": [1]}).encode(),
-            json.dumps(first | {"beta": 7, "rate": [1.0]}).encode(),
-            json.dumps(first | {"beta": 8, "rate": ["x", "y"]}).encode(),
-            json.dumps(first | {"beta": 9, "seed": 1e999}).encode(),
-        ):
-            file.write(line + b"\n")
-    assert reading.read_losses(directory.path) == [second, first]
+def finish(directory: RunDirectory, chunk: int, losses=(), sweep=SWEEP, posteriors=None) -> None:
+    values = {"rows": [], "losses": losses, "posteriors": posteriors or {}}
+    write_result(directory, chunk, sweep, values, PICTURES)
 
 
-def test_the_last_word_on_a_run_counts(directory):
-    for rate in (5.0, 6.0):
-        directory.log({"event": "loss", "beta": 1.0, "seed": 0, **CURVE, "rate": [rate, rate]})
-    (loss,) = reading.read_losses(directory.path)
-    assert loss["rate"] == [6.0, 6.0]
+def test_losses_are_ordered_by_beta_and_seed(directory):
+    directory.write_manifest(MANIFEST | {"parts": [{"sweep": SWEEP}, {"sweep": "another part"}]})
+    first, second, third = (
+        {"beta": beta, "seed": seed, "target_rate": None, **CURVE}
+        for beta, seed in ((0.1, 0), (0.1, 1), (1.0, 0))
+    )
+    finish(directory, 0, [third, first])
+    finish(directory, 1, [second], "another part")
+    assert reading.read_losses(directory.path) == [first, second, third]
 
 
-def test_a_log_that_is_missing(directory):
-    with refused(4, "log.jsonl"):
-        reading.read_losses(directory.path)
+def test_a_result_of_another_sweep_is_not_read(directory):
+    directory.write_manifest(MANIFEST | {"parts": [{"sweep": SWEEP}]})
+    finish(directory, 0)
+    finish(directory, 1, sweep="another")
+    with refused(4, "0001/result", "belongs to another sweep", "delete"):
+        reading.read_results(directory.path)
+
+
+def test_posteriors_are_those_that_the_sweep_wrote(directory):
+    directory.write_manifest(MANIFEST | {"parts": [{"sweep": SWEEP}]})
+    arrays = {"mean": np.arange(3.0)}
+    written = directory.write_arrays("posteriors/one.npz", arrays)
+    finish(directory, 0, posteriors={"one.npz": written})
+    file = directory.path / "posteriors" / "one.npz"
+    np.testing.assert_array_equal(reading.read_posteriors(file)["mean"], arrays["mean"])
+    directory.write_arrays("posteriors/one.npz", {"mean": np.arange(4.0)})
+    with refused(4, "one.npz", "SHA-256"):
+        reading.read_posteriors(file)
