@@ -33,6 +33,8 @@ _MANIFEST_FIELDS = {
     "data_sha256": str,
 }
 
+_RESULT_FIELDS = {"rows": list, "losses": list, "posteriors": dict}
+
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """The manifest of a run directory, or None where there is none yet.
@@ -207,13 +209,16 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     Raises:
         RunDirectoryError: If the manifest or a result is damaged, or a result is of another sweep.
     """
-    sweeps = [part.get("sweep") for part in (read_manifest(path) or {"parts": []})["parts"]]
+    parts = (read_manifest(path) or {"parts": []})["parts"]
+    sweeps = [part.get("sweep") for part in parts if isinstance(part, dict)]
     results = []
     for file in sorted(path.glob(f"chunks/[0-9]*[0-9]/{RESULT}")):
         remedy = f"restore it, or delete {file} to have it computed again"
         values, _ = read_sealed(file, remedy, chunk=int(file.parent.name))
-        if values["sweep"] not in sweeps:
+        if values.get("sweep") not in sweeps:
             raise damaged(file, "it belongs to another sweep", remedy)
+        if any(type(values.get(name)) is not kind for name, kind in _RESULT_FIELDS.items()):
+            raise damaged(file, f"its fields are not {', '.join(_RESULT_FIELDS)}", remedy)
         results.append(values)
     return results
 
@@ -231,7 +236,10 @@ def read_losses(path: Path) -> list[dict[str, Any]]:
         RunDirectoryError: As of `read_results`.
     """
     losses = [loss for result in read_results(path) for loss in result["losses"]]
-    return sorted(losses, key=run_key)
+    try:
+        return sorted(losses, key=run_key)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise damaged(path / "chunks", "its losses are of no run", "restore it") from error
 
 
 def read_posteriors(path: Path) -> dict[str, np.ndarray]:

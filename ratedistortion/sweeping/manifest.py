@@ -154,14 +154,14 @@ class Manifest:
         values = self.values | {"settings": settings.as_json()}
         return dataclasses.replace(self, values=values, settings=settings)
 
-    def with_part(self, sweep: Sweep) -> "Manifest":
+    def with_part(self, runs: Sequence[RunId], plan: Plan) -> "Manifest":
         """The same with a new part, which replaces one of the same runs.
 
         Args:
-            sweep: The part's runs and plan.
+            runs: In the order of the chunks.
+            plan: How they share the devices.
         """
-        part: dict[str, Any] = {"runs": _stored_runs(sweep.runs)}
-        part["plan"] = dataclasses.asdict(sweep.plan)
+        part: dict[str, Any] = {"runs": _stored_runs(runs), "plan": dataclasses.asdict(plan)}
         part["sweep"] = self._sweep_id(part)
         others = [each for each in self.values["parts"] if each["runs"] != part["runs"]]
         return dataclasses.replace(self, values={**self.values, "parts": [*others, part]})

@@ -10,6 +10,7 @@ from ratedistortion.errors import RunDirectoryError
 from ratedistortion.run_directory import reading
 from ratedistortion.sweeping.manifest import Manifest
 from ratedistortion.table.identity import asked_for, row_name, row_names
+from ratedistortion.untrusted import damaged
 
 _WORSE = ("ok", "diverged", "suspect")  # as the exit codes: 8 before 3
 
@@ -32,13 +33,16 @@ def so_far(manifest: Manifest) -> pandas.DataFrame:
     path, results = manifest.path, reading.read_results(manifest.path)
     if not results:
         raise reading.unfinished(path)
-    order = {name: n for n, name in enumerate(row_names(all_runs(manifest.settings)))}
-    rows = sorted(
-        (row for result in results for row in result["rows"]), key=lambda row: order[row_name(row)]
-    )
     chunks = sum(part.plan.chunks for part in manifest.parts())
     metadata = manifest.metadata() | {"unfinished": f"{len(results)} of {chunks} chunks"}
-    return parquet.parse(path, parquet.write(rows, metadata))
+    order = {name: n for n, name in enumerate(row_names(all_runs(manifest.settings)))}
+    rows = [row for result in results for row in result["rows"]]
+    try:
+        rows.sort(key=lambda row: order[row_name(row)])
+        table = parquet.write(rows, metadata)
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise damaged(path / "chunks", "its rows are none of this sweep", "restore it") from error
+    return parquet.parse(path, table)
 
 
 def finished(manifest: Manifest, times: Mapping[str, float] | None) -> pandas.DataFrame:

@@ -67,9 +67,8 @@ def sweep(
     engine, devices = prepare(settings, data, manifest, emit)
     if engine is not None:
         directory.remove(directory.path / reading.TABLE)  # of the grid as it was
-        manifest = (manifest or Manifest.make(directory.path, engine.sweep, devices)).with_part(
-            engine.sweep
-        )
+        manifest = manifest or Manifest.make(directory.path, engine.sweep, devices)
+        manifest = manifest.with_part(engine.sweep.runs, engine.sweep.plan)
         directory.write_manifest(manifest.values)
     assert manifest is not None
     if not (directory.path / reading.DATA).exists():
@@ -250,7 +249,7 @@ class _Chunks:
         plan = make_plan(half, len(part.runs), platform, len(self.devices), 1, width)
         plan = dataclasses.replace(plan, batching=part.plan.batching)
         engine = Engine(Sweep(manifest.settings, self.data, plan, part.runs), self.devices)
-        manifest = manifest.with_part(engine.sweep)
+        manifest = manifest.with_part(part.runs, plan)
         self.directory.write_manifest(manifest.values)
         text = f"out of memory with {width} runs at once: going on with {plan.width}."
         self.emit(events.Warned(text))

@@ -13,6 +13,7 @@ from commands import check_error, rd_plot, rd_sweep, run
 from ratedistortion.cli.signals import listen
 from ratedistortion.cli.start import SIGNALS
 
+needs_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 COMMAND = Path(sys.executable).with_name("rd-sweep")
 NAMES = "SIGINT SIGTERM SIGHUP SIGUSR1 SIGUSR2 SIGXCPU SIGQUIT SIGALRM".split()
 KEPT = "what was stored by then is kept, and the same command continues."
@@ -107,6 +108,7 @@ runpy.run_path({str(COMMAND)!r}, run_name="__main__")
     assert (result.returncode, result.stderr) == (code, f"Error: stopped by {name}; {KEPT}\n")
 
 
+@needs_full
 @pytest.mark.slow
 @pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-", ">/dev/full 2>&1", ">&- 2>&-"])
 @pytest.mark.parametrize(
@@ -120,11 +122,10 @@ runpy.run_path({str(COMMAND)!r}, run_name="__main__")
     ],
 )
 def test_exit_codes_do_not_depend_on_streams_that_can_be_written(body, code, redirection):
-    if "/dev/full" in redirection and not os.path.exists("/dev/full"):
-        pytest.skip("this system has no /dev/full")
     assert swept(body, "--json", redirection=redirection).returncode == code
 
 
+@needs_full
 def test_a_finished_sweep_has_its_exit_code_where_standard_error_is_full():
     body = "import types; return types.SimpleNamespace(attrs={'summary': "
     body += "{'diverged': 1, 'runs': 2, 'suspect': 0}})"
@@ -132,6 +133,7 @@ def test_a_finished_sweep_has_its_exit_code_where_standard_error_is_full():
     assert (result.returncode, json.loads(result.stdout)["diverged"]) == (3, 1)
 
 
+@needs_full
 def test_results_that_cannot_be_written_are_an_error():
     result = run("sh", "-c", f"{shlex.quote(str(COMMAND))} --help >/dev/full")
     assert result.returncode == 1 and result.stderr.startswith("Error: ")

@@ -17,6 +17,7 @@ from resealing import reseal, unsealed
 
 import ratedistortion
 from ratedistortion.cli.signals import listen
+from ratedistortion.errors import RunDirectoryError
 from ratedistortion.progress import Progress
 from ratedistortion.table import parquet
 
@@ -122,6 +123,7 @@ main()
     pandas.testing.assert_frame_equal(stored, again, rtol=1e-3)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 @pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-"])
 @pytest.mark.slow
 def test_a_sweep_ends_well_where_standard_error_cannot_be_written(almost_finished, redirection):
@@ -155,10 +157,19 @@ def test_damage_is_one_line_and_exit_4(finished):
     (finished / "kept").rename(first)
     (second / "result").unlink()
     state = (second / "state").read_bytes()
-    for change in ({"steps": STEPS + 1}, {"steps": -1}, {"arrays": {"leaf0": np.zeros(3)}}):
+    does_not_fit = ({"steps": STEPS + 1}, {"steps": -1}, {"arrays": {"leaf0": np.zeros(3)}})
+    words = [(change, "does not fit") for change in does_not_fit]
+    words += [({name: 0}, f"belongs to another {name}") for name in ("sweep", "chunk")]
+    for change, word in words:
         reseal(second / "state", **change)
-        check_error(rd_sweep(finished, "--quiet"), 4, "0001/state", "does not fit", "delete")
+        check_error(rd_sweep(finished, "--quiet"), 4, "0001/state", word, "delete")
         (second / "state").write_bytes(state)
+    # Rows that are none of this sweep's.
+    rows = unsealed(first / "result")["rows"]
+    for row in ({}, 3, rows[0] | {"beta": 7.5}, rows[0] | {"rate": "x"}):
+        reseal(first / "result", rows=[row])
+        with pytest.raises(RunDirectoryError, match="it is damaged"):
+            ratedistortion.read(finished)
     # And a table of another sweep.
     (finished / "rd.parquet").write_bytes(parquet.write([], {"settings": {}}))
     check_error(rd_sweep(finished), 4, "rd.parquet", "not the table of this run directory")

@@ -372,6 +372,15 @@ def test_a_result_of_another_sweep_is_not_read(directory):
         reading.read_results(directory.path)
 
 
+@pytest.mark.parametrize("change", [{"rows": 3}, {"losses": {}}, {"losses": [3]}, {"losses": [{}]}])
+def test_a_result_of_other_fields_is_damaged(directory, change):
+    directory.write_manifest(MANIFEST | {"parts": [3, {"sweep": SWEEP}]})
+    values = {"rows": [], "losses": [], "posteriors": {}}
+    write_result(directory, 0, SWEEP, values | change, PICTURES)
+    with refused(4, "chunks", "damaged", "restore"):
+        reading.read_losses(directory.path)
+
+
 def test_posteriors_are_those_that_the_sweep_wrote(directory):
     directory.write_manifest(MANIFEST | {"parts": [{"sweep": SWEEP}]})
     arrays = {"mean": np.arange(3.0)}

@@ -16,6 +16,7 @@ from tiny_engine import settings_of
 import ratedistortion as rd
 from ratedistortion import events
 from ratedistortion.engine.engine import Engine
+from ratedistortion.engine.plan import Plan, RunId
 from ratedistortion.errors import SettingsError, Stopped
 from ratedistortion.settings import Settings, extended
 from ratedistortion.sweeping.manifest import Manifest
@@ -173,21 +174,17 @@ def test_rows_that_are_measured_survive_a_stop(tmp_path, monkeypatch):
         assert (path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def manifest_of(**values) -> Manifest:
-    settings = settings_of(**values)
-    plan = {"batching": "map", "devices": 1, "width": 1, "chunks": 1}
-    kept = {"schema": 4, "data_sha256": "0", "settings": settings.as_json()}
-    kept["parts"] = [{"runs": [[0.5, 0, None]], "plan": plan}]
-    return Manifest(Path("run"), kept, settings)
+def manifest_of(data_sha256="0", **values) -> Manifest:
+    settings, runs = settings_of(**values), [RunId(0.5, 0, None)]
+    kept = {"schema": 4, "data_sha256": data_sha256, "parts": [], "settings": settings.as_json()}
+    return Manifest(Path("run"), kept, settings).with_part(runs, Plan("map", 1, 1, 1))
 
 
 def test_files_belong_to_what_decides_their_numbers():
     (mine,) = manifest_of().parts()
     for change in ({"learning_rate": 0.02}, {"steps": 23}, {"codes": 90}, {"decoder": "mlp"}):
         assert manifest_of(**change).parts()[0].sweep_id != mine.sweep_id, change
-    other = manifest_of()
-    other.values["data_sha256"] = "1"
-    assert other.parts()[0].sweep_id != mine.sweep_id
+    assert manifest_of("1").parts()[0].sweep_id != mine.sweep_id
     # Where it is done, and which other runs there are, changes no number.
     for change in ({"betas": (0.5, 7.0)}, {"seeds": 4}, {"device": "cpu"}):
         assert manifest_of(**change).parts()[0].sweep_id == mine.sweep_id, change
