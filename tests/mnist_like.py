@@ -1,9 +1,9 @@
 """Tables shaped like a sweep of binarised MNIST, for the tests that read and draw tables."""
 
-import json
-
 import numpy as np
 
+from ratedistortion.run_directory import reading
+from ratedistortion.run_directory.sealed import seal
 from ratedistortion.table import parquet
 
 BETAS = (0.01, 0.1233, 0.4329, 0.8111, 1.52, 2.848, 5.337, 10.0)
@@ -93,10 +93,14 @@ def losses(betas=BETAS, seeds=2):
 def run_directory(path, found=None, settings=None):
     """Makes what rd-plot reads of a finished run directory."""
     path.mkdir(parents=True)
-    (path / "manifest.json").write_text("{}")
+    manifest = {"schema": reading.MANIFEST_VERSION, "parts": [{"sweep": "0"}]}
+    empty = {"settings": {}, "versions": {}, "device": "", "data_sha256": ""}
+    (path / "manifest.json").write_bytes(seal(manifest | empty))
     content = parquet.write(found or rows(), {"settings": settings or {}})
     (path / "rd.parquet").write_bytes(content)
     np.savez(path / "images.npz", **images())
-    events = [{"event": "loss"} | run for run in losses()]
-    (path / "log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    chunk = reading.ChunkFiles(path, 0, "0")
+    chunk.path("result").parent.mkdir(parents=True)
+    result = {"rows": [], "losses": losses(), "posteriors": {}}
+    chunk.path("result").write_bytes(seal(chunk.owner | result))
     return path

@@ -14,6 +14,7 @@ from commands import BETAS, SMALL, STEPS, SWEEP, check_error, rd_plot, rd_sweep,
 import ratedistortion
 from ratedistortion import datasets
 from ratedistortion.cli.results import results
+from ratedistortion.run_directory import reading
 from ratedistortion.table import NATS_COLUMNS
 
 SUMMARY = (
@@ -226,8 +227,7 @@ def test_diverged_runs_are_marked_and_exit_3(tmp_path):
     note = "diverged at step 1: D is not finite"
     assert again.stdout.splitlines()[2].split() == ["1", "0", *"-----", *note.split()]
     # The curve ends where the run did.
-    losses = [json.loads(line) for line in (path / "log.jsonl").read_text().splitlines()]
-    curve = next(event for event in losses if event["event"] == "loss")
+    curve, _ = reading.read_losses(path)
     assert curve["steps"] == list(range(5, STEPS + 1, 5))
     for name in ("distortion", "rate"):
         assert curve[name][0] > 0 and set(curve[name][1:]) == {None}
