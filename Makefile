@@ -67,7 +67,7 @@ faults: install ## Plant faults: do --verify and the tests see each? (about 40 m
 fuzz: install ## Damage files of every format: does each reader refuse them? (a minute each, 10 in all)
 	$(BIN)/python tests/benchmarks/fuzz.py
 
-soak: install ## Disturb every operation on files in every way: is each recovered from? (a minute)
+soak: install ## Disturb operations on files, flip bits, kill sweeps: is each survived? (about 40 minutes)
 	$(BIN)/python tests/benchmarks/soak.py
 
 healthy: install ## Run 200 sweeps of random settings and list suspect rows (half an hour)

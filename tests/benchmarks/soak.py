@@ -6,7 +6,7 @@ faults: a sweep without JAX (tests/fault_trials.py) is disturbed at each of its 
 by each kind of fault of tests/faulty_files.py, and run again: it must leave the same bytes.
 flips: one random bit of a file of a run directory is flipped and the file read, 100,000 times: it
 must be refused, or read as the same numbers.
-kills: a small sweep is killed every few seconds until it is done, 200 times: it must leave the same
+kills: a small sweep is killed at random moments until it is done, 200 times: it must leave the same
 bytes, and must not need more memory than one that was left alone.
 
 The exit code is 1 if anything fails. Without arguments all three run.
@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -148,14 +149,16 @@ def _comparable(found: Any) -> Any:
 def kills(folder: Path) -> int:
     """Sweeps that are killed every few seconds; returns how many did not end as the first."""
     left_alone = folder / "left alone"
+    began = time.monotonic()
     code, memory = _run(left_alone, None)
+    longest = time.monotonic() - began
     assert code == 0
     expected = _results(left_alone)
 
     def sweep(n: int) -> tuple[int, int, bool]:
         chance, path, starts, most = random.Random(n), folder / f"killed {n}", 0, 0
         while True:
-            code, used = _run(path, chance.uniform(1, 8))
+            code, used = _run(path, chance.uniform(0, longest))
             starts, most = starts + 1, max(most, used)
             if code == 0:
                 break
