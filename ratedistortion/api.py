@@ -88,32 +88,63 @@ def sweep(
             return sweeping.sweep(settings, directory, tell, stop_signal)
 
 
-def read(run_dir: str | Path) -> "pandas.DataFrame":
-    """The table of a run directory, or of an `rd.parquet`, in nats per image.
+def read(
+    run_dir: str | Path,
+    *,
+    input_units: str | None = None,
+    reduction: str | None = None,
+    convention: str | None = None,
+    dimensions: int | None = None,
+) -> "pandas.DataFrame":
+    """The table of a run directory, of an `rd.parquet` or of a CSV file, in nats per image.
 
     Args:
         run_dir: The directory, or the file. The sweep need not be finished: the table then has the
-            runs of the chunks that are done.
+            runs of the chunks that are done. A CSV file, whose name ends in .csv, has points of
+            other people; the other arguments are for it alone, where it does not say them itself.
+        input_units: nats, bits or bits-per-dim: of R and D in the file.
+        reduction: sum or mean: what R and D are over the dimensions of an image.
+        convention: beta, where the weight is on the rate, loss D + beta R; lambda, where it is on
+            the distortion, loss R + lambda D.
+        dimensions: Dimensions of one image; needed for means over them.
 
     Returns:
         One row per (beta, seed, split); `attrs["ratedistortion"]` has the metadata, with
-        `unfinished`, such as "3 of 6 chunks", where more is to come.
+        `unfinished`, such as "3 of 6 chunks", where more is to come. Of a CSV file, one row a
+        point, with fewer columns, `label`, and in the metadata `unused`, the columns that have no
+        meaning here.
 
     Raises:
         RunDirectoryError: If no chunk is done yet, or the table is damaged.
-        SettingsError: If there is no table of ours.
+        SettingsError: If there is no table of ours, or something must be said of a CSV file.
     """
     from ratedistortion.run_directory import reading
     from ratedistortion.sweeping.manifest import Manifest
     from ratedistortion.sweeping.summary import so_far
-    from ratedistortion.table import parquet
+    from ratedistortion.table import csv_points, parquet
 
     path = Path(run_dir)
+    if is_csv(path):
+        return csv_points.read(path, input_units, reduction, convention, dimensions)
+    if any(said is not None for said in (input_units, reduction, convention, dimensions)):
+        raise SettingsError(
+            f"{path}: it is no CSV file, which alone has input_units, reduction, convention and"
+            " dimensions."
+        )
     if not path.is_dir():
         return parquet.read(path)
     if not (path / reading.TABLE).exists() and (manifest := Manifest.read(path)):
         return so_far(manifest)
     return reading.read_table(path)
+
+
+def is_csv(path: Path) -> bool:
+    """Whether `read` takes a path for a CSV file: by its name, if it is no folder.
+
+    Args:
+        path: Any path.
+    """
+    return path.suffix.lower() == ".csv" and not path.is_dir()
 
 
 def dry_run(

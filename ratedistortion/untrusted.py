@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ratedistortion.errors import RunDirectoryError
+from ratedistortion.errors import RunDirectoryError, SettingsError
 
 # An array that is larger than this, in bytes, and unpacks to so many times its packed size is taken
 # for an attack on memory: images seldom shrink to a hundredth.
@@ -40,6 +40,29 @@ def read_file(path: Path, remedy: str) -> bytes:
         ) from error
     except OSError as error:
         raise damaged(path, error, remedy) from error
+
+
+def read_given(path: Path, max_bytes: int) -> bytes:
+    """The content of a regular file that the user named.
+
+    Args:
+        path: The file.
+        max_bytes: How large it may be.
+
+    Returns:
+        All of its bytes.
+
+    Raises:
+        SettingsError: If it cannot be read, or is larger.
+    """
+    try:
+        status = path.stat()
+        # A pipe would be waited for, and a link can lead to a device without an end.
+        if not stat.S_ISREG(status.st_mode) or status.st_size > max_bytes:
+            raise OSError(0, f"it is no regular file of at most {max_bytes:,} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from error
 
 
 def parse_arrays(path: Path, data: bytes, remedy: str) -> dict[str, np.ndarray]:

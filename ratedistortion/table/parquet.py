@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import math
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pyarrow.parquet
 from ratedistortion.errors import RunDirectoryError, SettingsError
 from ratedistortion.settings.grid import MAX_RUNS
 from ratedistortion.table.columns import COLUMNS, TYPED_COLUMNS
+from ratedistortion.untrusted import read_given
 
 # Version of the table's format, in its metadata as `schema_version`; columns are only ever added.
 TABLE_VERSION = 1
@@ -91,15 +91,7 @@ def read(path: Path) -> pandas.DataFrame:
         SettingsError: If the file cannot be read, or is not one of our tables.
         RunDirectoryError: If it is one of them but damaged, cut short, or of a newer version.
     """
-    try:
-        status = path.stat()
-        # A pipe would be waited for, and a link can lead to a device without an end.
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_BYTES:
-            raise OSError(0, f"it is no regular file of at most {_MAX_BYTES:,} bytes")
-        data = path.read_bytes()
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}.") from error
-    return parse(path, data)
+    return parse(path, read_given(path, _MAX_BYTES))
 
 
 def parse(path: Path, data: bytes) -> pandas.DataFrame:
