@@ -45,7 +45,8 @@ def summarise(
 
     Returns:
         `units`, `split`, `runs` (one object for each table: `points` and the findings) and
-        `comparison`, of the second table with the first if there are two.
+        `comparison`, of the second table with the first if there are two. Of points of a CSV file
+        no `images`, and no errors but those that the file has.
 
     Raises:
         SettingsError: If a table has no rows of the split, or a target lies outside a curve.
@@ -70,13 +71,14 @@ def summarise(
         objection = curve.objection(table.rows)
         head = {
             "run": label,
-            "dataset": table.dataset,
+            "dataset": table.dataset or None,
             "images": table.examples,
             "diverged": table.diverged,
             "suspects": table.suspects.reindex(columns=list(_SUSPECT)).to_dict("records"),
             "no_verdict": objection,
         }
-        runs.append(head | _found(analysis, objection is None) | _known(table) | places)
+        found = _found(analysis, objection is None, table.rows)
+        runs.append(head | found | _known(table) | places)
         analyses.append(analysis)
     comparison = _comparison(list(inputs.tables.values()), analyses)
     return _plain({"units": inputs.units, "split": split, "runs": runs, "comparison": comparison})
@@ -94,9 +96,11 @@ def as_text(summary: Mapping[str, Any]) -> str:
     digits = 4 if summary["units"] == unit_words("bits-per-dim") else 2
     parts = []
     for run in summary["runs"]:
-        names = f"{printable(run['run'])}: {printable(run['dataset'])}"
-        title = f"{names}, {run['images']:,} {summary['split']} images"
-        parts += [[f"{title}, {summary['units']}", *_table(run, digits)], _findings(run, digits)]
+        about = [printable(run["dataset"])] if run["dataset"] else []
+        if run["images"] is not None:
+            about.append(f"{run['images']:,} {summary['split']} images")
+        title = f"{printable(run['run'])}: {', '.join([*about, summary['units']])}"
+        parts += [[title, *_table(run, digits)], _findings(run, digits)]
     if comparison := summary["comparison"]:
         parts.append(_compared(comparison, summary, digits))
     return "\n\n".join("\n".join(lines) for lines in parts)
@@ -111,9 +115,13 @@ def _nothing_left(table: Table) -> str:
     return "is suspect: its numbers contradict each other (see the column failed_checks)"
 
 
-def _found(analysis: curve.Analysis, judged: bool) -> dict[str, Any]:
+def _found(analysis: curve.Analysis, judged: bool, rows: pandas.DataFrame) -> dict[str, Any]:
     points, slopes, regimes = analysis.points, analysis.slopes, analysis.regimes
     columns = points._asdict() | slopes._asdict()
+    # A curve counts a missing standard error as 0, which must not be shown as if it were known.
+    lacking = [name for name in ("rate_se", "distortion_se") if rows[name].hasnans]
+    for name in [*lacking, *(("slope_se", "regret_se") if lacking else ())]:
+        columns[name] = np.where(points.seeds == 1, np.nan, columns[name])
     columns["on_hull"] = np.isin(np.arange(len(points.beta)), analysis.hull)
     columns["slope_over_minus_beta"] = slopes.ratio
     columns["verdict"] = slopes.verdict if judged else None
@@ -142,13 +150,17 @@ def _comparison(tables: list[Table], analyses: list[curve.Analysis]) -> dict[str
     """The comparison of two tables; `undefined` says why there is none."""
     if len(tables) != 2:
         return None
-    if _source(tables[0]) != _source(tables[1]):
+    measured = all(table.is_measured() for table in tables)
+    if not measured and not _may_be_same(tables):
+        return {"undefined": "they have different data: D is not the same."}
+    if measured and _source(tables[0]) != _source(tables[1]):
         return {"undefined": "they have different data, likelihoods or scales: D is not the same."}
     try:
         found = curve.compare(*(analysis.points for analysis in analyses))
     except SettingsError as error:
         return {"undefined": str(error)}
-    return {"undefined": None, **dict(zip(_COMPARISON, found, strict=True))}
+    found = dict(zip(_COMPARISON, found, strict=True))
+    return {"undefined": None, **found, "same_data": measured or None}
 
 
 def _source(table: Table) -> list[Any]:
@@ -159,16 +171,23 @@ def _source(table: Table) -> list[Any]:
     return [data, first["likelihood"], first["dimensions"], first["examples"], *scales]
 
 
+def _may_be_same(tables: list[Table]) -> bool:
+    """Whether nothing that is said of points of other people makes their data different."""
+    named = [table for table in tables if table.dataset]
+    counted = [count for table in tables for count in table.rows["dimensions"].dropna()[:1]]
+    return len({table.dataset for table in named}) < 2 and len(set(counted)) < 2
+
+
 def _table(run: Mapping[str, Any], digits: int) -> list[str]:
     header = ["beta", "seeds", "R", "D", "R + D", "dD/dR", "/ -beta", "verdict", "regime"]
     rows = [
         [
-            f"{point['beta']:.4g}",
+            "-" if point["beta"] is None else f"{point['beta']:.4g}",
             str(point["seeds"]),
             with_error(point["rate"], point["rate_se"], digits),
             with_error(point["distortion"], point["distortion_se"], digits),
             number(point["rate"] + point["distortion"], digits),
-            "-" if point["slope"] is None else f"{point['slope']:z.3g} ±{point['slope_se']:.2g}",
+            _slope(point),
             number(point["slope_over_minus_beta"], 3),
             point["verdict"] or "-",
             point["regime"] or "-",
@@ -178,11 +197,25 @@ def _table(run: Mapping[str, Any], digits: int) -> list[str]:
     return aligned([header, *rows], words=2)
 
 
+def _slope(point: Mapping[str, Any]) -> str:
+    if point["slope"] is None:
+        return "-"
+    error = "" if point["slope_se"] is None else f" ±{point['slope_se']:.2g}"
+    return f"{point['slope']:z.3g}{error}"
+
+
+def _who(run: Mapping[str, Any]) -> str:
+    """Beta and seed of a run, as far as they are known; R is its name if neither is."""
+    known = [] if run["beta"] is None else [f"beta {run['beta']:.4g}"]
+    known += [] if run["seed"] is None else [f"seed {run['seed']}"]
+    return ", ".join(known) or "a point without a beta"
+
+
 def _findings(run: Mapping[str, Any], digits: int) -> list[str]:
     best = run["best"]
     lines = [
         f"Best -ELBO: {with_error(best['negative_elbo'], best['negative_elbo_se'], digits)} at "
-        f"beta {best['beta']:.4g}, seed {best['seed']}."
+        f"{_who(best)}."
     ]
     if run["entropy"] is not None:
         excess = best["negative_elbo"] - run["entropy"]
@@ -217,8 +250,7 @@ def _findings(run: Mapping[str, Any], digits: int) -> list[str]:
         lines.append(f"Left out, because they diverged: {run['diverged']}.")
     if run["suspects"]:
         named = [
-            f"beta {row['beta']:.4g}, seed {row['seed']} ({row['failed_checks']})"
-            for row in run["suspects"]
+            f"{_who(row)} ({row['failed_checks'] or 'the file says so'})" for row in run["suspects"]
         ]
         lines.append(f"Left out, because their numbers are suspect: {', '.join(named)}.")
     return lines
@@ -242,10 +274,14 @@ def _compared(comparison: Mapping[str, Any], summary: Mapping[str, Any], digits:
         f"{number(comparison[name][0], digits)} to {number(comparison[name][1], digits)}"
         for name in ("rates", "distortions")
     )
+    trust = (
+        "Whether both have the same images and likelihood is not known: a CSV file says no more."
+    )
     return [
         f"{title}, {summary['units']}; below 0, it is better:",
         f"BD-rate {comparison['bd_rate_percent']:+z.2f}%, over D {distortions}.",
         f"BD-distortion {comparison['bd_distortion']:+z.{digits}f}, over R {rates}.",
+        *([trust] if comparison["same_data"] is None else []),
     ]
 
 

@@ -1,4 +1,4 @@
-"""`rd-plot`: tables of sweeps in, a figure or a summary out."""
+"""`rd-plot`: tables of sweeps and points of other people in, a figure or a summary out."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,24 @@ from pathlib import Path
 import click
 
 from ratedistortion import __version__
-from ratedistortion.api import read
+from ratedistortion.api import is_csv, read
 from ratedistortion.cli.errors import Command, tell
 from ratedistortion.errors import SettingsError
-from ratedistortion.figures import DISTORTIONS, FIGURES, check_suffix, data_figure, figure, save
-from ratedistortion.table.units import UNITS
+from ratedistortion.figures import (
+    DISTORTIONS,
+    FIGURES,
+    SUFFIXES,
+    check_numbers,
+    check_points,
+    check_suffix,
+    data_figure,
+    figure,
+    numbers,
+    save,
+    save_numbers,
+)
+from ratedistortion.table.units import CONVENTIONS, REDUCTIONS, UNITS
+from ratedistortion.text import printable
 
 
 @click.command(
@@ -22,8 +35,8 @@ from ratedistortion.table.units import UNITS
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The figure: a name that ends in .png, .pdf or .svg.  [default: RUN/KIND.png, where RUN "
-    "is one run directory; no figure with --summary]",
+    help="The figure: a name that ends in .png, .pdf or .svg; in .csv, its numbers.  [default: "
+    "RUN/KIND.png, where RUN is one run directory; no figure with --summary]",
 )
 @click.option(
     "--kind", type=click.Choice([*FIGURES, "data"]), default="rate-distortion", help="What to draw."
@@ -60,6 +73,28 @@ from ratedistortion.table.units import UNITS
     type=float,
     help="In the summary: beta and R where a curve passes this D, in --units.",
 )
+@click.option(
+    "--input-units",
+    type=click.Choice(UNITS),
+    help="Units of R and D in CSV files, which their column units may say instead.",
+)
+@click.option(
+    "--reduction",
+    type=click.Choice(REDUCTIONS),
+    help="Whether R and D in CSV files are sums or means over the dimensions of an image.",
+)
+@click.option(
+    "--convention",
+    type=click.Choice(CONVENTIONS),
+    help="What the weight in CSV files is on. beta: the rate, loss D + beta R; lambda: the "
+    "distortion, loss R + lambda D.",
+)
+@click.option(
+    "--dimensions",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Dimensions of an image in CSV files; means over them need it.",
+)
 @click.version_option(__version__)
 def main(
     runs: tuple[Path, ...],
@@ -72,10 +107,15 @@ def main(
     as_json: bool,
     target_rate: float | None,
     target_distortion: float | None,
+    input_units: str | None,
+    reduction: str | None,
+    convention: str | None,
+    dimensions: int | None,
 ) -> None:
     """Draw the table of each RUN, several on one plot, or print what it says.
 
-    RUN is a run directory of rd-sweep or a Parquet table. The same tables give the same bytes.
+    RUN is a run directory of rd-sweep, a Parquet table, or a CSV file with points of other people:
+    the columns rate and distortion, and others. The same tables give the same bytes.
     """
     summary = summary or as_json
     first, *others = runs
@@ -88,8 +128,25 @@ def main(
         output = first / f"{kind}.png"
     if not summary and not (target_rate is None and target_distortion is None):
         raise click.UsageError("--target-rate and --target-distortion need --summary.")
+    files = [run for run in runs if is_csv(run)]
+    to_csv = output is not None and output.suffix.lower() == ".csv"
     if output is not None:
-        check_suffix(output)
+        check_suffix(output, (*SUFFIXES, ".csv"))
+        if files:
+            check_points(kind)
+        if to_csv:
+            check_numbers(kind)
+            if output.resolve() in [run.resolve() for run in runs]:
+                raise click.UsageError(f"{output} is one of the RUNs: it would be replaced.")
+    said = {
+        "input_units": input_units,
+        "reduction": reduction,
+        "convention": convention,
+        "dimensions": dimensions,
+    }
+    if not files and any(value is not None for value in said.values()):
+        *most, last = (f"--{name.replace('_', '-')}" for name in said)
+        raise click.UsageError(f"{', '.join(most)} and {last} need a CSV file among the RUNs.")
     if kind == "data" and not summary and output is not None:
         if others or not first.is_dir():
             raise SettingsError("--kind data needs one run directory: not a table, not several.")
@@ -99,7 +156,11 @@ def main(
         click.echo(output)
         return
     images = losses = None
-    tables = dict(zip(_labels(runs), map(read, runs), strict=True))
+    tables = {}
+    for label, run in zip(_labels(runs), runs, strict=True):
+        tables[label] = read(run, **said) if run in files else read(run)
+        if unused := tables[label].attrs["ratedistortion"].get("unused"):
+            tell(printable(f"{label}: not used: {', '.join(unused)}."))
     if summary:
         # Imported here, because it imports NumPy and pandas and --help must be quick.
         from ratedistortion.cli.curve_summary import as_text, summarise
@@ -119,7 +180,10 @@ def main(
             images = reading.read_images(first, table.attrs["ratedistortion"].get("images_sha256"))
         else:
             losses = reading.read_losses(first)
-    save(figure(tables, kind, units, split, images, losses, distortion), output)
+    if to_csv:
+        save_numbers(numbers(tables, kind, units, split, distortion), output)
+    else:
+        save(figure(tables, kind, units, split, images, losses, distortion), output)
     (tell if summary else click.echo)(str(output))
 
 

@@ -16,7 +16,9 @@ class Best(NamedTuple):
     """The run with the best ELBO, which is the smallest R + D."""
 
     beta: float
-    seed: int
+    """NaN where the table does not say it."""
+    seed: int | None
+    """None where the table does not say it."""
     negative_elbo: float
     negative_elbo_se: float
 
@@ -56,5 +58,6 @@ def analyse(rows: pandas.DataFrame) -> Analysis:
     points = points_of(good)
     best: Any = good.loc[[good["negative_elbo"].idxmin()], list(Best._fields)]
     best = Best(**best.to_dict("records")[0])
+    best = best._replace(seed=None if pandas.isna(best.seed) else best.seed)
     hull = lower_convex_hull(points.rate, points.distortion)
     return Analysis(points, slopes(points), regimes(points), hull, best)

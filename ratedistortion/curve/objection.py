@@ -12,11 +12,14 @@ def objection(rows: pandas.DataFrame) -> str | None:
     Args:
         rows: At least one row of a table, with the settings in `attrs`, where
             `ratedistortion.read` puts them. Without settings and the column `free_bits`, the sweep
-            is taken to have neither free bits nor a warm-up.
+            is taken to have neither free bits nor a warm-up. Rows without the column `steps` are
+            of other people.
 
     Returns:
         One sentence for the user; None if dD/dR = -beta must hold at the end of training.
     """
+    if "steps" not in rows:
+        return "it is not known how these points were trained, so dD/dR = -beta need not hold."
     settings = rows.attrs.get("ratedistortion", {}).get("settings", {})
     column = rows["free_bits"].tolist() if "free_bits" in rows else []
     if any(bits > 0 for bits in (settings.get("free_bits", 0), *column)):

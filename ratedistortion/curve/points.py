@@ -15,6 +15,7 @@ _COLLAPSED = 1e-3
 class Points(NamedTuple):
     """One point for each beta or target rate, in increasing order of beta.
 
+    Points of which no beta is known, NaN, come last, in decreasing order of rate.
     All numbers but beta are in one unit, that of the rows. The runs of a target rate are one point
     at the geometric mean of the betas that they found.
     """
@@ -51,6 +52,8 @@ class Points(NamedTuple):
 def points_of(rows: pandas.DataFrame) -> Points:
     r"""The mean over the seeds of each beta or target rate, of the runs whose status is ok.
 
+    A row without a beta is a point of its own.
+
     The standard error of a mean over n seeds has two parts,
     $$se^2 = \overline{se_{run}^2} + s^2 / n,$$
     where s is the standard deviation between the seeds. The first part does not shrink with n,
@@ -66,8 +69,9 @@ def points_of(rows: pandas.DataFrame) -> Points:
         The points in the unit of the rows, by increasing beta; empty if no run is ok.
     """
     rows = rows.loc[rows["status"] == "ok"]
-    found = []
-    for _, group in rows.groupby(asked_for(rows)):
+    asked, found = asked_for(rows), []
+    # No beta is negative, so a negative number of its own keeps a row without a beta alone.
+    for _, group in rows.groupby(asked.where(asked.notna(), -1.0 - np.arange(len(rows)))):
         n, betas = len(group), group["beta"].to_numpy(float)
         beta = betas[0] if np.ptp(betas) == 0 else np.exp(np.mean(np.log(betas)))
         rate, distortion = (group[name].to_numpy(float) for name in ("rate", "distortion"))
@@ -87,7 +91,8 @@ def points_of(rows: pandas.DataFrame) -> Points:
             (beta, rate.mean(), rate_variance**0.5, distortion.mean(), distortion_variance**0.5)
             + (together, n)
         )
-    columns = np.array(sorted(found), float).reshape(-1, 7).T
+    found.sort(key=lambda point: (np.inf, -point[1]) if np.isnan(point[0]) else point)
+    columns = np.array(found, float).reshape(-1, 7).T
     return Points(*columns[:6], seeds=columns[6].astype(int))
 
 

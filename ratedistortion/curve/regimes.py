@@ -51,12 +51,12 @@ def regimes(points: Points) -> Regimes | None:
 
     Returns:
         Betas and one regime for each point, whatever the unit of the points. None if R or D is the
-        same at every beta, or if there are fewer than three betas.
+        same at every beta, if there are fewer than three betas, or if a point has none.
 
     Source: the names of the two ends and the range between are those of Alemi et al., "Fixing a
     Broken ELBO", 2018, section 3; the cuts are ours.
     """
-    if len(points.beta) < 3:
+    if len(points.beta) < 3 or np.isnan(points.beta).any():
         return None
     height, width = (float(np.ptp(values)) for values in (points.distortion, points.rate))
     if not (height > 0 and width > 0):

@@ -72,7 +72,7 @@ def slopes(points: Points) -> Slopes:
     has no slope; it is `converged` if a point that has not collapsed has no lower loss at its beta.
     Beta = 0 has no logarithm; it is `converged` if no other point has a lower distortion. The
     interval beside it is left out of the slope at the next beta, as are intervals of no length,
-    between target rates that ended at the same beta.
+    between target rates that ended at the same beta. A point without a beta is `unclear`.
 
     What to beware of:
 
@@ -110,6 +110,8 @@ def slopes(points: Points) -> Slopes:
         worse = regret[i] > _REGRET_SIGMAS * regret_se[i] + rounding[i]
         if worse or together[i] or abs(ratio[i] - 1) > _RATIO_TOLERANCE + doubt:
             verdict.append("under-trained")
+        elif np.isnan(points.beta[i]):
+            verdict.append("unclear")
         elif flat[i] or points.beta[i] == 0:
             verdict.append("converged" if np.any(~flat & (np.arange(count) != i)) else "unclear")
         else:

@@ -25,15 +25,19 @@ class Table(NamedTuple):
     diverged: int
     """How many rows were left out because their run diverged."""
     dataset: str
-    """The name of the data set."""
-    examples: int
-    """N, the images of the split."""
+    """The name of the data set; empty if the table does not say it."""
+    examples: int | None
+    """N, the images of the split; None if the table does not say it."""
     factor: float
     """One nat per image in the units of the axes."""
 
     def drawn(self) -> pandas.DataFrame:
         """The rows that are drawn, suspect ones last."""
         return pandas.concat([self.rows, self.suspects])
+
+    def is_measured(self) -> bool:
+        """Whether a model was measured for it: points of a CSV file have R and D alone."""
+        return "mutual_information" in self.rows
 
     def settings(self) -> dict[str, Any]:
         """What the sweep was asked to do; empty if the table does not say it."""
@@ -75,16 +79,21 @@ class Inputs(NamedTuple):
         return f"{quantity} ({self.units})"
 
     def source(self) -> str:
-        """The data set and the images of the split, as far as all tables have the same."""
-        names = {table.dataset for table in self.tables.values()}
-        counts = {table.examples for table in self.tables.values()}
+        """The data set and the images of the split, as far as all tables that say it agree."""
+        names = self._datasets()
+        counts = {table.examples for table in self.tables.values()} - {None}
         name = f"{names.pop()}, " if len(names) == 1 else ""
         count = f"{counts.pop():,} " if len(counts) == 1 else ""
+        if not any((table.drawn()["split"] == self.split).any() for table in self.tables.values()):
+            return name.removesuffix(", ")
         return f"{name}{count}{self.split} images"
+
+    def _datasets(self) -> set[str]:
+        return {table.dataset for table in self.tables.values()} - {""}
 
     def several_datasets(self) -> bool:
         """Whether the tables have different data sets."""
-        return len({table.dataset for table in self.tables.values()}) > 1
+        return len(self._datasets()) > 1
 
     def named(self, label: str) -> str:
         """A label, with its data set where the tables have different ones.
@@ -95,10 +104,11 @@ class Inputs(NamedTuple):
         Returns:
             The label, or `label: data set`.
         """
-        return f"{label}: {self.tables[label].dataset}" if self.several_datasets() else label
+        dataset = self.tables[label].dataset
+        return f"{label}: {dataset}" if dataset and self.several_datasets() else label
 
     def title(self) -> list[str]:
-        """Lines: what is drawn, and where there are some, the runs not drawn like the others."""
+        """Lines: what is drawn, and where there are some, what is not like the others."""
         counts = (
             (sum(len(table.suspects) for table in self.tables.values()), "suspect", "drawn hollow"),
             (sum(table.diverged for table in self.tables.values()), "diverged", "left out"),
@@ -107,7 +117,9 @@ class Inputs(NamedTuple):
         notes += [
             f"so far {text}" for table in self.tables.values() if (text := table.unfinished())
         ]
-        return [self.source(), ", ".join(notes)] if notes else [self.source()]
+        if others := sum(not table.is_measured() for table in self.tables.values()):
+            notes.append(f"{others} curve{'s' * (others > 1)} from CSV files")
+        return [line for line in (self.source(), ", ".join(notes)) if line]
 
     def everything(self) -> pandas.DataFrame:
         """The rows of all tables that are drawn."""
@@ -142,6 +154,8 @@ def squared_errors(inputs: Inputs) -> Inputs:
     tables = {}
     for label, table in inputs.tables.items():
         drawn = table.drawn()
+        if not table.is_measured():
+            raise SettingsError(f"distortion mse: {label} is of a CSV file, which has none.")
         if "distortion_mse" not in drawn or drawn["distortion_mse"].hasnans:
             raise SettingsError(
                 "distortion mse needs models with --likelihood gaussian: got"
@@ -163,15 +177,16 @@ def gather(
     """Checks what `figure` was given, chooses the rows and converts them.
 
     Args:
-        tables: One table, or label -> table.
+        tables: One table, or label -> table. A table with a column `label` is one for each label.
         units: nats, bits or bits-per-dim.
-        split: train or test.
+        split: train or test. Rows that say no split belong to both.
 
     Returns:
         The rows of the split, without those that diverged, in `units`.
 
     Raises:
-        SettingsError: If units or split are unknown, or a table has no rows of the split.
+        SettingsError: If units or split are unknown, a table has no rows of the split, two have
+            one label, or the units need a number of dimensions that a table does not say.
         RateDistortionError: If every run diverged.
     """
     if isinstance(tables, pandas.DataFrame):
@@ -180,19 +195,34 @@ def gather(
         raise SettingsError("a figure needs at least one table: got none.")
     if split not in SPLITS:
         raise SettingsError(f"split must be one of {', '.join(SPLITS)}: got {split!r}.")
-    found = {label: _table(table, units, split) for label, table in tables.items()}
+    found = {label: _table(table, units, split) for label, table in _by_label(tables).items()}
     inputs = Inputs(found, split, unit_words(units))
     if inputs.everything().empty:
         raise RateDistortionError(f"every run of the split {split} diverged: nothing to draw.")
     return inputs
 
 
+def _by_label(tables: Mapping[str, pandas.DataFrame]) -> dict[str, pandas.DataFrame]:
+    """One table for each label; rows without one have that of their table."""
+    found = {}
+    for name, table in tables.items():
+        own = table["label"] if "label" in table else pandas.Series("", table.index)
+        for label in own.unique():
+            shown = label or name
+            shown = f"{shown} ({name})" if shown in found else shown
+            if shown in found:
+                raise SettingsError(f"two curves are called {shown!r}: change a label.")
+            found[shown] = table.loc[own == label]
+    return found
+
+
 def _table(table: pandas.DataFrame, units: str, split: str) -> Table:
-    rows = table.loc[table["split"] == split].sort_values(["beta", "seed"], ignore_index=True)
+    of_split = table["split"].isin([split, ""])
+    rows = table.loc[of_split].sort_values(["beta", "seed"], ignore_index=True)
     if rows.empty:
         has = ", ".join(sorted(set(table["split"]))) or "no rows at all"
         raise SettingsError(f"the table has no rows of the split {split}: it has {has}.")
-    factor = per_nat(units, int(rows["dimensions"].iloc[0]))
+    factor = per_nat(units, _dimensions(rows, units))
     # The target rate stays in nats: it tells which images and losses belong to a row.
     columns = [name for name in NATS_COLUMNS if name in rows and name != "target_rate"]
     rows[columns] = rows[columns].astype(float) * factor
@@ -200,4 +230,18 @@ def _table(table: pandas.DataFrame, units: str, split: str) -> Table:
         rows.loc[rows["status"] == status] for status in ("ok", "suspect", "diverged")
     )
     dataset = ", ".join(sorted(set(rows["dataset"])))
-    return Table(ok, suspects, len(diverged), dataset, int(rows["examples"].iloc[0]), factor)
+    examples = int(rows["examples"].iloc[0]) if "examples" in rows else None
+    return Table(ok, suspects, len(diverged), dataset, examples, factor)
+
+
+def _dimensions(rows: pandas.DataFrame, units: str) -> int:
+    """Of an image; 1 where nobody says them and nothing depends on them."""
+    found = rows["dimensions"].unique()
+    if units != "bits-per-dim":
+        return 1
+    if len(found) > 1 or pandas.isna(found[0]):
+        raise SettingsError(
+            "bits-per-dim need one number of dimensions for each curve: give --dimensions N, or a"
+            " column dimensions."
+        )
+    return int(found[0])

@@ -25,7 +25,8 @@ def figure(
     """Draws tables of sweeps, at the width of one column of a paper.
 
     Args:
-        tables: One table, or label -> table to draw several runs on one plot.
+        tables: One table, or label -> table to draw several runs on one plot. Points of a CSV file
+            are one curve for each label that they have.
         kind: A name in `FIGURES`.
         units: nats, bits or bits-per-dim, on axes and labels.
         split: train or test: the rows to draw.
@@ -43,7 +44,76 @@ def figure(
             missing.
         RateDistortionError: If every run diverged.
     """
-    from ratedistortion.figures import inputs, style
+    from ratedistortion.figures import style
+
+    given = _gathered(tables, kind, units, split, distortion)
+    with style.context():
+        return FIGURES[kind](given._replace(images=images, losses=losses))
+
+
+def numbers(
+    tables: "pandas.DataFrame | Mapping[str, pandas.DataFrame]",
+    kind: str = "rate-distortion",
+    units: str = "nats",
+    split: str = "test",
+    distortion: str = "nll",
+) -> "pandas.DataFrame":
+    """The numbers of a figure: one row a point that `figure` draws of the same arguments.
+
+    Args:
+        tables: As for `figure`.
+        kind: A name in `NUMBERS`.
+        units: As for `figure`.
+        split: As for `figure`.
+        distortion: As for `figure`.
+
+    Returns:
+        Columns that `ratedistortion.read` understands in a CSV file, with numbers in `units`; for
+        the kind information also I(n;z), its bounds and the marginal KL.
+
+    Raises:
+        SettingsError: As of `figure`, or if the kind has no numbers to write.
+        RateDistortionError: As of `figure`.
+    """
+    check_numbers(kind)
+    from ratedistortion.figures.numbers import collect
+
+    return collect(_gathered(tables, kind, units, split, distortion), kind, units)
+
+
+def check_numbers(kind: str) -> None:
+    """Refuses a kind whose numbers are not written to a CSV file.
+
+    Args:
+        kind: A name in `FIGURES`, or data.
+
+    Raises:
+        SettingsError: If it is none of `NUMBERS`.
+    """
+    if kind not in NUMBERS:
+        raise SettingsError(
+            f"a CSV file has the numbers of kind {' or '.join(NUMBERS)}: got {kind}."
+        )
+
+
+def check_points(kind: str) -> None:
+    """Refuses a kind that needs more of a model than R and D.
+
+    Args:
+        kind: A name in `FIGURES`, or data.
+
+    Raises:
+        SettingsError: If points of a CSV file cannot be drawn in it.
+    """
+    if kind != "rate-distortion":
+        raise SettingsError(
+            f"points of a CSV file are drawn in kind rate-distortion only: got {kind}."
+        )
+
+
+def _gathered(tables: Any, kind: str, units: str, split: str, distortion: str) -> "Inputs":
+    """Checks the arguments of a figure, and chooses and converts its rows."""
+    from ratedistortion.figures import inputs
 
     if kind not in FIGURES:
         raise SettingsError(f"kind must be one of {', '.join(FIGURES)}: got {kind!r}.")
@@ -51,13 +121,14 @@ def figure(
         raise SettingsError(
             f"distortion must be one of {', '.join(DISTORTIONS)}: got {distortion!r}."
         )
-    given = inputs.gather(tables, units, split)._replace(images=images, losses=losses)
+    given = inputs.gather(tables, units, split)
+    if not all(table.is_measured() for table in given.tables.values()):
+        check_points(kind)
     if distortion == "mse":
         if kind != "rate-distortion":
             raise SettingsError(f"distortion mse is drawn against R only: got kind {kind!r}.")
         given = inputs.squared_errors(given)
-    with style.context():
-        return FIGURES[kind](given)
+    return given
 
 
 def data_figure(preview: "Mapping[str, Any]", description: str) -> "Figure":
@@ -82,6 +153,7 @@ def _late(kind: str) -> "Callable[[Inputs], Figure]":
 
 
 DISTORTIONS = ("nll", "mse")
+NUMBERS = ("rate-distortion", "information")
 FIGURES = {
     kind: _late(kind)
     for kind in ("rate-distortion", "information", "bounds", "gallery", "training")

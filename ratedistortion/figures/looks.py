@@ -29,9 +29,12 @@ def choose(inputs: Inputs) -> tuple[dict[str, Look], list[dict[str, Line2D]]]:
         Label of a table -> its look; and the columns of the legend, each label -> handle.
     """
     if len(inputs.tables) == 1:
-        (table,) = inputs.tables.values()
+        ((label, table),) = inputs.tables.items()
+        look = Look("black", "-", MARKERS[0])
         hull = {"lower convex hull": _handle("black", "-", "")} if len(table.rows) else {}
-        return dict.fromkeys(inputs.tables, Look("black", "-", MARKERS[0])), [hull]
+        if label and not table.is_measured():  # a curve of somebody else is drawn with its name
+            hull = {label: _handle(*look)}
+        return {label: look}, [hull]
     families = _families(inputs)
     if families is not None:
         return _by_family(families)
@@ -50,6 +53,8 @@ def _families(inputs: Inputs) -> dict[str, tuple[str, str, str]] | None:
     """
     found = {}
     for label, table in inputs.tables.items():
+        if not table.is_measured():
+            return None
         families = table.drawn()[["encoder", "decoder", "prior"]].drop_duplicates()
         if len(families) != 1:
             return None

@@ -1,5 +1,7 @@
 """Distortion against rate, one point a run."""
 
+from typing import Any
+
 import numpy as np
 import pandas
 from matplotlib.axes import Axes
@@ -29,18 +31,19 @@ def draw(inputs: Inputs) -> Figure:
     """
     figure, (axes,) = style.new_figure(2.6)
     everything = inputs.everything()
-    scale = BetaScale(everything["beta"])
+    betas = everything["beta"].dropna()
+    scale = BetaScale(betas)
     several = len(inputs.tables) > 1
     looks, columns = choose(inputs)
     for label, table in inputs.tables.items():
         colour, line, marker = looks[label]
-        _runs(axes, table.rows, scale, marker, colour if several else "white")
+        _runs(axes, table.rows, scale, marker, colour, colour if several else "white")
         rate, distortion = table.rows[["rate", "distortion"]].to_numpy().T
         hull = lower_convex_hull(rate, distortion)
         axes.plot(rate[hull], distortion[hull], linestyle=line, color=colour, lw=0.7, zorder=2)
         if len(suspects := table.suspects):
             x, y = suspects["rate"], suspects["distortion"]
-            edge = [colour] * len(x) if several else scale.colours(suspects["beta"])
+            edge = [colour] * len(x) if several else _colours(suspects["beta"], scale, colour)
             # Hollow points are drawn last, so that the others hide none of them.
             axes.scatter(
                 x, y, 20, "white", marker=marker, linewidths=1.1, edgecolors=edge, zorder=5
@@ -56,12 +59,15 @@ def draw(inputs: Inputs) -> Figure:
     axes.set_xlabel(inputs.axis("rate R"))
     distortion = inputs.axis("distortion D")
     axes.set_ylabel("squared error per dimension" if inputs.squared else distortion)
-    scale.colour_bar(figure, axes)
+    if len(betas):
+        scale.colour_bar(figure, axes)
     style.legend(figure, inputs.title(), *columns)
     return figure
 
 
-def _runs(axes: Axes, rows: pandas.DataFrame, scale: BetaScale, marker: str, edge: str) -> None:
+def _runs(
+    axes: Axes, rows: pandas.DataFrame, scale: BetaScale, marker: str, colour: str, edge: str
+) -> None:
     """One point a run with its standard errors; a line joins the seeds of one beta."""
     x, y = rows["rate"], rows["distortion"]
     errors = rows["distortion_se"].fillna(0), rows["rate_se"].fillna(0)
@@ -70,8 +76,14 @@ def _runs(axes: Axes, rows: pandas.DataFrame, scale: BetaScale, marker: str, edg
     lines = [group[["rate", "distortion"]].to_numpy() for group in seeds]
     colours = scale.colours(group["beta"].iloc[0] for group in seeds)
     axes.add_collection(LineCollection(lines, colors=colours, linewidths=0.8, zorder=3))
-    colours = scale.colours(rows["beta"])
+    colours = _colours(rows["beta"], scale, colour)
     axes.scatter(x, y, 14, colours, marker=marker, linewidths=0.5, edgecolors=edge, zorder=4)
+
+
+def _colours(betas: Any, scale: BetaScale, other: str) -> list[str]:
+    """The colour of each beta; `other` where a point has none."""
+    colours = zip(scale.colours(betas), betas.isna(), strict=True)
+    return [other if missing else colour for colour, missing in colours]
 
 
 def _exact(axes: Axes, inputs: Inputs) -> Line2D | None:

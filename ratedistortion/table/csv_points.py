@@ -13,12 +13,9 @@ import numpy as np
 import pandas
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.table.units import UNITS, per_nat
+from ratedistortion.table.units import CONVENTIONS, REDUCTIONS, UNITS, per_nat
 from ratedistortion.untrusted import read_given
 
-# `beta`: the weight is on the rate, loss D + beta R. `lambda`: on the distortion, R + lambda D.
-CONVENTIONS = ("beta", "lambda")
-REDUCTIONS = ("sum", "mean")
 MAX_BYTES = 1 << 24
 MAX_POINTS = 10_000
 _MAX_COUNT = 1 << 53  # of dimensions, and the largest seed
@@ -99,8 +96,9 @@ def read(
     table = pandas.DataFrame(points).astype({"seed": "Int64", "dimensions": "Int64"})
     table["negative_elbo"] = table["rate"] + table["distortion"]
     table["negative_elbo_se"] = table["rate_se"] + table["distortion_se"]
-    for (label, split), curve in table.groupby(["label", "split"]):
-        _check_direction(path, label or split, curve)
+    curves: Any = table.groupby(["label", "split"])
+    for (label, _), curve in curves:
+        _check_direction(path, label, curve)
     table.attrs["ratedistortion"] = {"unused": unused}
     return table
 
@@ -298,7 +296,7 @@ def _check_direction(path: Path, name: str, curve: pandas.DataFrame) -> None:
 
     Where beta weighs the rate, a larger beta makes R smaller and D larger.
     """
-    means = curve.groupby("beta")[["rate", "distortion"]].mean()
+    means: Any = curve.groupby("beta")[["rate", "distortion"]].mean()
     change = np.diff(means.to_numpy(), axis=0)
     if len(change) > 1 and (change > 0)[:, 0].all() and (change < 0)[:, 1].all():
         whose = f" of {name}" if name else ""

@@ -5,6 +5,9 @@ import math
 from ratedistortion.errors import SettingsError
 
 UNITS = ("nats", "bits", "bits-per-dim")
+REDUCTIONS = ("sum", "mean")  # what R and D can be over the dimensions of an image
+# What a weight can be on. beta: the rate, loss D + beta R; lambda: the distortion, R + lambda D.
+CONVENTIONS = ("beta", "lambda")
 
 
 def per_nat(units: str, dimensions: int) -> float:

@@ -88,7 +88,9 @@ def test_kinds_that_need_a_run_directory_say_so(run_dir, tmp_path, kind):
 def test_wrong_usage_is_one_line(run_dir, tmp_path):
     check_message(rd_plot("-o", "a.png"), 2, "Missing argument 'RUN...'.")
     check_message(
-        rd_plot(run_dir, "-o", "a.jpg"), 2, "a.jpg: the suffix must be one of .png, .pdf, .svg."
+        rd_plot(run_dir, "-o", "a.jpg"),
+        2,
+        "a.jpg: the suffix must be one of .png, .pdf, .svg, .csv.",
     )
     check_message(
         rd_plot(run_dir, "-o", "a.png", "--units", "bytes"),

@@ -24,3 +24,8 @@ def test_what_forbids_a_verdict(rows, settings_, columns, reason):
         assert objection(frame) is None  # a table without metadata
     frame.attrs["ratedistortion"] = {"settings": settings_}
     assert re.search(reason or "^None$", str(objection(frame)))
+
+
+def test_how_other_people_trained_is_not_known(rows):
+    frame = rows(beta=[1.0, 2.0], rate=[3.0, 1.0], distortion=[4.0, 6.0])
+    assert "not known how these points were trained" in str(objection(frame))

@@ -49,6 +49,25 @@ def test_runs_that_diverged_are_no_points(rows):
         analyse(frame[:1])
 
 
+def test_rows_without_a_beta_are_points_of_their_own(rows):
+    """They come last, from the largest rate to the least; nothing is said of slope or regime."""
+    frame = rows(
+        beta=[np.nan, 2.0, np.nan, np.nan],
+        rate=[1.0, 2.0, 3.0, 1.0],
+        distortion=[9.0, 5.0, 4.0, 9.0],
+        seed=None,
+    )
+    points = points_of(frame)
+    assert points.rate.tolist() == [2.0, 3.0, 1.0, 1.0] and points.beta[0] == 2.0
+    assert np.isnan(points.beta[1:]).all() and points.seeds.tolist() == [1] * 4
+    analysis = analyse(frame)
+    assert analysis.best.seed is None and analysis.best.negative_elbo == 7.0
+    assert analysis.regimes is None and np.isnan(analysis.slopes.slope[1:]).all()
+    assert analysis.slopes.verdict[1:] == ["unclear"] * 3
+    collapsed_too = analyse(frame.assign(rate=[0.0, 2.0, 3.0, 0.0]))
+    assert collapsed_too.slopes.verdict[1:] == ["unclear"] * 3
+
+
 def test_a_missing_standard_error_counts_as_none(rows):
     assert points_of(rows(beta=[1.0], rate=[1.0], distortion=[2.0], rate_se=None)).rate_se == 0
 
