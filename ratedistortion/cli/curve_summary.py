@@ -119,9 +119,11 @@ def _found(analysis: curve.Analysis, judged: bool, rows: pandas.DataFrame) -> di
     points, slopes, regimes = analysis.points, analysis.slopes, analysis.regimes
     columns = points._asdict() | slopes._asdict()
     # A curve counts a missing standard error as 0, which must not be shown as if it were known.
-    lacking = [name for name in ("rate_se", "distortion_se") if rows[name].hasnans]
-    for name in [*lacking, *(("slope_se", "regret_se") if lacking else ())]:
-        columns[name] = np.where(points.seeds == 1, np.nan, columns[name])
+    for name in ("rate_se", "distortion_se"):
+        missing = (columns[name] == 0) & rows[name].hasnans
+        columns[name] = np.where(missing, np.nan, columns[name])
+        if missing.any():  # slopes rest on several points
+            columns["slope_se"] = columns["regret_se"] = np.nan
     columns["on_hull"] = np.isin(np.arange(len(points.beta)), analysis.hull)
     columns["slope_over_minus_beta"] = slopes.ratio
     columns["verdict"] = slopes.verdict if judged else None
@@ -205,7 +207,7 @@ def _slope(point: Mapping[str, Any]) -> str:
 
 
 def _who(run: Mapping[str, Any]) -> str:
-    """Beta and seed of a run, as far as they are known; R is its name if neither is."""
+    """Beta and seed of a run, as far as they are known."""
     known = [] if run["beta"] is None else [f"beta {run['beta']:.4g}"]
     known += [] if run["seed"] is None else [f"seed {run['seed']}"]
     return ", ".join(known) or "a point without a beta"

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -128,25 +129,8 @@ def main(
         output = first / f"{kind}.png"
     if not summary and not (target_rate is None and target_distortion is None):
         raise click.UsageError("--target-rate and --target-distortion need --summary.")
-    files = [run for run in runs if is_csv(run)]
-    to_csv = output is not None and output.suffix.lower() == ".csv"
     if output is not None:
-        check_suffix(output, (*SUFFIXES, ".csv"))
-        if files:
-            check_points(kind)
-        if to_csv:
-            check_numbers(kind)
-            if output.resolve() in [run.resolve() for run in runs]:
-                raise click.UsageError(f"{output} is one of the RUNs: it would be replaced.")
-    said = {
-        "input_units": input_units,
-        "reduction": reduction,
-        "convention": convention,
-        "dimensions": dimensions,
-    }
-    if not files and any(value is not None for value in said.values()):
-        *most, last = (f"--{name.replace('_', '-')}" for name in said)
-        raise click.UsageError(f"{', '.join(most)} and {last} need a CSV file among the RUNs.")
+        _check_output(output, kind, runs)
     if kind == "data" and not summary and output is not None:
         if others or not first.is_dir():
             raise SettingsError("--kind data needs one run directory: not a table, not several.")
@@ -156,11 +140,13 @@ def main(
         click.echo(output)
         return
     images = losses = None
-    tables = {}
-    for label, run in zip(_labels(runs), runs, strict=True):
-        tables[label] = read(run, **said) if run in files else read(run)
-        if unused := tables[label].attrs["ratedistortion"].get("unused"):
-            tell(printable(f"{label}: not used: {', '.join(unused)}."))
+    said = {
+        "input_units": input_units,
+        "reduction": reduction,
+        "convention": convention,
+        "dimensions": dimensions,
+    }
+    tables = _tables(runs, said)
     if summary:
         # Imported here, because it imports NumPy and pandas and --help must be quick.
         from ratedistortion.cli.curve_summary import as_text, summarise
@@ -180,11 +166,39 @@ def main(
             images = reading.read_images(first, table.attrs["ratedistortion"].get("images_sha256"))
         else:
             losses = reading.read_losses(first)
-    if to_csv:
+    if _is_numbers(output):
         save_numbers(numbers(tables, kind, units, split, distortion), output)
     else:
         save(figure(tables, kind, units, split, images, losses, distortion), output)
     (tell if summary else click.echo)(str(output))
+
+
+def _is_numbers(output: Path) -> bool:
+    return output.suffix.lower() == ".csv"
+
+
+def _check_output(output: Path, kind: str, runs: tuple[Path, ...]) -> None:
+    """Refuses what cannot be written, before anything is read."""
+    check_suffix(output, (*SUFFIXES, ".csv"))
+    if any(map(is_csv, runs)):
+        check_points(kind)
+    if _is_numbers(output):
+        check_numbers(kind)
+        if output.resolve() in [run.resolve() for run in runs]:
+            raise click.UsageError(f"{output} is one of the RUNs: it would be replaced.")
+
+
+def _tables(runs: tuple[Path, ...], said: dict[str, Any]) -> dict[str, Any]:
+    """The table of each RUN by its label, read by what was said of CSV files."""
+    if any(value is not None for value in said.values()) and not any(map(is_csv, runs)):
+        *most, last = (f"--{name.replace('_', '-')}" for name in said)
+        raise click.UsageError(f"{', '.join(most)} and {last} need a CSV file among the RUNs.")
+    tables = {}
+    for label, run in zip(_labels(runs), runs, strict=True):
+        tables[label] = read(run, **said) if is_csv(run) else read(run)
+        if unused := tables[label].attrs["ratedistortion"].get("unused"):
+            tell(printable(f"{label}: not used: {', '.join(unused)}."))
+    return tables
 
 
 def _labels(runs: tuple[Path, ...]) -> list[str]:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-import numpy as np
 import pandas
 
 from ratedistortion.errors import SettingsError
@@ -86,13 +85,10 @@ def read(
     _check_given(given)
     lines, unused = _lines(path)
     weight = "lambda" if any("lambda" in line.cells for line in lines) else "beta"
-    rows = [_values(path, line) for line in lines]
-    known = [_known(path, line, row, given, weight) for line, row in zip(lines, rows, strict=True)]
+    rows = [(line, _values(path, line)) for line in lines]
+    known = [_known(path, line, row, given, weight) for line, row in rows]
     _ask(path, known, weight)
-    points = [
-        _point(path, line, row, facts, weight)
-        for line, row, facts in zip(lines, rows, known, strict=True)
-    ]
+    points = [_point(path, *row, facts, weight) for row, facts in zip(rows, known, strict=True)]
     table = pandas.DataFrame(points).astype({"seed": "Int64", "dimensions": "Int64"})
     table["negative_elbo"] = table["rate"] + table["distortion"]
     table["negative_elbo_se"] = table["rate_se"] + table["distortion_se"]
@@ -105,13 +101,14 @@ def read(
 
 def _check_given(given: Mapping[str, Any]) -> None:
     for name, value in given.items():
-        shown = "input_units" if name == "units" else name
-        if value is None:
-            continue
-        if name in _WORDS and value not in _WORDS[name]:
-            raise SettingsError(f"{shown} must be one of {', '.join(_WORDS[name])}: got {value!r}.")
-        if name == "dimensions" and not (isinstance(value, int) and 1 <= value < _MAX_COUNT):
-            raise SettingsError(f"dimensions must be a whole number of at least 1: got {value!r}.")
+        if name in _WORDS:
+            fits, expected = value in _WORDS[name], f"one of {', '.join(_WORDS[name])}"
+        else:
+            fits = isinstance(value, int) and 1 <= value < _MAX_COUNT
+            expected = "a whole number of at least 1"
+        if value is not None and not fits:
+            shown = _OPTIONS[name].removeprefix("--").replace("-", "_")
+            raise SettingsError(f"{shown} must be {expected}: got {value!r}.")
 
 
 def _lines(path: Path) -> tuple[list[_Line], list[str]]:
@@ -225,7 +222,7 @@ def _known(
         if name in row and given[name] not in (None, row[name]):
             raise SettingsError(
                 f"{path}, line {line.number}: column {name} and {option} differ: {row[name]} and"
-                f" {given[name]}; leave one out."
+                f" {given[name]}; leave {option} out, and say it in a column of each file."
             )
     known = {name: row.get(name, given[name]) for name in _OPTIONS}
     if known["units"] == "bits-per-dim":
@@ -275,10 +272,9 @@ def _point(
             _refuse(path, line, name, "a number that is finite in nats per image")
     beta = row.get(weight, math.nan)
     if known["convention"] == "lambda":
-        # A weight of 0, or one so small that its inverse overflows, stands for no beta.
-        if not beta > 1 / np.finfo(float).max:
+        beta = 1 / beta if beta > 0 else math.inf
+        if math.isinf(beta):
             _refuse(path, line, weight, "above 0")
-        beta = 1 / beta
     return {
         "label": row.get("label", ""),
         "dataset": row.get("dataset", ""),
@@ -296,9 +292,10 @@ def _check_direction(path: Path, name: str, curve: pandas.DataFrame) -> None:
 
     Where beta weighs the rate, a larger beta makes R smaller and D larger.
     """
+    # Two points may be the other way round by their noise.
     means: Any = curve.groupby("beta")[["rate", "distortion"]].mean()
-    change = np.diff(means.to_numpy(), axis=0)
-    if len(change) > 1 and (change > 0)[:, 0].all() and (change < 0)[:, 1].all():
+    steps = means.diff()[1:]
+    if len(steps) > 1 and (steps["rate"] > 0).all() and (steps["distortion"] < 0).all():
         whose = f" of {name}" if name else ""
         raise SettingsError(
             f"{path}: R rises and D falls with beta at every step{whose}, where beta is the weight"

@@ -148,7 +148,7 @@ def test_summary_does_not_compare_points_of_other_data(run_dir, tmp_path):
         )
 
 
-def test_seeds_and_splits_of_points_are_as_of_a_sweep(tmp_path):
+def test_seeds_and_errors_of_points_are_as_of_a_sweep(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(
         "beta,rate,distortion,split\n1,2,9,test\n1,4,7,test\n2,1,11,test\n1,9,9,train\n"
@@ -159,8 +159,18 @@ def test_seeds_and_splits_of_points_are_as_of_a_sweep(tmp_path):
     assert (one["seeds"], one["rate"], one["distortion"]) == (2, 3, 8) and two["seeds"] == 1
     # Two runs that differ by 2 have a spread of sqrt(2), and their mean an error of 1.
     assert one["rate_se"] == pytest.approx(1) and two["rate_se"] is None
-    (run,) = json.loads(rd_plot(path, *said, "--json", "--split", "train").stdout)["runs"]
-    assert [point["rate"] for point in run["points"]] == [9]
+    path.write_text("beta,rate,rate_se,distortion\n1,3,0.5,8\n2,1,,11\n4,0.5,0.25,12\n")
+    points = json.loads(rd_plot(path, *said, "--json").stdout)["runs"][0]["points"]
+    assert [point["rate_se"] for point in points] == [0.5, None, 0.25]
+    assert {point[name] for point in points for name in ("slope_se", "distortion_se")} == {None}
+
+
+def test_points_of_a_split_are_those_and_the_ones_that_say_none(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("rate,distortion,split\n9,9,train\n4,7,test\n2,9,\n")
+    for split, expected in (("train", [9, 2]), ("test", [4, 2])):
+        (run,) = json.loads(rd_plot(path, *SUM, "--json", "--split", split).stdout)["runs"]
+        assert [point["rate"] for point in run["points"]] == expected
 
 
 @pytest.mark.parametrize("kind", ["information", "bounds", "gallery", "training", "data"])
