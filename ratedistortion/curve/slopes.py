@@ -128,7 +128,8 @@ def _ratio(points: Points, i: int) -> tuple[float, float, float]:
     for low in (i - 1, i):
         if 0 <= low < count - 1 and 0 < beta[low] < beta[low + 1]:
             mean = (beta[low + 1] - beta[low]) / np.log(beta[low + 1] / beta[low])
-            change = np.eye(count)[low + 1] - np.eye(count)[low]
+            change = np.zeros(count)
+            change[[low, low + 1]] = -1, 1
             gain += change
             lost -= mean * change
             bend += _bend(points, low, mean)
