@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ratedistortion.api import figure, read, sweep
+    from ratedistortion.api import figure, measure, read, sweep
     from ratedistortion.errors import (
         DatasetError,
         Interrupted,
@@ -28,11 +28,12 @@ __all__ = [
     "SettingsError",
     "Stopped",
     "figure",
+    "measure",
     "read",
     "sweep",
 ]
 __version__ = "0.1.0"
-_ROOMS = {"figure": "api", "read": "api", "sweep": "api", "Settings": "settings"}
+_ROOMS = dict.fromkeys(("figure", "measure", "read", "sweep"), "api") | {"Settings": "settings"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,7 @@
 """What Python programs call; the commands are thin skins over it. Heavy imports wait until then."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ratedistortion.sweeping.manifest import Manifest
 
-__all__ = ["dry_run", "figure", "read", "sweep"]
+__all__ = ["dry_run", "figure", "measure", "read", "sweep"]
 
 
 def sweep(
@@ -136,6 +136,59 @@ def read(
     if not (path / reading.TABLE).exists() and (manifest := Manifest.read(path)):
         return so_far(manifest)
     return reading.read_table(path)
+
+
+def measure(
+    *exported: Mapping[str, Any] | str | Path,
+    output: str | Path | None = None,
+    codes: int = 10_000,
+    draw_seed: int = 0,
+    **given: Any,
+) -> "pandas.DataFrame":
+    """Measures posteriors that any program exported: R, D, I(n;z), marginal KL and their bounds.
+
+    Nothing is trained, and no network is needed. Arrays of NumPy, JAX, torch (on the CPU, detached)
+    and all else that NumPy takes are welcome. Every array is known by its name: `mean` and `scale`
+    of N posteriors (or `log_scale`, `var`, `log_var`, `cholesky`), `code` or `noise` of every
+    image, `distortion`, a prior, and so on; the guide of the commands lists them. Posteriors of
+    another family are measured by `log_q`, the log density of every code under every posterior,
+    with `own`, the image of each code, and `log_prior`.
+
+    Args:
+        exported: Mappings of arrays by name, `.npz` files, or folders with one `.npy` for each
+            array; each becomes a row.
+        output: Where the table is written too: a `.parquet` file, or a folder for `rd.parquet`.
+        codes: How many codes I(n;z) and the marginal KL are averaged over; each is compared with
+            all N posteriors.
+        draw_seed: Of the noise, where none was exported, and of the choice of codes.
+        given: Arrays, numbers or texts that hold for all, by the same names, such as
+            `prior="standard"`; with no `exported` they are all there is.
+
+    Returns:
+        The table, one row for each of `exported`, in nats per image. A row whose numbers
+        contradict each other is `suspect`, and `failed_checks` says why: codes that are no draws
+        of their posteriors, variances that were given as standard deviations, and so on.
+
+    Raises:
+        SettingsError: If something is missing, has another shape than it should have, is not
+            finite, or is said in two ways.
+        RunDirectoryError: If a file of `--save-posteriors` is not as the sweep wrote it.
+
+    Two posteriors whose means are 2 scales apart; by quadrature I(n;z) is 0.3368 and R is 0.5:
+
+        >>> import numpy as np
+        >>> import ratedistortion as rd
+        >>> mean = np.tile([[-1.0], [1.0]], (4000, 1))
+        >>> table = rd.measure(mean=mean, scale=np.ones_like(mean), prior="standard")
+        >>> table[["rate", "mutual_information", "marginal_kl"]].round(2).values.tolist()
+        [[0.5, 0.34, 0.16]]
+    """
+    from ratedistortion.exported.table import measured_table, write
+    from ratedistortion.table import parquet
+
+    data = measured_table(exported or ({},), given, codes, draw_seed)
+    path = write(Path(output), data) if output is not None else Path("measured")
+    return parquet.parse(path, data)
 
 
 def is_csv(path: Path) -> bool:

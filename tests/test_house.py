@@ -26,7 +26,7 @@ STOREYS = (
     "verify",
     "__init__",
     "api",
-    "progress sweeping",
+    "progress sweeping exported",
     "engine",
     "training measuring",
     "models",

@@ -7,10 +7,12 @@ in them.
 
 from ratedistortion.estimators.bounds import (
     bhattacharyya_lower_bound,
+    kl_of_moments,
     marginal_kl_gaussian,
     pairwise_kl_upper_bound,
     subset_bounds,
 )
+from ratedistortion.estimators.dense import dense_terms
 from ratedistortion.estimators.estimate import Estimate, estimate
 from ratedistortion.estimators.importance import importance_weighted_nll
 from ratedistortion.estimators.mixture import MixtureTerms, mixture_terms
@@ -21,8 +23,10 @@ __all__ = [
     "MixtureTerms",
     "Posteriors",
     "bhattacharyya_lower_bound",
+    "dense_terms",
     "estimate",
     "importance_weighted_nll",
+    "kl_of_moments",
     "marginal_kl_gaussian",
     "mixture_terms",
     "pairwise_kl_upper_bound",

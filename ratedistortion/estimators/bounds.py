@@ -173,11 +173,28 @@ def marginal_kl_gaussian(posteriors: Posteriors) -> Float[Array, ""]:
     Source: maximum entropy of the Gaussian (Cover and Thomas 2006, theorem 8.6.5).
     """
     require_float64("marginal_kl_gaussian", posteriors=posteriors)
-    mean = jnp.mean(posteriors.mean, axis=0)
-    centred = posteriors.mean - mean[None]
-    covariance = centred.T @ centred / centred.shape[0] + jnp.diag(
-        jnp.mean(posteriors.scale**2, axis=0)
-    )
+    return kl_of_moments(posteriors.mean, jnp.diag(jnp.mean(posteriors.scale**2, axis=0)))
+
+
+def kl_of_moments(
+    means: Float[Array, "posteriors latents"], within: Float[Array, "latents latents"]
+) -> Float[Array, ""]:
+    """What `marginal_kl_gaussian` computes, for posteriors of any family.
+
+    Args:
+        means: Of all N posteriors, float64.
+        within: The mean of their covariances, float64.
+
+    Returns:
+        Nats per image, at most KL(q(z) || N(0, I)).
+
+    Raises:
+        ValueError: If 64-bit numbers are off in JAX or an array is not float64.
+    """
+    require_float64("kl_of_moments", means=means, within=within)
+    mean = jnp.mean(means, axis=0)
+    centred = means - mean[None]
+    covariance = centred.T @ centred / centred.shape[0] + within
     values = jax.scipy.linalg.eigh(covariance, eigvals_only=True)
     # Eigenvalues below this limit are rounding errors. Up to 1 a larger eigenvalue makes the KL
     # smaller, so that the result is still a lower bound.

@@ -161,6 +161,34 @@ def within_bounds(m: Measurement, facts: Facts) -> dict[str, Any]:
     }
 
 
+def as_columns(m: Measurement, facts: Facts) -> dict[str, Any]:
+    """The columns of the table that a measurement fills: compared, then held within bounds.
+
+    Args:
+        m: What was measured of one model on one split.
+        facts: What else is known about the row.
+
+    Returns:
+        Column -> value: numbers in nats per image with their standard errors, `status` (ok or
+        suspect), `failed_checks` and `saturated`.
+    """
+    failed = contradictions(m, facts)
+    values: dict[str, Any] = {
+        "status": "suspect" if failed else "ok",
+        "failed_checks": "; ".join(failed) or None,
+    }
+    for name, number in (m.by_name() | within_bounds(m, facts)).items():
+        if isinstance(number, tuple):
+            values[name], values[f"{name}_se"] = number
+        else:
+            values[name] = number
+    if facts.exact and math.isfinite(values["mutual_information"]):
+        values["saturated"] = values["mutual_information"] > math.log(facts.distinct) - 1
+    else:
+        values |= {"saturated": None, "active_units": None}
+    return values
+
+
 class _Number(NamedTuple):
     """A number, its standard error and how many terms it is a mean of; None: it is no estimate."""
 

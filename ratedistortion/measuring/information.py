@@ -105,32 +105,106 @@ def exact_information(
     Source: Hoffman and Johnson, "ELBO surgery", NIPS workshop, 2016.
     """
     chosen, log_scale = codes.chosen, to_float64(posterior.log_scale)
-    own_noise = to_float64(codes.noise)[chosen]
     posteriors = Posteriors(to_float64(posterior.mean), jnp.exp(log_scale))
-    code = posteriors.mean[chosen] + posteriors.scale[chosen] * own_noise
-    _, _, others = terms_of_bounds(len(chosen), True, posteriors.mean.shape[1])
-    terms = mixture_terms(own_noise, chosen, posteriors, others)
+    code = posteriors.mean[chosen] + posteriors.scale[chosen] * to_float64(codes.noise)[chosen]
     log_prior = lax.map(lambda z: autoencoder.log_prior(model, z[None])[0], code, batch_size=_BATCH)
-    marginal = terms.log_mixture - log_prior
-    closed_form = autoencoder.latent_rates(model, posterior) is not None
-    rate, negative_elbo, marginal_kl = _rate_and_marginal_kl(
-        closed_form, codes, terms.information, marginal
-    )
-    gaussian_kl = jnp.float64(jnp.nan)
-    standard = autoencoder.standardize(model, posteriors.mean, log_scale)
+    gaussian_kl, standard = None, autoencoder.standardize(model, posteriors.mean, log_scale)
     if standard is not None:
         mean, log_scale = standard
         gaussian_kl = estimators.marginal_kl_gaussian(Posteriors(mean, jnp.exp(log_scale)))
+    terms = Terms(codes.rate, codes.distortion, chosen, log_prior)
+    return gaussian_information(posteriors, codes.noise, terms, gaussian_kl)
+
+
+class Terms(NamedTuple):
+    """What R, D and the marginal KL are means of, in nats, float64.
+
+    Attributes:
+        rate: KL(q(z|x) || p(z)) of every image, in closed form or by its code.
+        distortion: -log p(x|z) of every image; nan where it is not known.
+        chosen: The images whose codes I(n;z) and the marginal KL are averaged over.
+        log_prior: log p(z) of the chosen codes.
+    """
+
+    rate: Float[Array, "images"]
+    distortion: Float[Array, "images"]
+    chosen: Int[Array, "codes"]
+    log_prior: Float[Array, "codes"]
+
+
+def gaussian_information(
+    posteriors: Posteriors,
+    noise: Float[Array, "images latents"],
+    terms: Terms,
+    gaussian_kl: Float[Array, ""] | None,
+) -> tuple[Estimate, Estimate, Information]:
+    """What `exact_information` computes, without a model.
+
+    Args:
+        posteriors: Of every image.
+        noise: The standard normal numbers that the code of every image was drawn with.
+        terms: Of all images and of the chosen codes.
+        gaussian_kl: The lower bound of the marginal KL where p(z) is a Gaussian, and the rates are
+            closed forms; None elsewhere.
+
+    Returns:
+        As of `exact_information`.
+
+    Raises:
+        ValueError: If 64-bit numbers are off in JAX.
+    """
+    chosen = terms.chosen
+    _, _, others = terms_of_bounds(len(chosen), True, posteriors.mean.shape[1])
+    mixture = mixture_terms(to_float64(noise)[chosen], chosen, posteriors, others)
+    rate, negative_elbo, information = mixture_information(
+        mixture, terms, len(posteriors.mean), gaussian_kl, others
+    )
     lower_rows, upper_rows = chosen[:_LOWER_IMAGES], chosen[:_UPPER_IMAGES]
-    information = Information(
-        mutual_information=estimate(terms.information),
-        marginal_kl=marginal_kl,
-        identity_residual=_identity_residual(codes.rate[chosen], terms, marginal),
+    information = information._replace(
         mutual_information_lower=estimators.bhattacharyya_lower_bound(lower_rows, posteriors),
         mutual_information_upper=estimators.pairwise_kl_upper_bound(upper_rows, posteriors),
-        marginal_kl_gaussian=gaussian_kl,
-        leave_one_out=estimate((terms.log_own - terms.log_others)[:others]),
         active_units=jnp.sum(jnp.var(posteriors.mean, axis=0) > ACTIVE_VARIANCE),
+    )
+    return rate, negative_elbo, information
+
+
+def mixture_information(
+    mixture: MixtureTerms,
+    terms: Terms,
+    images: int,
+    gaussian_kl: Float[Array, ""] | None,
+    others: int,
+) -> tuple[Estimate, Estimate, Information]:
+    """Estimates for posteriors of any family, from what the chosen codes say of them.
+
+    Args:
+        mixture: Of the chosen codes.
+        terms: Of all images and of the chosen codes.
+        images: N, the posteriors of the mixture.
+        gaussian_kl: As for `gaussian_information`.
+        others: How many of the codes have `mixture.log_others`.
+
+    Returns:
+        As of `exact_information`, but the bounds that need Gaussian posteriors are 0 and log N,
+        and no units are counted.
+
+    Raises:
+        ValueError: If 64-bit numbers are off in JAX.
+    """
+    marginal = mixture.log_mixture - terms.log_prior
+    rate, negative_elbo, marginal_kl = _rate_and_marginal_kl(
+        gaussian_kl is not None, terms, mixture.information, marginal
+    )
+    zero = jnp.float64(0)
+    information = Information(
+        mutual_information=estimate(mixture.information),
+        marginal_kl=marginal_kl,
+        identity_residual=_identity_residual(terms.rate[terms.chosen], mixture, marginal),
+        mutual_information_lower=Estimate(zero, zero),
+        mutual_information_upper=Estimate(jnp.float64(math.log(images)), zero),
+        marginal_kl_gaussian=jnp.float64(jnp.nan) if gaussian_kl is None else gaussian_kl,
+        leave_one_out=estimate((mixture.log_own - mixture.log_others)[:others]),
+        active_units=jnp.int64(0),
     )
     return rate, negative_elbo, information
 
@@ -218,7 +292,7 @@ def not_estimated() -> Estimate:
 
 
 def _rate_and_marginal_kl(
-    closed_form: bool, codes: Codes, information: Array, marginal: Array
+    closed_form: bool, terms: Terms, information: Array, marginal: Array
 ) -> tuple[Estimate, Estimate, Estimate]:
     """R, R + D and the marginal KL, each by the estimate with the smaller standard error.
 
@@ -227,7 +301,7 @@ def _rate_and_marginal_kl(
     the codes' I(n;z) + marginal KL estimates R too, and varies less: it is the mean over n of
     log q(z|x_n) / p(z), given z. But the draws are of more images than the codes.
     """
-    rates, distortions, chosen = codes.rate, codes.distortion, codes.chosen
+    rates, distortions, chosen = terms.rate, terms.distortion, terms.chosen
     rate, negative_elbo = estimate(rates), estimate(rates + distortions)
     if closed_form:
         difference = estimate(marginal - rates[chosen])

@@ -6,7 +6,7 @@ from typing import Any
 
 from ratedistortion.engine.engine import Engine, MeasuredRun
 from ratedistortion.engine.outcomes import Outcome
-from ratedistortion.measuring.consistency import Facts, contradictions, within_bounds
+from ratedistortion.measuring.consistency import Facts, as_columns
 from ratedistortion.models.likelihoods import LIKELIHOODS
 from ratedistortion.table.columns import check_names
 from ratedistortion.theory import known_entropy, known_spread
@@ -53,18 +53,7 @@ def row(engine: Engine, measured: MeasuredRun, outcome: Outcome) -> dict[str, An
         note = engine.sweep.data.far_from_unit_scale
         values |= {"status": "diverged", "diverged_at_step": diverged_at}
         return values | {"failed_checks": f"{failed} is not finite" + (f"; {note}" if note else "")}
-    failed_checks = contradictions(m, known)
-    values["status"] = "suspect" if failed_checks else "ok"
-    values["failed_checks"] = "; ".join(failed_checks) or None
-    for name, number in (m.by_name() | within_bounds(m, known)).items():
-        if isinstance(number, tuple):
-            values[name], values[f"{name}_se"] = number
-        else:
-            values[name] = number
-    if known.exact and math.isfinite(values["mutual_information"]):
-        values["saturated"] = values["mutual_information"] > math.log(known.distinct) - 1
-    else:
-        values |= {"saturated": None, "active_units": None}
+    values |= as_columns(m, known)
     if settings.likelihood == "gaussian":
         variance = settings.likelihood_scale**2
         per_nat, constant = 2 * variance / values["dimensions"], math.log(2 * math.pi * variance)

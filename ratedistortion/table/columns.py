@@ -9,16 +9,16 @@ NATS = unit_words("nats")
 TYPED_COLUMNS = (
     ("dataset", "text", "", "data set, as it was asked for"),
     ("split", "text", "", "train or test: the images that the row is measured on"),
-    ("beta", "float", "", "weight of the rate in the loss D + beta R"),
+    ("beta", "float?", "", "weight of the rate in the loss D + beta R"),
     ("seed", "int", "", "seed of the initial parameters, the minibatches and the noise"),
     ("encoder", "text", "", "family of q(z|x)"),
     ("decoder", "text", "", "family of p(x|z)"),
     ("prior", "text", "", "family of p(z)"),
     ("likelihood", "text", "", "distribution of x given the decoder's output"),
     ("latents", "int", "dimensions", "dimensions of z"),
-    ("dimensions", "int", "dimensions", "dimensions of x"),
+    ("dimensions", "int?", "dimensions", "dimensions of x"),
     ("examples", "int", "images", "N, the images of the split"),
-    ("steps", "int", "steps", "training steps that were asked for"),
+    ("steps", "int?", "steps", "training steps that were asked for"),
     ("status", "text", "", "ok; suspect: some of its numbers contradict each other; or diverged"),
     ("diverged_at_step", "int?", "steps", "step at which a run that diverged was frozen"),
     ("rate", "float?", NATS, "R, the mean of KL(q(z|x) || p(z))"),
@@ -55,6 +55,7 @@ TYPED_COLUMNS = (
     ("selected_step", "int?", "steps", "where held-out loss was lowest, with --select best"),
     ("distinct_examples", "int?", "images", "different images of the split; log of it caps I(n;z)"),
     ("failed_checks", "text?", "", "the checks that a suspect row failed, or what stopped a run"),
+    ("label", "text?", "", "the curve that a row of `rd-measure` belongs to"),
 )  # fmt: skip
 
 COLUMNS = tuple(name for name, *_ in TYPED_COLUMNS)

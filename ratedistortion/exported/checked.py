@@ -1,0 +1,418 @@
+"""What was exported, with every shape and number checked before anything is computed."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ratedistortion.errors import SettingsError
+
+# Probability that codes which are draws of their posteriors are said not to be.
+_CHANCE = 1e-9
+# Standard deviations of a code's rounding error, in scales of its posterior, from which on its
+# noise is too inexact: nats of its log density.
+_MAX_ROUNDING = 0.02
+_SCALES = ("scale", "log_scale", "var", "log_var", "cholesky")
+_LIKELIHOODS = ("bernoulli", "gaussian")
+
+
+class Prior(NamedTuple):
+    """p(z): a Gaussian, a mixture of Gaussians, or known for the codes only.
+
+    Attributes:
+        mean: (components, latents); None where there is only `log_density`.
+        scale: Of the same shape.
+        weights: (components,), summing to 1; None for one Gaussian.
+        log_density: log p(z) of every code, in nats.
+    """
+
+    # Typed as what JAX's functions of pytrees return.
+    mean: Any = None
+    scale: Any = None
+    weights: Any = None
+    log_density: Any = None
+
+    @property
+    def name(self) -> str:
+        """The word for the table."""
+        if self.mean is None:
+            return "given"
+        if self.weights is not None:
+            return "mixture"
+        return "standard" if not self.mean.any() and (self.scale == 1).all() else "diagonal"
+
+
+class Exported(NamedTuple):
+    """Posteriors of N images with one code each, or a matrix of the log densities of codes.
+
+    Attributes:
+        where: What errors call it.
+        mean: (N, latents); None for a matrix.
+        scale: (N, latents), or Cholesky factors (N, latents, latents); None for a matrix.
+        noise: (N, latents): code = mean + scale * noise; None where it is to be drawn.
+        log_q: (codes, N), nats; None for Gaussian posteriors.
+        own: (codes,): the image of each code of the matrix.
+        chosen: The images whose codes are used; None where they are to be chosen.
+        prior: Of the codes.
+        rate: What the program itself says of every image, nats; None if nothing.
+        distortion: (N,), nats; None where it is not known.
+        least_distortion: The least that a distortion can be.
+        distinct: How many images are different; None where that is not known.
+        facts: For the columns of the table.
+        notes: What is wrong with the numbers, though they can be computed with.
+    """
+
+    where: str
+    mean: np.ndarray | None
+    scale: np.ndarray | None
+    noise: np.ndarray | None
+    log_q: np.ndarray | None
+    own: np.ndarray | None
+    chosen: np.ndarray | None
+    prior: Prior
+    rate: np.ndarray | None
+    distortion: np.ndarray | None
+    least_distortion: float
+    distinct: int | None
+    facts: dict[str, Any]
+    notes: list[str]
+
+    @property
+    def images(self) -> int:
+        """N."""
+        if self.log_q is not None:
+            return self.log_q.shape[1]
+        assert self.mean is not None
+        return len(self.mean)
+
+    def block(self, first: int, last: int) -> np.ndarray:
+        """Rows of the matrix. Of a file they are read afresh: what is mapped counts as memory."""
+        assert self.log_q is not None
+        if isinstance(self.log_q, np.memmap) and self.log_q.filename:
+            return np.load(self.log_q.filename, mmap_mode="r", allow_pickle=False)[first:last]
+        return self.log_q[first:last]
+
+
+def check(arrays: Mapping[str, Any], where: str) -> Exported:
+    """Checks what was exported.
+
+    Args:
+        arrays: Name -> array; the guide of the command lists the names.
+        where: What errors call it.
+
+    Raises:
+        SettingsError: If something is missing, of another shape than it should be, not finite, or
+            said in two ways; the text names the image.
+    """
+    given = _Given(dict(arrays), where)
+    if given.has("flow"):
+        given.refuse(
+            "its posteriors are Gaussians that a flow moves: give a matrix log_q with own instead"
+        )
+    mean = scale = log_q = own = None
+    if given.has("log_q"):
+        log_q, own = _matrix(given)
+        images, codes = log_q.shape[1], len(log_q)
+    else:
+        mean, scale = _gaussians(given)
+        images = codes = len(mean)
+    noise, notes = (None, []) if mean is None or scale is None else _noise(given, mean, scale)
+    prior = _prior(given, mean, codes, has_codes=log_q is not None or noise is not None)
+    distortion, least, dimensions, distinct = _distortion(given, images)
+    facts = _facts(given)
+    facts["likelihood"] = given.text("likelihood") or ""
+    facts["dimensions"] = dimensions
+    return Exported(
+        where, mean, scale, noise, log_q, own, _chosen(given, images), prior,
+        given.numbers("rate", (codes,)), distortion, least, distinct, facts, notes,
+    )  # fmt: skip
+
+
+class _Given:
+    """The arrays by name, and the words for what is wrong with one."""
+
+    def __init__(self, arrays: dict[str, Any], where: str) -> None:
+        self._arrays, self._where = arrays, where
+
+    def has(self, name: str) -> bool:
+        return name in self._arrays
+
+    def refuse(self, text: str) -> Any:
+        raise SettingsError(f"{self._where}: {text}.")
+
+    def names(self) -> str:
+        return ", ".join(sorted(self._arrays)) or "nothing"
+
+    def text(self, name: str) -> str | None:
+        return str(self._arrays[name]) if name in self._arrays else None
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return np.shape(self._arrays[name])
+
+    def any(self, name: str) -> Any:
+        return self._arrays[name]
+
+    def numbers(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray | None:
+        """An array in float64, once it has this shape (None: any length) and is finite."""
+        if name not in self._arrays:
+            return None
+        array = np.asarray(self._arrays[name])
+        fits = len(shape) == array.ndim and all(
+            n in (None, m) for n, m in zip(shape, array.shape, strict=False)
+        )
+        if array.dtype.kind not in "fiub" or not fits or not array.size:
+            words = " x ".join("any" if n is None else f"{n:,}" for n in shape) or "one number"
+            got = f"{' x '.join(f'{n:,}' for n in array.shape) or 'one number'} of {array.dtype}"
+            self.refuse(f"{name} must be numbers of shape {words}: got {got}")
+        array = array.astype(np.float64)
+        self.first_wrong(name, ~np.isfinite(array), array, "finite")
+        return array
+
+    def first_wrong(self, name: str, wrong: Any, array: np.ndarray, expected: str) -> None:
+        """Refuses an array some of whose numbers are wrong, and names the first of them."""
+        if np.any(wrong):
+            place = np.unravel_index(int(np.argmax(wrong)), np.shape(wrong))
+            of = f" of image {place[0]} (from 0)" if place else ""
+            self.refuse(f"{name}{of} must be {expected}: got {array[place]:g}")
+
+    def positive(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray | None:
+        array = self.numbers(name, shape)
+        if array is not None:
+            self.first_wrong(name, array <= 0, array, "above 0")
+        return array
+
+
+def _gaussians(given: _Given) -> tuple[np.ndarray, np.ndarray]:
+    mean = given.numbers("mean", (None, None))
+    named = [name for name in _SCALES if given.has(name)]
+    if mean is None or len(named) != 1:
+        given.refuse(
+            f"expected mean and one of {', '.join(_SCALES)}, or log_q and own: got {given.names()}"
+        )
+    assert mean is not None
+    (name,), (images, latents) = named, mean.shape
+    if images < 2:
+        given.refuse(f"expected at least 2 images: got {images}")
+    if name == "cholesky":
+        scale = given.numbers(name, (images, latents, latents))
+        assert scale is not None
+        diagonal = np.diagonal(scale, axis1=1, axis2=2)
+        given.first_wrong("the diagonal of cholesky", diagonal <= 0, diagonal, "above 0")
+        above = np.triu(scale, 1)
+        given.first_wrong("cholesky above its diagonal", above != 0, above, "0")
+        return mean, scale
+    if name in ("scale", "var"):
+        scale = given.positive(name, mean.shape)
+        assert scale is not None
+        return mean, np.sqrt(scale) if name == "var" else scale
+    logs = given.numbers(name, mean.shape)
+    assert logs is not None
+    with np.errstate(over="ignore"):
+        scale = np.exp(logs / 2 if name == "log_var" else logs)
+    given.first_wrong(name, ~((scale > 0) & np.isfinite(scale)), logs, "the log of a finite number")
+    return mean, scale
+
+
+def _matrix(given: _Given) -> tuple[np.ndarray, np.ndarray]:
+    log_q, own = given.any("log_q"), given.numbers("own", (None,))
+    if np.ndim(log_q) != 2 or np.asarray(log_q[:1]).dtype.kind != "f" or min(log_q.shape) < 2:
+        shape = " x ".join(f"{n:,}" for n in np.shape(log_q))
+        given.refuse(f"log_q must be a matrix of log densities, codes x images: got {shape}")
+    if own is None:
+        given.refuse("log_q needs own, the image of each code: got " + given.names())
+    assert own is not None
+    codes, images = log_q.shape
+    if len(own) != codes:
+        given.refuse(f"own must have one image for each of {codes:,} codes: got {len(own):,}")
+    given.first_wrong("own", (own != np.round(own)) | (own < 0) | (own >= images), own,
+                      f"one of the images 0 to {images - 1}")  # fmt: skip
+    own = own.astype(np.int64)
+    entries = np.asarray(log_q[np.arange(codes), own], np.float64)
+    if not np.isfinite(entries).all():
+        code = int(np.argmin(np.isfinite(entries)))
+        given.refuse(
+            f"log_q of code {code} under its own image {own[code]} must be finite: got"
+            f" {entries[code]:g}"
+        )
+    return log_q, own
+
+
+def _noise(
+    given: _Given, mean: np.ndarray, scale: np.ndarray
+) -> tuple[np.ndarray | None, list[str]]:
+    """The noise of every code, and what is wrong with the codes."""
+    noise, code = given.numbers("noise", mean.shape), given.numbers("code", mean.shape)
+    if code is None:
+        return noise, [] if noise is None else _not_normal(noise, np.ones_like(noise, bool))
+    if scale.ndim == 3:
+        of_code = np.linalg.solve(scale, (code - mean)[..., None])[..., 0]
+        widths = np.broadcast_to(np.abs(np.diagonal(scale, axis1=1, axis2=2)), mean.shape)
+    else:
+        of_code, widths = (code - mean) / scale, scale
+    kind = np.asarray(given.any("code")).dtype
+    digits = np.finfo(kind).eps if kind.kind == "f" else np.finfo(np.float64).eps
+    rounding = digits * np.maximum(np.abs(code), np.abs(mean)) / widths
+    exact = rounding < _MAX_ROUNDING
+    if noise is not None:
+        wrong = exact & (np.abs(of_code - noise) > 1e-3 * (1 + np.abs(noise)) + 10 * rounding)
+        images = np.flatnonzero(wrong.any(axis=1))
+        if len(images):
+            text = "code is not mean + scale * noise"
+            return noise, [f"{text} for {len(images):,} images, image {images[0]} the first"]
+        return noise, _not_normal(noise, np.ones_like(noise, bool))
+    notes = _not_normal(of_code, exact)
+    if notes and scale.ndim == 2:
+        for other, said in (
+            (np.sqrt(scale), "variances were given as standard deviations"),
+            (scale**2, "standard deviations were given as variances"),
+        ):
+            if not _not_normal((code - mean) / other, exact):
+                notes = [f"it seems that {said}"]
+    if not exact.all():
+        share = 100 * (1 - exact.mean())
+        notes.append(f"{share:.0f}% of the codes are rounded too much: export noise as well")
+    return of_code, notes
+
+
+def _not_normal(noise: np.ndarray, used: np.ndarray) -> list[str]:
+    """What shows that numbers are no draws of N(0, 1); the probability of an error is 1e-9."""
+    from scipy.special import ndtri
+
+    values = noise[used]
+    if not values.size:
+        return []
+    most = float(-ndtri(_CHANCE / 2 / values.size))
+    far = np.abs(np.where(used, noise, 0)) > most
+    if far.any():
+        image = int(far.any(axis=1).argmax())
+        off = np.abs(np.where(used, noise, 0)[image]).max()
+        return [
+            f"codes are no draws of their posteriors: that of image {image} is {off:.3g} scales"
+            f" from its mean, and draws are at most {most:.3g}"
+        ]
+    square, error = float(np.mean(values**2)), math.sqrt(2 / values.size)
+    if abs(square - 1) > -float(ndtri(_CHANCE)) * error + 10 / values.size:
+        return [
+            "codes are no draws of their posteriors: the mean of (code - mean)^2 / scale^2 is"
+            f" {square:.3g}, not 1"
+        ]
+    return []
+
+
+def _prior(given: _Given, mean: np.ndarray | None, codes: int, has_codes: bool) -> Prior:
+    latents = None if mean is None else mean.shape[1]
+    named, word = [n for n in ("prior_mean", "log_prior") if given.has(n)], given.text("prior")
+    if word not in (None, "standard"):
+        given.refuse(f"prior must be standard, or arrays must say it: got {word!r}")
+    if (word is not None) + len(named) != 1:
+        got = ", ".join([*named, *(["prior"] if word else [])]) or "none of them"
+        given.refuse(
+            "expected one of prior standard (--prior standard), prior_mean with prior_scale, or"
+            f" log_prior of every code: got {got}"
+        )
+    if "log_prior" in named:
+        if not has_codes:
+            given.refuse("log_prior is of codes: give code, noise or both as well")
+        return Prior(log_density=given.numbers("log_prior", (codes,)))
+    if latents is None:
+        given.refuse("a matrix log_q needs log_prior, the log density of every code")
+    assert latents is not None
+    if word:
+        return Prior(np.zeros((1, latents)), np.ones((1, latents)))
+    weights = given.positive("prior_weights", (None,))
+    shape = (latents,) if weights is None else (len(weights), latents)
+    if weights is not None and abs(weights.sum() - 1) > 1e-6:
+        given.refuse(f"prior_weights must sum to 1: got {weights.sum():g}")
+    mean, scale = given.numbers("prior_mean", shape), given.positive("prior_scale", shape)
+    if scale is None:
+        given.refuse("prior_mean needs prior_scale, the standard deviations")
+    assert mean is not None and scale is not None
+    return Prior(mean.reshape(-1, latents), scale.reshape(-1, latents), weights)
+
+
+def _distortion(
+    given: _Given, images: int
+) -> tuple[np.ndarray | None, float, int | None, int | None]:
+    """Distortions, their least value, the dimensions of an image, and how many images differ."""
+    dimensions = given.numbers("dimensions", ())
+    count = None if dimensions is None else int(dimensions)
+    data = reconstruction = distinct = None
+    if given.has("data"):
+        data = given.numbers("data", (images, *(None,) * (len(given.shape("data")) - 1)))
+        assert data is not None
+        data = data.reshape(images, -1)
+        if count not in (None, data.shape[1]):
+            given.refuse(f"data have {data.shape[1]} dimensions, and dimensions says {count}")
+        count, distinct = data.shape[1], len({hash(row.tobytes()) for row in data})
+    likelihood, least = given.text("likelihood"), -math.inf
+    scale = given.positive("likelihood_scale", ())
+    if likelihood == "bernoulli":
+        least = 0.0
+    elif likelihood == "gaussian" and scale is not None and count is not None:
+        least = count * (math.log(float(scale)) + 0.5 * math.log(2 * math.pi))
+    distortion = given.numbers("distortion", (images,))
+    if not given.has("reconstruction"):
+        return distortion, least, count, distinct
+    if distortion is not None:
+        given.refuse("distortion and reconstruction both say D: leave one out")
+    if data is None or likelihood not in _LIKELIHOODS:
+        given.refuse(
+            f"reconstruction needs data and likelihood, {' or '.join(_LIKELIHOODS)}: got"
+            f" {given.names()}"
+        )
+    assert data is not None
+    reconstruction = given.numbers("reconstruction", given.shape("data"))
+    assert reconstruction is not None
+    reconstruction = reconstruction.reshape(images, -1)
+    if likelihood == "gaussian":
+        if scale is None:
+            given.refuse("the likelihood gaussian needs likelihood_scale")
+        return (
+            (
+                ((data - reconstruction) ** 2).sum(axis=1) / (2 * float(scale) ** 2) + least  # type: ignore
+            ),
+            least,
+            count,
+            distinct,
+        )
+    given.first_wrong("data", (data != 0) & (data != 1), data, "0 or 1 for bernoulli")
+    outside = ~((reconstruction >= 0) & (reconstruction <= 1))
+    given.first_wrong("reconstruction", outside, reconstruction, "a probability")
+    with np.errstate(divide="ignore"):
+        distortion = -np.log(np.where(data == 1, reconstruction, 1 - reconstruction)).sum(axis=1)
+    given.first_wrong("distortion", ~np.isfinite(distortion), distortion, "finite")
+    return distortion, least, count, distinct
+
+
+def _chosen(given: _Given, images: int) -> np.ndarray | None:
+    chosen = given.numbers("chosen", (None,))
+    if chosen is None:
+        return None
+    whole = (chosen == np.round(chosen)) & (chosen >= 0) & (chosen < images)
+    given.first_wrong("chosen", ~whole, chosen, f"one of the images 0 to {images - 1}")
+    if len(set(chosen.tolist())) < len(chosen):
+        given.refuse("chosen has an image twice")
+    return chosen.astype(np.int64)
+
+
+def _facts(given: _Given) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "label": given.text("label"),
+        "dataset": given.text("dataset") or "",
+        "split": given.text("split") or "test",
+    }
+    if facts["split"] not in ("train", "test"):
+        given.refuse(f"split must be train or test: got {facts['split']!r}")
+    for name, least in (("beta", 0.0), ("target_rate", 0.0), ("seed", 0.0)):
+        text = given.text(name)
+        try:
+            value = None if text is None else float(text)
+        except ValueError:
+            value = math.nan
+        if value is not None and not (math.isfinite(value) and value >= least):
+            given.refuse(f"{name} must be a number of at least 0: got {text!r}")
+        facts[name] = value
+    if (facts["seed"] or 0) % 1:
+        given.refuse(f"seed must be a whole number: got {facts['seed']:g}")
+    return facts

@@ -1,0 +1,195 @@
+"""R, I(n;z) and the marginal KL of exported posteriors, as a sweep measures its own."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array
+
+from ratedistortion import estimators
+from ratedistortion.estimators import Estimate, MixtureTerms, Posteriors, dense_terms, estimate
+from ratedistortion.exported.checked import Exported, Prior
+from ratedistortion.measuring.consistency import Facts
+from ratedistortion.measuring.information import (
+    ACTIVE_VARIANCE,
+    Information,
+    Terms,
+    gaussian_information,
+    mixture_information,
+    not_estimated,
+)
+from ratedistortion.measuring.measurement import Measurement
+
+# Bytes of log densities that are summed at once: they stay in a CPU's cache.
+_BLOCK_BYTES = 1 << 23
+_LOG_2PI = math.log(2 * math.pi)
+
+
+def measure(exported: Exported, codes: int, seed: int) -> tuple[Measurement, Facts, float]:
+    """Measures what was exported.
+
+    Args:
+        exported: Posteriors of N images, or a matrix of log densities.
+        codes: How many codes I(n;z) and the marginal KL are averaged over; each is compared with
+            all N posteriors. A matrix has its own codes, of which all are used.
+        seed: Of the noise, where none was exported, and of the choice of codes.
+
+    Returns:
+        What was measured, in nats per image; what else is known of it; and the largest difference
+        between a rate and what the program itself says of the same image, 0 if it says nothing.
+    """
+    with jax.enable_x64(True):
+        if exported.log_q is not None:
+            measured, rates = _of_matrix(exported)
+        else:
+            measured, rates = _of_gaussians(exported, codes, seed)
+        measured = jax.tree.map(lambda number: np.asarray(number)[()], measured)
+        difference = 0.0
+        if exported.rate is not None:
+            difference = float(np.max(np.abs(np.asarray(rates) - exported.rate)))
+    used = exported.chosen if exported.chosen is not None else range(min(codes, exported.images))
+    facts = Facts(
+        images=exported.images,
+        distinct=exported.distinct or exported.images,
+        codes=len(used if exported.log_q is None else exported.log_q),
+        latents=1 if exported.mean is None else exported.mean.shape[1],
+        entropy=None,
+        least_distortion=exported.least_distortion,
+        exact=True,
+        importance=False,
+    )
+    return measured, facts, difference
+
+
+def _of_gaussians(exported: Exported, codes: int, seed: int) -> tuple[Measurement, Array]:
+    assert exported.mean is not None and exported.scale is not None
+    noise_key, row_key = jax.random.split(jax.random.key(seed))
+    mean, scale = jnp.asarray(exported.mean), jnp.asarray(exported.scale)
+    noise = exported.noise
+    noise = jax.random.normal(noise_key, mean.shape) if noise is None else jnp.asarray(noise)
+    if exported.chosen is None:
+        chosen = jax.random.permutation(row_key, len(mean))[:codes]
+    else:
+        chosen = jnp.asarray(exported.chosen)
+    distortion = exported.distortion
+    known = jnp.full(len(mean), jnp.nan) if distortion is None else jnp.asarray(distortion)
+    compute = jax.jit(_full_covariance if scale.ndim == 3 else _diagonal, static_argnums=0)
+    prior = jax.tree.map(jnp.asarray, exported.prior)
+    (rate, negative_elbo, information), rates = compute(
+        exported.prior.log_density is None and exported.prior.weights is None,
+        mean, scale, noise, chosen, known, prior,
+    )  # fmt: skip
+    return Measurement(rate, estimate(known), negative_elbo, not_estimated(), information), rates
+
+
+Found = tuple[tuple[Estimate, Estimate, Information], Array]
+
+
+def _diagonal(
+    closed_form: bool,
+    mean: Array,
+    scale: Array,
+    noise: Array,
+    chosen: Array,
+    distortion: Array,
+    prior: Prior,
+) -> Found:
+    posteriors, gaussian_kl = Posteriors(mean, scale), None
+    log_prior = _log_prior(prior, mean + scale * noise)
+    if closed_form:
+        standard = Posteriors((mean - prior.mean) / prior.scale, scale / prior.scale)
+        rates = jnp.sum(
+            0.5 * (standard.mean**2 + standard.scale**2 - 1) - jnp.log(standard.scale), axis=1
+        )
+        gaussian_kl = estimators.marginal_kl_gaussian(standard)
+    else:
+        rates = _log_normal(noise, jnp.sum(jnp.log(scale), axis=1)) - log_prior
+    terms = Terms(rates, distortion, chosen, log_prior[chosen])
+    return gaussian_information(posteriors, noise, terms, gaussian_kl), rates
+
+
+def _full_covariance(
+    closed_form: bool,
+    mean: Array,
+    factor: Array,
+    noise: Array,
+    chosen: Array,
+    distortion: Array,
+    prior: Prior,
+) -> Found:
+    code = mean + jnp.einsum("nij,nj->ni", factor, noise)
+    log_determinant = jnp.sum(jnp.log(jnp.diagonal(factor, axis1=1, axis2=2)), axis=1)
+    log_own, gaussian_kl = _log_normal(noise, log_determinant), None
+    log_prior = _log_prior(prior, code)
+    rates = log_own - log_prior
+    if closed_form:
+        standard_mean = (mean - prior.mean) / prior.scale
+        standard = factor / prior.scale[:, :, None]
+        squares = standard_mean**2 + jnp.sum(standard**2, axis=2) - 1
+        logs = log_determinant - jnp.sum(jnp.log(prior.scale))
+        rates = 0.5 * jnp.sum(squares, axis=1) - logs
+        within = jnp.mean(standard @ jnp.swapaxes(standard, 1, 2), axis=0)
+        gaussian_kl = estimators.kl_of_moments(standard_mean, within)
+
+    def one_code(n: Array) -> MixtureTerms:
+        away = (code[n][None] - mean)[..., None]
+        away = jax.scipy.linalg.solve_triangular(factor, away, lower=True)
+        densities = _log_normal(away[..., 0], log_determinant)
+        # The difference of a code and the mean of a sharp posterior has no correct digits.
+        densities = densities.at[n].set(log_own[n])
+        return jax.tree.map(lambda term: term[0], dense_terms(densities[None], n[None]))
+
+    mixture = lax.map(one_code, chosen)
+    terms = Terms(rates, distortion, chosen, log_prior[chosen])
+    rate, negative_elbo, information = mixture_information(
+        mixture, terms, len(mean), gaussian_kl, len(chosen)
+    )
+    active = jnp.sum(jnp.var(mean, axis=0) > ACTIVE_VARIANCE)
+    return (rate, negative_elbo, information._replace(active_units=active)), rates
+
+
+def _of_matrix(exported: Exported) -> tuple[Measurement, Array]:
+    assert exported.log_q is not None and exported.own is not None
+    assert exported.prior.log_density is not None
+    (codes, images), own = exported.log_q.shape, jnp.asarray(exported.own)
+    size, compute = max(1, _BLOCK_BYTES // (8 * images)), jax.jit(dense_terms)
+    blocks = []
+    for first in range(0, codes, size):
+        rows = np.asarray(exported.block(first, first + size), np.float64)
+        blocks.append(compute(jnp.asarray(rows), own[first : first + size]))
+    mixture: Any = jax.tree.map(lambda *parts: jnp.concatenate(parts), *blocks)
+    log_prior = jnp.asarray(exported.prior.log_density)
+    rates = mixture.log_own - log_prior
+    distortion = exported.distortion
+    known = jnp.full(images, jnp.nan) if distortion is None else jnp.asarray(distortion)
+    terms = Terms(rates, known[own], jnp.arange(codes), log_prior)
+    rate, _, information = mixture_information(mixture, terms, images, None, codes)
+    d = estimate(known)
+    # The errors may be correlated: their sum is the most that the error of the sum can be.
+    both = Estimate(rate.value + d.value, rate.standard_error + d.standard_error)
+    return Measurement(rate, d, both, not_estimated(), information), rates
+
+
+def _log_normal(noise: Array, log_determinant: Array) -> Array:
+    """Log density of mean + L noise under N(mean, L L^T), given log det L."""
+    squares = jnp.sum(noise**2 + _LOG_2PI, axis=1)
+    return -0.5 * squares - log_determinant
+
+
+def _log_prior(prior: Prior, code: Array) -> Array:
+    """log p(z) of every code."""
+    if prior.log_density is not None:
+        return prior.log_density
+    if prior.weights is None:
+        away = (code - prior.mean) / prior.scale
+        return _log_normal(away, jnp.sum(jnp.log(prior.scale), axis=1))
+
+    def one_code(z: Array) -> Array:
+        away = (z[None] - prior.mean) / prior.scale
+        each = _log_normal(away, jnp.sum(jnp.log(prior.scale), axis=1))
+        return jax.nn.logsumexp(each + jnp.log(prior.weights))
+
+    return lax.map(one_code, code, batch_size=256)

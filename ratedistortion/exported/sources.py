@@ -1,0 +1,93 @@
+"""Arrays by name, from a file, a folder or a Python program, and the facts that a name tells."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ratedistortion.errors import SettingsError
+from ratedistortion.run_directory import reading
+from ratedistortion.text import printable
+from ratedistortion.untrusted import Npz
+
+_IN_NAMES = re.compile(r"(?:^|,)(beta|target_rate|seed|split|label|dataset)=([^,]+)")
+
+
+def from_path(path: Path) -> dict[str, Any]:
+    """The arrays of an `.npz`, or of a folder with one `.npy` for each, which are memory-mapped.
+
+    A name such as `beta=0.5,seed=0,split=test.npz` tells what an array in the file could tell too.
+
+    Args:
+        path: The file or the folder.
+
+    Returns:
+        Name -> array, or text from the name of the file.
+
+    Raises:
+        SettingsError: If it cannot be read, holds Python objects, or says something in two ways.
+        RunDirectoryError: If it is one of `--save-posteriors` and not as the sweep wrote it.
+    """
+    if path.parent.name == reading.POSTERIORS and (path.parents[1] / reading.MANIFEST).exists():
+        arrays: dict[str, Any] = dict(reading.read_posteriors(path))
+    else:
+        # What NumPy and zipfile raise on bytes that are not theirs is no closed list.
+        try:
+            arrays = _of_folder(path) if path.is_dir() else _of_npz(path)
+        except Exception as error:
+            reason = printable(getattr(error, "strerror", None) or str(error))
+            raise SettingsError(
+                f"{path}: expected an .npz, or a folder with one .npy for each array: {reason}."
+            ) from error
+    stem = path.name if path.is_dir() else path.stem
+    for name, text in _IN_NAMES.findall(stem):
+        if name in arrays and str(arrays[name]) not in (text, str(_number(text))):
+            raise SettingsError(f"{path}: its name says {name} {text}, its array {arrays[name]}.")
+        arrays.setdefault(name, text)
+    arrays.setdefault("label", stem)
+    return arrays
+
+
+def from_program(given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The same arrays in NumPy: of JAX, of torch, or of anything that NumPy takes.
+
+    Args:
+        given: Name -> array, number or text; None is left out.
+        where: What errors call it.
+
+    Raises:
+        SettingsError: If NumPy does not take one.
+    """
+    arrays = {}
+    for name, value in given.items():
+        if value is None:
+            continue
+        try:
+            arrays[name] = np.asarray(value)
+        except Exception as error:  # of a library that we do not know
+            raise SettingsError(
+                f"{where}: {name} must be an array that NumPy takes: {printable(str(error))}."
+            ) from error
+    return arrays
+
+
+def _of_npz(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        npz = Npz(file)
+        return {name: npz.read(name) for name in npz.shapes}
+
+
+def _of_folder(path: Path) -> dict[str, Any]:
+    files = sorted(file for file in path.glob("*.npy") if file.is_file())
+    if not files:
+        raise ValueError("it has no .npy")
+    return {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in files}
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
