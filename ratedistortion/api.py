@@ -187,8 +187,10 @@ def measure(
     from ratedistortion.table import parquet
 
     data = measured_table(exported or ({},), given, codes, draw_seed)
-    path = write(Path(output), data) if output is not None else Path("measured")
-    return parquet.parse(path, data)
+    path = write(Path(output), data) if output is not None else Path("the table")
+    frame = parquet.parse(path, data)
+    frame.attrs["path"] = str(path)
+    return frame
 
 
 def is_csv(path: Path) -> bool:

@@ -4,6 +4,7 @@ import subprocess
 
 from click.testing import CliRunner
 
+from ratedistortion.cli.measure import main as measure
 from ratedistortion.cli.plot import main as plot
 from ratedistortion.cli.sweep import main as sweep
 
@@ -24,10 +25,15 @@ def rd_plot(*arguments):
     return CliRunner().invoke(plot, [str(part) for part in arguments], prog_name="rd-plot")
 
 
+def rd_measure(*arguments):
+    """The command in this process."""
+    return CliRunner().invoke(measure, [str(part) for part in arguments], prog_name="rd-measure")
+
+
 def run(*command, environment=None):
     """A command in a process of its own."""
     command = [str(part) for part in command]
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
 
 
 def check_error(result, code, *words):

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 import ratedistortion
 from ratedistortion import errors, table
-from ratedistortion.cli import plot, sweep
+from ratedistortion.cli import measure, plot, sweep
 from ratedistortion.settings import from_mapping, read_config
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +31,7 @@ GUIDES = [
     *sorted(ROOT.glob("ratedistortion/**/README.md")),
     *sorted(ROOT.glob("tests/**/README.md")),
 ]
-COMMANDS = {"rd-sweep": sweep.main, "rd-plot": plot.main}
+COMMANDS = {"rd-sweep": sweep.main, "rd-plot": plot.main, "rd-measure": measure.main}
 BLOCK = re.compile(r"<!-- (help|table): ([\w-]+) -->\n(.*?)<!-- end -->\n", re.DOTALL)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 INDENTED = re.compile(r"^    (.+)$", re.MULTILINE)
@@ -126,7 +126,7 @@ def test_help_and_columns_are_the_real_ones() -> None:
         text = guide.read_text(encoding="utf-8")
         shown_blocks += [name for _, name, _ in BLOCK.findall(text)]
         assert text == rendered(text), "run `.venv/bin/python tests/test_guides.py`"
-    assert sorted(shown_blocks) == ["columns", "field", "rd-plot", "rd-sweep"]
+    assert sorted(shown_blocks) == ["columns", "field", "rd-measure", "rd-plot", "rd-sweep"]
 
 
 def links(text: str) -> list[str]:

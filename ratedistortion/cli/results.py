@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ratedistortion.cli.numbers import aligned, number, with_error
+from ratedistortion.errors import SettingsError
 from ratedistortion.table.units import per_nat, unit_words
 from ratedistortion.text import printable
 
@@ -26,8 +27,8 @@ _NOTE = 60  # characters of the last column; the whole text is in the table
 _LISTED = 3  # suspect rows that one line names
 
 
-def results(frame: "pandas.DataFrame", units: str) -> str:
-    """One line per run, measured on the test split: value and standard error.
+def results(frame: "pandas.DataFrame", units: str, split: str = "test") -> str:
+    """One line per run, measured on one split: value and standard error.
 
     Where rates were asked for, these too, and a word where R is not near them. A suspect run has
     its numbers, and the checks that they failed.
@@ -35,35 +36,49 @@ def results(frame: "pandas.DataFrame", units: str) -> str:
     Args:
         frame: The table, in nats.
         units: Of the printed numbers.
+        split: The images that they are of.
 
     Returns:
         Lines without a newline at the end.
     """
     digits = 4 if units == "bits-per-dim" else 2
-    rows = frame.loc[frame["split"] == "test"].to_dict("records")
+    frame = frame.loc[frame["split"] == split]
+    rows = frame.to_dict("records")
     symbols = [f"{symbol:>{9 + digits}}" for symbol in _SHOWN.values()]
     asked = ["target"] if set(frame["target_rate"].dropna()) else []
-    lines = [[*asked, "beta", "seed", *symbols, ""]]
+    named = ["label"] if "label" in frame and set(frame["label"].dropna()) else []
+    lines = [[*named, *asked, "beta", "seed", *symbols, ""]]
     for row in rows:
-        factor = per_nat(units, row["dimensions"])
+        factor = _factor(row, units)
         cells = [
             "-"
             if row["status"] == "diverged"
             else with_error(row[name] * factor, row[f"{name}_se"] * factor, digits)
             for name in _SHOWN
         ]
+        label = row.get("label")
+        labels = [printable(label, _NOTE) if isinstance(label, str) else "-" for _ in named]
         targets = [number(row["target_rate"] * factor, digits) for _ in asked]
+        beta = "-" if math.isnan(row["beta"]) else f"{row['beta']:g}"
         note = printable(_note(row), _NOTE)
-        lines.append([*targets, f"{row['beta']:g}", f"{row['seed']}", *cells, note])
-    title = f"test split, {unit_words(units)}"
+        lines.append([*labels, *targets, beta, f"{row['seed']}", *cells, note])
+    title = f"{split} split, {unit_words(units)}"
     return "\n".join([title, *aligned(lines, words=1), *_explained(rows, units, digits)])
+
+
+def _factor(row: dict[str, Any], units: str) -> float:
+    """One nat per image in these units; of exported posteriors the dimensions may be unknown."""
+    known = isinstance(row["dimensions"], int)
+    if units == "bits-per-dim" and not known:
+        raise SettingsError("bits-per-dim need the dimensions of an image: give --dimensions N.")
+    return per_nat(units, row["dimensions"] if known else 1)
 
 
 def _explained(rows: list[dict[str, Any]], units: str, digits: int) -> list[str]:
     """What the word saturated means, if it was printed."""
     for row in rows:
         if row["saturated"] is True and row["status"] == "ok":
-            ceiling = math.log(row["examples"]) * per_nat(units, row["dimensions"])
+            ceiling = math.log(row["examples"]) * _factor(row, units)
             return [
                 f"saturated: I(n;z) is near its ceiling log N = {number(ceiling, digits)}, so"
                 f" {row['examples']:,} images cannot show what more the code tells about images of"

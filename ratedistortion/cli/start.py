@@ -1,4 +1,4 @@
-"""Where `rd-sweep` and `rd-plot` begin: any signal ends the process, with one line and a code.
+"""Where the commands begin: any signal ends the process, with one line and a code.
 
 It imports nothing of the package at first, and importing `ratedistortion` loads nothing else: a
 signal that comes while modules are loaded would print a traceback.
@@ -38,6 +38,14 @@ def rd_plot() -> None:
     """The command `rd-plot`."""
     _begin()
     from ratedistortion.cli.plot import main
+
+    _run(main)
+
+
+def rd_measure() -> None:
+    """The command `rd-measure`."""
+    _begin()
+    from ratedistortion.cli.measure import main
 
     _run(main)
 

@@ -18,7 +18,7 @@ def objection(rows: pandas.DataFrame) -> str | None:
     Returns:
         One sentence for the user; None if dD/dR = -beta must hold at the end of training.
     """
-    if "steps" not in rows:
+    if "steps" not in rows or bool(rows["steps"].isna().to_numpy().any()):
         return "it is not known how these points were trained, so dD/dR = -beta need not hold."
     settings = rows.attrs.get("ratedistortion", {}).get("settings", {})
     column = rows["free_bits"].tolist() if "free_bits" in rows else []

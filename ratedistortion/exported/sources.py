@@ -18,7 +18,8 @@ _IN_NAMES = re.compile(r"(?:^|,)(beta|target_rate|seed|split|label|dataset)=([^,
 def from_path(path: Path) -> dict[str, Any]:
     """The arrays of an `.npz`, or of a folder with one `.npy` for each, which are memory-mapped.
 
-    A name such as `beta=0.5,seed=0,split=test.npz` tells what an array in the file could tell too.
+    A name such as `beta=0.5,seed=0,split=test.npz` tells what an array in the file could tell too;
+    what else is in a name is the label of the curve.
 
     Args:
         path: The file or the folder.
@@ -46,7 +47,8 @@ def from_path(path: Path) -> dict[str, Any]:
         if name in arrays and str(arrays[name]) not in (text, str(_number(text))):
             raise SettingsError(f"{path}: its name says {name} {text}, its array {arrays[name]}.")
         arrays.setdefault(name, text)
-    arrays.setdefault("label", stem)
+    if rest := _IN_NAMES.sub("", stem).strip(","):
+        arrays.setdefault("label", rest)
     return arrays
 
 

@@ -206,7 +206,7 @@ def _by_label(tables: Mapping[str, pandas.DataFrame]) -> dict[str, pandas.DataFr
     """One table for each label; rows without one have that of their table."""
     found = {}
     for name, table in tables.items():
-        own = table["label"] if "label" in table else pandas.Series("", table.index)
+        own = table["label"].fillna("") if "label" in table else pandas.Series("", table.index)
         for label in own.unique():
             shown = label or name
             shown = f"{shown} ({name})" if shown in found else shown

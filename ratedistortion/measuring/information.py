@@ -42,6 +42,8 @@ class Codes(NamedTuple):
         rate: KL(q(z|x) || p(z)) in nats, float64, in closed form or by this one code.
         distortion: -log p(x|z) of this code in nats, float64.
         chosen: The images whose codes I(n;z) and the marginal KL are averaged over.
+        prior: `prior_mean` and `prior_scale` of a Gaussian p(z), of every latent; of another prior
+            `log_prior`, log p(z) of every code in nats, float64.
     """
 
     mean: Float[Array, "images latents"]
@@ -51,6 +53,7 @@ class Codes(NamedTuple):
     rate: Float[Array, "images"]
     distortion: Float[Array, "images"]
     chosen: Int[Array, "codes"]
+    prior: dict[str, Array]
 
 
 class Information(NamedTuple):

@@ -94,22 +94,28 @@ def make_measure(
             found = posterior, z, to_float64(autoencoder.log_likelihood(model, x, z))
             return jax.tree.map(lambda leaf: leaf[0], found)
 
-        def one_rate(inputs: tuple[Posterior, Array]) -> Array:
+        def one_rate(inputs: tuple[Posterior, Array]) -> tuple[Array, Array]:
             # R is a difference of large numbers: float32 would lose digits.
             part, own_noise = to_float64(jax.tree.map(lambda leaf: leaf[None], inputs))
             z = autoencoder.draw(model, part, own_noise)
-            return autoencoder.rate(model, part, own_noise, z)[0]
+            rate = autoencoder.rate(model, part, own_noise, z)
+            return rate[0], autoencoder.log_prior(model, z)[0]
 
         def one_bound(row: Array) -> Array:
             x, own = jax.tree.map(lambda leaf: leaf[row][None], (images, posterior))
             return importance_bound(autoencoder, model, values(x), own, row, weight_key, iwae)
 
         posterior, z, log_likelihood = lax.map(one_image, (images, noise), batch_size=BATCH)
-        rates = lax.map(one_rate, (posterior, noise), batch_size=BATCH)
+        rates, log_prior = lax.map(one_rate, (posterior, noise), batch_size=BATCH)
         chosen = jax.random.permutation(row_key, count)[: min(codes, count)]
         inform = exact_information if autoencoder.gaussian(model) else bounded_information
         scale = jnp.exp(posterior.log_scale)
-        drawn = Codes(posterior.mean, scale, z, noise, rates, -log_likelihood, chosen)
+        prior = {"log_prior": log_prior}
+        none = jnp.zeros((1, latents), jnp.float64)
+        if (standard := autoencoder.standardize(model, none, none)) is not None:
+            inverse = jnp.exp(standard[1][0])
+            prior = {"prior_mean": -standard[0][0] / inverse, "prior_scale": 1 / inverse}
+        drawn = Codes(posterior.mean, scale, z, noise, rates, -log_likelihood, chosen, prior)
         rate, negative_elbo, information = inform(autoencoder, model, posterior, drawn)
         nll = not_estimated()
         if iwae:

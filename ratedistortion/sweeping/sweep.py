@@ -210,7 +210,7 @@ class _Chunks:
                 self._stop(stopping)
             else:
                 if engine.sweep.settings.save_posteriors:
-                    kept["posteriors"] |= self._keep_posteriors(event)
+                    kept["posteriors"] |= self._keep_posteriors(engine, event)
                 kept["rows"] = event.rows
                 if due:
                     directory.write_chunk(files, ROWS, kept)
@@ -228,10 +228,13 @@ class _Chunks:
         self.emit(events.ChunkDone(files.chunk, result.train_seconds, result.measure_seconds))
         return True
 
-    def _keep_posteriors(self, event: MeasuredRow) -> dict[str, str]:
+    def _keep_posteriors(self, engine: Engine, event: MeasuredRow) -> dict[str, str]:
         """Stores the posteriors of a run on a split; returns the file's name and SHA-256."""
         measured = event.measured
         arrays = measured.codes._asdict()
+        arrays |= arrays.pop("prior")
+        if engine.information_kind != "exact":
+            arrays["flow"] = np.array(True)  # the posteriors are not these Gaussians
         images = self.data.splits[measured.split] * np.float32(self.data.scale)
         arrays["data"] = self.data.in_own_units(images)
         name = f"{measured.run.label},split={measured.split}.npz"

@@ -18,7 +18,7 @@ from ratedistortion.sweeping.rows import facts, row
 from ratedistortion.table.columns import COLUMNS
 
 FINISHED = Outcome(0.5, None, None, None)
-NO_CODES = Codes(*[np.zeros((1, 1), np.float32)] * 4, *[np.zeros(1)] * 2, np.zeros(1, int))
+NO_CODES = Codes(*[np.zeros((1, 1), np.float32)] * 4, *[np.zeros(1)] * 2, np.zeros(1, int), {})
 
 
 def engine_of(tmp_path, array=None, **values) -> Engine:

@@ -1,0 +1,198 @@
+"""What was exported and cannot be right: one line that says which image, or a suspect row."""
+
+import re
+
+import numpy as np
+import pytest
+from commands import check_error, rd_measure
+
+import ratedistortion as rd
+from ratedistortion.errors import SettingsError
+
+COUNT, LATENTS = 200, 3
+
+
+def normals(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def gaussians(**changed):
+    mean, noise = normals(COUNT, LATENTS), normals(COUNT, LATENTS, seed=1)
+    scale = np.exp(normals(COUNT, LATENTS, seed=2) / 2 - 1)
+    arrays = {"mean": mean, "scale": scale, "code": mean + scale * noise, "prior": "standard"}
+    return {name: array for name, array in (arrays | changed).items() if array is not None}
+
+
+def matrix(**changed):
+    arrays = {"log_q": normals(10, 6), "own": np.arange(10) % 6, "log_prior": normals(10)}
+    return arrays | changed
+
+
+def at(array, place, value):
+    array = array.copy()
+    array[place] = value
+    return array
+
+
+GOOD = gaussians()
+REFUSED = [
+    (gaussians(scale=at(GOOD["scale"], (7, 1), 0.0)), "image 7 (from 0) must be above 0: got 0"),
+    (gaussians(scale=at(GOOD["scale"], (7, 1), -0.5)), "scale of image 7 (from 0) must be above 0"),
+    (gaussians(scale=at(GOOD["scale"], (9, 0), np.nan)), "image 9 (from 0) must be finite: got nan"),
+    (gaussians(mean=at(GOOD["mean"], (3, 0), np.inf)), "image 3 (from 0) must be finite: got inf"),
+    (
+        gaussians(scale=None, log_var=at(normals(COUNT, LATENTS), (5, 2), 2000.0)),
+        "log_var of image 5 (from 0) must be the log of a finite number: got 2000",
+    ),
+    (
+        gaussians(scale=GOOD["scale"][:, :2]),
+        "scale must be numbers of shape 200 x 3: got 200 x 2 of float64",
+    ),
+    (
+        gaussians(code=GOOD["code"][1:]),
+        "code must be numbers of shape 200 x 3: got 199 x 3 of float64",
+    ),
+    (
+        gaussians(mean=np.full((COUNT, LATENTS), "x")),
+        "mean must be numbers of shape any x any: got 200 x 3 of <U1",
+    ),
+    (
+        gaussians(distortion=np.ones(COUNT - 1)),
+        "distortion must be numbers of shape 200: got 199 of float64",
+    ),
+    (gaussians(log_scale=GOOD["scale"]), "expected mean and one of scale, log_scale, var, log_var"),
+    (gaussians(scale=None), "cholesky, or log_q and own: got code, mean, prior"),
+    (gaussians(prior=None), "expected one of prior standard (--prior standard), prior_mean"),
+    (gaussians(prior="vamp"), "prior must be standard, or arrays must say it: got 'vamp'"),
+    (gaussians(prior_mean=np.zeros(3)), "log_prior of every code: got prior_mean, prior"),
+    (gaussians(prior=None, prior_mean=np.zeros(3)), "prior_mean needs prior_scale"),
+    (
+        gaussians(prior=None, code=None, log_prior=np.zeros(COUNT)),
+        "log_prior is of codes: give code, noise or both",
+    ),
+    (
+        gaussians(
+            prior=None, prior_mean=np.zeros((2, 3)), prior_scale=np.ones((2, 3)),
+            prior_weights=[0.5, 0.6],
+        ),
+        "prior_weights must sum to 1: got 1.1",
+    ),
+    (gaussians(chosen=[0, 0]), "chosen has an image twice"),
+    (gaussians(chosen=[0, COUNT]), "must be one of the images 0 to 199: got 200"),
+    (gaussians(split="dev"), "split must be train or test: got 'dev'"),
+    (gaussians(beta=-1), "beta must be a number of at least 0: got '-1'"),
+    (gaussians(reconstruction=np.ones((COUNT, 4))), "reconstruction needs data and likelihood"),
+    (
+        gaussians(
+            data=np.full((COUNT, 4), 0.5), reconstruction=np.full((COUNT, 4), 0.5),
+            likelihood="bernoulli",
+        ),
+        "data of image 0 (from 0) must be 0 or 1 for bernoulli: got 0.5",
+    ),
+    (
+        gaussians(
+            data=np.ones((COUNT, 4)), reconstruction=np.zeros((COUNT, 4)), likelihood="bernoulli"
+        ),
+        "distortion of image 0 (from 0) must be finite: got inf",
+    ),
+    (matrix(own=np.arange(10)), "own of image 6 (from 0) must be one of the images 0 to 5: got 6"),
+    (matrix(own=np.arange(9) % 6), "own must have one image for each of 10 codes: got 9"),
+    (
+        matrix(log_q=at(normals(10, 6), (8, 2), -np.inf)),
+        "log_q of code 8 under its own image 2 must be finite: got -inf",
+    ),
+    (matrix(log_q=np.zeros((10, 6), int)), "log_q must be a matrix of log densities"),
+    ({"log_q": normals(4, 4), "own": np.arange(4)}, "log_prior of every code: got none of them"),
+    ({"log_q": normals(4, 4), "own": np.arange(4), "prior": "standard"}, "log_q needs log_prior"),
+    ({}, "got nothing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("arrays, text", REFUSED)
+def test_one_line_says_what_was_expected_and_which_image(arrays, text):
+    with pytest.raises(SettingsError, match=re.escape(text)) as caught:
+        rd.measure(arrays)
+    assert "\n" not in str(caught.value)
+
+
+SUSPECT = [
+    (gaussians(code=at(GOOD["code"], (7, 0), 40.0)), "that of image 7 is "),
+    (gaussians(code=GOOD["mean"]), r"the mean of \(code - mean\)\^2 / scale\^2 is 0, not 1"),
+    (gaussians(scale=GOOD["scale"] ** 2), "variances were given as standard deviations"),
+    (gaussians(scale=None, var=GOOD["scale"]), "standard deviations were given as variances"),
+    (gaussians(noise=-normals(COUNT, LATENTS, seed=1)), r"code is not mean \+ scale \* noise for"),
+    (gaussians(rate=np.full(COUNT, 3.0)), r"rate differs from KL\(q\(z\|x\) \|\| p\(z\)\) by"),
+    (
+        gaussians(
+            scale=1e-9 * GOOD["scale"],
+            code=(GOOD["mean"] + 1e-9 * GOOD["scale"]).astype(np.float32),
+        ),
+        "codes are rounded too much: export noise as well",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("arrays, text", SUSPECT)
+def test_codes_that_are_not_of_their_posteriors_make_a_suspect_row(arrays, text):
+    (row,) = rd.measure(arrays).to_dict("records")
+    assert row["status"] == "suspect" and re.search(text, row["failed_checks"])
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_good_exports_are_ok(seed):
+    mean, scale = normals(50, 2, seed=seed), np.exp(normals(50, 2, seed=seed + 100))
+    code = (mean + scale * normals(50, 2, seed=seed + 200)).astype(np.float32)
+    (row,) = rd.measure(mean=mean, scale=scale, code=code, prior="standard").to_dict("records")
+    assert row["status"] == "ok", row["failed_checks"]
+
+
+def test_files_and_folders_and_what_their_names_say(tmp_path):
+    table = tmp_path / "t.parquet"
+    for beta in (0.5, 2):
+        np.savez(tmp_path / f"beta={beta},seed=3.npz", **gaussians())
+    folder = tmp_path / "mine,beta=1"
+    folder.mkdir()
+    for name, array in gaussians().items():
+        np.save(folder / f"{name}.npy", array)
+    result = rd_measure(*tmp_path.iterdir(), "-o", table)
+    assert result.exit_code == 0 and result.stdout.endswith(f"table: {table}\n"), result.stderr
+    found = rd.read(table).sort_values("beta")
+    assert found["beta"].tolist() == [0.5, 1, 2] and found["seed"].tolist() == [3, 0, 3]
+    assert found["label"].fillna("").tolist() == ["", "mine", ""]
+    assert rd_measure(folder, "-o", table).exit_code == 0  # a table of its own is written again
+
+
+def test_what_is_said_twice_or_cannot_be_read_is_one_line(tmp_path):
+    np.savez(tmp_path / "beta=1.npz", **gaussians(beta=2.0))
+    check_error(rd_measure(tmp_path / "beta=1.npz"), 2, "its name says beta 1, its array 2.0")
+    good = tmp_path / "good.npz"
+    np.savez(good, **gaussians(beta=2.0))
+    check_error(rd_measure(good, "--beta", "3"), 2, "it says beta 2.0, the option 3.0: leave one")
+    check_error(rd_measure(good, good), 2, "are one point: they need another label, beta or seed")
+    check_error(rd_measure(good, "--units", "bits-per-dim"), 2, "give --dimensions N")
+    check_error(rd_measure(tmp_path / "no.npz"), 2, "no.npz: expected an .npz", "No such file")
+    (tmp_path / "text.npz").write_text("mean")
+    check_error(rd_measure(tmp_path / "text.npz"), 2, "text.npz: expected an .npz, or a folder")
+    (tmp_path / "empty").mkdir()
+    check_error(rd_measure(tmp_path / "empty"), 2, "it has no .npy")
+    np.savez(tmp_path / "bomb.npz", mean=np.array([object()], object))
+    check_error(rd_measure(tmp_path / "bomb.npz"), 2, "bomb.npz")
+
+
+def test_no_other_table_is_written_over(tmp_path):
+    good = tmp_path / "good.npz"
+    np.savez(good, **gaussians())
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "manifest.json").write_text("{}")
+    check_error(rd_measure(good, "-o", run), 2, "is a run directory of rd-sweep: choose another")
+    (tmp_path / "x.parquet").write_text("mine")
+    check_error(rd_measure(good, "-o", tmp_path / "x.parquet"), 2, "x.parquet")
+    assert (tmp_path / "x.parquet").read_text() == "mine"
+
+
+def test_a_suspect_row_ends_with_8_and_its_reason(tmp_path):
+    np.savez(tmp_path / "a.npz", **gaussians(scale=GOOD["scale"] ** 2))
+    result = rd_measure(tmp_path / "a.npz")
+    assert result.exit_code == 8
+    assert "Suspect: label a, split test: it seems that variances were given" in result.stderr
