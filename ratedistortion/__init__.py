@@ -33,7 +33,13 @@ __all__ = [
     "sweep",
 ]
 __version__ = "0.1.0"
-_ROOMS = dict.fromkeys(("figure", "measure", "read", "sweep"), "api") | {"Settings": "settings"}
+_ROOMS = {
+    "figure": "api",
+    "measure": "api",
+    "read": "api",
+    "sweep": "api",
+    "Settings": "settings",
+}
 
 
 def __getattr__(name: str) -> Any:

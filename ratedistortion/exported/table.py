@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ratedistortion import __version__
 from ratedistortion.errors import SettingsError
 from ratedistortion.exported.checked import Exported, check
 from ratedistortion.exported.measure import measure
@@ -62,8 +62,9 @@ def measured_table(
             )
         places[point] = where
         rows.append(row)
-    metadata = {"measured": {"version": __version__, "codes": codes, "seed": seed}, "settings": {}}
-    return parquet.write(rows, metadata)
+    version = metadata.version("ratedistortion")
+    kept = {"measured": {"version": version, "codes": codes, "seed": seed}, "settings": {}}
+    return parquet.write(rows, kept)
 
 
 def write(output: Path, data: bytes) -> Path:

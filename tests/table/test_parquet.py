@@ -91,7 +91,7 @@ def test_numpy_scalars_are_taken():
     [
         ({"rate": math.inf}, "row 1: rate must be finite: got inf"),
         ({"rate": np.float64("-inf")}, "row 1: rate must be finite: got -inf"),
-        ({"beta": math.nan}, "row 1: beta must have a value"),
+        ({"log_examples": math.nan}, "row 1: log_examples must have a value"),
         ({"status": None}, "row 1: status must have a value"),
         ({"ratee": 1.0}, "row 1: no column is called 'ratee'"),
     ],
@@ -243,7 +243,7 @@ def with_cell(name, value):
         with_cell("rate", "text"),
         with_cell("rate", math.inf),
         with_cell("beta", math.nan),
-        with_cell("beta", None),
+        with_cell("seed", None),
         with_cell("examples", 0),
         with_cell("seed", -1),
         with_cell("split", "validation"),
