@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ratedistortion.errors import SettingsError
 from ratedistortion.events import Report, ignore
 from ratedistortion.figures import figure
 from ratedistortion.progress import Progress
@@ -61,6 +60,7 @@ def sweep(
         True
         >>> rd.figure(table, units="bits").savefig("curve.png")
     """
+    from ratedistortion.models.families import members
     from ratedistortion.run_directory.directory import RunDirectory
     from ratedistortion.run_directory.reading import TABLE
     from ratedistortion.sweeping.manifest import Manifest
@@ -83,6 +83,7 @@ def sweep(
                 return finished(manifest, None)
         with RunDirectory(path) as directory:
             settings = _agreed(settings, Manifest.read(path), extend)
+            members(settings)  # imports code of the user's own before the data are read
             from ratedistortion.sweeping import sweep as sweeping
 
             return sweeping.sweep(settings, directory, tell, stop_signal)
@@ -223,26 +224,27 @@ def dry_run(
         RateDistortionError: Whatever `sweep` would raise before it computes anything.
     """
     from ratedistortion.run_directory.directory import check_folder
+    from ratedistortion.models.families import members
     from ratedistortion.sweeping.manifest import Manifest
     from ratedistortion.sweeping.preparation import planned
 
     path = Path(run_dir)
     manifest = Manifest.read(path)
     check_folder(path)
-    return planned(_agreed(settings, manifest, extend), path, manifest, report)
+    settings = _agreed(settings, manifest, extend)
+    members(settings)
+    return planned(settings, path, manifest, report)
 
 
 def _agreed(
     settings: Settings | None, manifest: "Manifest | None", extend: bool = False
 ) -> Settings:
     """The settings to use, once their families exist and they agree with those of the directory."""
-    from ratedistortion.models.families import FAMILIES
+    from ratedistortion.models.families import check_names
 
     if settings is None:
         settings = manifest.settings if manifest else Settings()
-    for name, family in FAMILIES.items():
-        if (value := getattr(settings, name)) not in family:
-            raise SettingsError(f"{name} must be one of {', '.join(family)}: got {value!r}.")
+    check_names(settings)
     if manifest is None:
         return settings
     if extend:

@@ -7,6 +7,7 @@ import click
 
 from ratedistortion.cli.errors import Command
 from ratedistortion.models.families import FAMILIES
+from ratedistortion.settings import code
 from ratedistortion.settings.fields import Choice, Flag
 from ratedistortion.settings.settings import FIELDS
 
@@ -33,6 +34,18 @@ class GroupedCommand(Command):
                 formatter.write_dl(records)
 
 
+class _Member(click.Choice):
+    """A name of ours, or what the settings take for code of the user's own."""
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        names = super().get_metavar(param, ctx)
+        return names and f"{names[:-1]}|FILE.py:NAME]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        own = code.is_own(value) or value.endswith(".py")
+        return value if own else super().convert(value, param, ctx)
+
+
 def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds an option for every setting, in the order of the table.
 
@@ -43,10 +56,14 @@ def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
         The same function, with the options that Click reads from it.
     """
     for name, field in reversed(FIELDS.items()):
-        choices = field.kind.choices if isinstance(field.kind, Choice) else FAMILIES.get(name)
+        kind: Any = field.kind.shell_type
+        if isinstance(field.kind, Choice):
+            kind = click.Choice(field.kind.choices)
+        elif name in FAMILIES:
+            kind = _Member(list(FAMILIES[name]))
         command = click.option(
             "--" + name.replace("_", "-"),
-            type=click.Choice(list(choices)) if choices else field.kind.shell_type,
+            type=kind,
             # Not False: Click would then take a value such as -1 for another option.
             is_flag=isinstance(field.kind, Flag) or None,
             metavar=field.metavar or None,

@@ -17,6 +17,7 @@ from ratedistortion.engine.programs import Program, Programs
 from ratedistortion.measuring.measurement import Codes, Measurement, make_measure
 from ratedistortion.measuring.pictures import PICTURES, pictures
 from ratedistortion.models.autoencoder import Autoencoder
+from ratedistortion.models.contract import check_values
 from ratedistortion.table.identity import run_key
 from ratedistortion.training.run import Run
 from ratedistortion.training.state import DataShape, SweptParameters, TrainState, selected
@@ -70,6 +71,7 @@ class Engine:
         self._train_images = put(data.train) if own else self._images["train"]
         self._originals = put(data.splits["test"][:PICTURES])
         self.autoencoder = Autoencoder(sweep.settings, data.shape, data.spread)
+        check_values(self.autoencoder.likelihood, sweep.settings.likelihood, data)
         shape = DataShape(len(data.train), data.scale, data.dynamic, data.held_out)
         self._run = Run(sweep.settings, self.autoencoder, shape)
         self._principal = None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -11,12 +12,13 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ratedistortion.datasets.principal import Principal
 from ratedistortion.errors import SettingsError
+from ratedistortion.models.contract import check_own
 from ratedistortion.models.draws import draw_pixels
-from ratedistortion.models.families import FAMILIES
+from ratedistortion.models.families import members
 from ratedistortion.models.interfaces import Posterior
 from ratedistortion.models.shapes import Codes, Images, Outputs, PerImage
 from ratedistortion.models.skip import Skip, beta_of_rate, optimal_skip, random_skip
-from ratedistortion.settings import Settings
+from ratedistortion.settings import Settings, code
 
 # Latents where the settings do not say: a code of small beta needs that many.
 _MAX_LATENTS = 256
@@ -48,19 +50,31 @@ class Autoencoder:
             and go flat, (images, dimensions).
         spread: Units of the data in one unit of x, for each dimension, where the networks see
             standardised data: the Gaussian likelihood stays that of the data. None for one.
+        builders: Family -> function, in place of what the settings name: for tests of a function.
 
     Attributes:
         latents: Dimensions of a code: as the settings say, else 256, or those of x if fewer.
+        likelihood: What the decoder's outputs mean.
+
+    Raises:
+        SettingsError: If code of the user's own is not at hand, or its members do not keep to what
+            members must.
     """
 
     def __init__(
-        self, settings: Settings, shape: tuple[int, ...], spread: np.ndarray | None = None
+        self,
+        settings: Settings,
+        shape: tuple[int, ...],
+        spread: np.ndarray | None = None,
+        builders: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
         self._dimensions = math.prod(shape)
         self.latents = settings.latents or min(_MAX_LATENTS, self._dimensions)
         self._settings = dataclasses.replace(settings, latents=self.latents)
         self._shape, self._spread = shape, spread
-        self._likelihood = FAMILIES["likelihood"][settings.likelihood](settings)
+        self._builders = members(settings) | dict(builders or {})
+        check_own(self._builders, self._settings, shape)
+        self.likelihood = self._builders["likelihood"](self._settings)
 
     def build(self, key: PRNGKeyArray) -> Model:
         """Random parameters, with which training starts unless `optimal` replaces the linear maps.
@@ -71,25 +85,25 @@ class Autoencoder:
         Raises:
             SettingsError: If the families do not go together.
         """
-        settings, shape = self._settings, self._shape
-        keys, outputs = jax.random.split(key, 4), self._likelihood.outputs
+        settings, shape, builders = self._settings, self._shape, self._builders
+        keys, outputs = jax.random.split(key, 4), self.likelihood.outputs
         model = Model(
-            FAMILIES["encoder"][settings.encoder](keys[0], settings, shape),
-            FAMILIES["decoder"][settings.decoder](keys[1], settings, shape, outputs),
-            FAMILIES["prior"][settings.prior](keys[2], settings, shape),
+            builders["encoder"](keys[0], settings, shape),
+            builders["decoder"](keys[1], settings, shape, outputs),
+            builders["prior"](keys[2], settings, shape),
             random_skip(keys[3], self._dimensions, self.latents, self._dimensions * outputs),
         )
         gaussian, uses_encoder = self.gaussian(model), model.prior.uses_encoder
         if uses_encoder and not gaussian:
             raise SettingsError(
-                f"prior {settings.prior} needs an encoder with a Gaussian posterior: got"
-                f" {settings.encoder}; use another prior, such as mixture."
+                f"prior {code.shown(settings.prior)} needs an encoder with a Gaussian posterior: got"
+                f" {code.shown(settings.encoder)}; use another prior, such as mixture."
             )
         if settings.free_bits and (uses_encoder or not (model.prior.gaussian and gaussian)):
             raise SettingsError(
                 "free_bits needs a rate that is a closed form for every latent: use a Gaussian"
-                f" prior, standard or diagonal: got prior {settings.prior} and encoder"
-                f" {settings.encoder}."
+                f" prior, standard or diagonal: got prior {code.shown(settings.prior)} and encoder"
+                f" {code.shown(settings.encoder)}."
             )
         return model
 
@@ -101,7 +115,7 @@ class Autoencoder:
             principal: Of the training images.
             beta: The weight of the rate.
         """
-        outputs = self._likelihood.linear(principal.mean)
+        outputs = self.likelihood.linear(principal.mean)
         return model._replace(skip=optimal_skip(principal, outputs, beta, self.latents))
 
     def beta_of_rate(self, principal: Principal, rate: Array) -> Array:
@@ -111,7 +125,7 @@ class Autoencoder:
             principal: Of the training images.
             rate: R in nats.
         """
-        return beta_of_rate(principal, self._likelihood.linear(principal.mean), rate)
+        return beta_of_rate(principal, self.likelihood.linear(principal.mean), rate)
 
     def encode(self, model: Model, x: Images) -> Posterior:
         """The posterior of every image.
@@ -256,7 +270,7 @@ class Autoencoder:
         outputs = self._per_dimension(outputs + linear)
         if self._spread is not None:
             x, outputs = x * self._spread[None], outputs * self._spread[None, :, None]
-        return self._likelihood.log_density(x, outputs)
+        return self.likelihood.log_density(x, outputs)
 
     def decode(self, model: Model, z: Codes, key: PRNGKeyArray) -> Images:
         """An image for each code.
@@ -273,12 +287,12 @@ class Autoencoder:
         if model.decoder.autoregressive:
             spread = np.ones(self._dimensions, np.float32) if self._spread is None else self._spread
             return draw_pixels(
-                model.decoder, self._likelihood, z, self._per_dimension(linear), key, spread
+                model.decoder, self.likelihood, z, self._per_dimension(linear), key, spread
             )
-        return self._likelihood.mean(self._per_dimension(model.decoder(z) + linear))
+        return self.likelihood.mean(self._per_dimension(model.decoder(z) + linear))
 
     def _per_dimension(self, outputs: Outputs) -> Array:
-        return outputs.reshape(-1, self._dimensions, self._likelihood.outputs)
+        return outputs.reshape(-1, self._dimensions, self.likelihood.outputs)
 
 
 def _prior(model: Model, dtype: Any) -> Any:

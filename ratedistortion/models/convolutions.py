@@ -14,7 +14,7 @@ from ratedistortion.models.convolve import convolve, depth_to_space
 from ratedistortion.models.interfaces import Posterior, Shape
 from ratedistortion.models.layers import LAST_GAIN, dense
 from ratedistortion.models.shapes import Codes, Images, Outputs, Pixels
-from ratedistortion.settings import Settings
+from ratedistortion.settings import Settings, code
 
 
 class Convolution(nnx.Module):
@@ -172,16 +172,16 @@ def _through(layers: Sequence[Callable[[Array], Array]], x: Array) -> Array:
 
 def _smallest(settings: Settings, shape: Shape, name: str, family: str) -> tuple[int, int]:
     """Height and width of the images after all strides, which must divide them, in pixels."""
-    size = " x ".join(str(length) for length in shape)
+    size, what = " x ".join(str(length) for length in shape), f"{family} {code.shown(name)}"
     if len(settings.channels) != len(settings.strides) or not settings.channels:
         raise SettingsError(
-            f"{family} {name}: channels and strides must have one number for each layer: got"
+            f"{what}: channels and strides must have one number for each layer: got"
             f" {len(settings.channels)} and {len(settings.strides)}."
         )
     total = math.prod(settings.strides)
     if len(shape) != 3 or shape[0] % total or shape[1] % total:
         raise SettingsError(
-            f"{family} {name} needs images, height x width x channels, of a height and a width"
+            f"{what} needs images, height x width x channels, of a height and a width"
             f" that the strides {','.join(map(str, settings.strides))} divide: got {size}; use"
             " other --strides, or mlp."
         )

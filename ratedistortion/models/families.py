@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from ratedistortion.errors import SettingsError
 from ratedistortion.models.decoders import DECODERS
 from ratedistortion.models.encoders import ENCODERS
 from ratedistortion.models.likelihoods import LIKELIHOODS
 from ratedistortion.models.priors import PRIORS
+from ratedistortion.settings import Settings, code
 
 # Each family: the name of a member -> the function that builds it.
 FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
@@ -15,3 +17,52 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
     "prior": PRIORS,
     "likelihood": LIKELIHOODS,
 }
+
+
+def check_names(settings: Settings) -> None:
+    """Refuses names that no member has; imports nothing.
+
+    Args:
+        settings: Of a sweep.
+
+    Raises:
+        SettingsError: If a member is neither one of ours nor code of the user's own.
+    """
+    for family, ours in FAMILIES.items():
+        name = getattr(settings, family)
+        if name not in ours and not code.is_own(name):
+            choices = ", ".join(ours)
+            raise SettingsError(
+                f"{family} must be one of {choices}, or FILE.py:NAME: got {name!r}."
+            )
+
+
+def members(settings: Settings) -> dict[str, Callable[..., Any]]:
+    """The functions that build the members which the settings name.
+
+    Code of the user's own is imported, if this program was told to use it.
+
+    Args:
+        settings: Of a sweep.
+
+    Returns:
+        Family -> function.
+
+    Raises:
+        SettingsError: If there is no such member, if stored settings name code that this program
+            was not told to use, or if the code cannot be imported.
+    """
+    check_names(settings)
+    names = {family: getattr(settings, family) for family in FAMILIES}
+    own = {family: name for family, name in names.items() if code.is_own(name)}
+    missing = {family: code.shown(name) for family, name in own.items() if not code.kept(name)}
+    if missing:
+        them = " and ".join(f"{family} {name}" for family, name in missing.items())
+        options = " ".join(f"--{family} {name}" for family, name in missing.items())
+        raise SettingsError(f"this sweep has its own {them}: name it again with {options}.")
+    built = {family: FAMILIES[family][name] for family, name in names.items() if family not in own}
+    if own:
+        from ratedistortion.models.own import imported
+
+        built |= {family: imported(family, name) for family, name in own.items()}
+    return built

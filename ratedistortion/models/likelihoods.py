@@ -33,6 +33,9 @@ class Likelihood(NamedTuple):
         linear: The mean of every dimension of x (dimensions,) -> `LinearOutputs`, from which a
             run starts.
         least: The smallest possible -log p of one dimension, in nats.
+        accepts: x, a NumPy array -> whether each of its values has a density, as booleans of the
+            same shape; None where that is known when data are read, or for any real number.
+        needs: What `accepts` asks for, in words, such as `whole numbers of at least 0`.
     """
 
     outputs: int
@@ -41,6 +44,8 @@ class Likelihood(NamedTuple):
     sample: Callable[[Any, Any], Any]
     linear: Callable[[Any], LinearOutputs]
     least: float = 0.0
+    accepts: Callable[[Any], Any] | None = None
+    needs: str = "other values"
 
 
 def bernoulli(settings: Settings) -> Likelihood:

@@ -6,7 +6,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from ratedistortion.errors import SettingsError
+from ratedistortion.errors import RunDirectoryError, SettingsError
+from ratedistortion.settings import code
+from ratedistortion.settings.fields import Member
 from ratedistortion.settings.settings import ENGINE_FIELDS, FIELDS, Settings
 
 
@@ -61,7 +63,17 @@ def in_todays_terms(stored: dict[str, Any]) -> dict[str, Any]:
 
     Returns:
         The same with `first`, where 0.1.0 took the first of `max_examples`.
+
+    Raises:
+        RunDirectoryError: If they name code without its SHA-256: it would be taken for code that
+            the user has named.
     """
+    for name, value in stored.items():
+        if name in FIELDS and isinstance(FIELDS[name].kind, Member):
+            if code.is_own(str(value)) and not code.is_stored(str(value)):
+                raise RunDirectoryError(
+                    f"manifest.json: it is damaged ({name} {value!r} has no SHA-256); restore it."
+                )
     if stored.get("max_examples") is not None and "first" not in stored:
         return stored | {"first": True}
     return stored
@@ -82,11 +94,20 @@ def differences(stored: Settings, asked: Settings) -> list[str]:
     ways = {before["binarize"], after["binarize"]}
     if ways in ({None, "none"}, {None, "dynamic"}):
         after["binarize"] = before["binarize"]
-    return [
-        f"{name}: {json.dumps(before[name])} stored, {json.dumps(after[name])} asked for"
-        for name in before
-        if before[name] != after[name] and name not in ENGINE_FIELDS
+    differing = [
+        name for name in before if before[name] != after[name] and name not in ENGINE_FIELDS
     ]
+    return [_difference(name, before[name], after[name]) for name in differing]
+
+
+def _difference(name: str, stored: Any, asked: Any) -> str:
+    if isinstance(FIELDS[name].kind, Member):
+        then, now = (value.rpartition("@sha256:")[2][:12] for value in (stored, asked))
+        stored, asked = code.shown(stored), code.shown(asked)
+        if stored == asked:
+            file = stored.rpartition(":")[0]
+            return f"{name}: restore {file}, which has changed: SHA-256 {then}… then, {now}… now"
+    return f"{name}: {json.dumps(stored)} stored, {json.dumps(asked)} asked for"
 
 
 def extended(stored: Settings, asked: Settings) -> Settings:

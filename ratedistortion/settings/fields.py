@@ -7,6 +7,7 @@ import unicodedata
 from typing import Any, ClassVar, NamedTuple
 
 from ratedistortion.errors import SettingsError
+from ratedistortion.settings import code
 from ratedistortion.settings.grid import MAX_FLOAT, check_grid, parse_grid
 from ratedistortion.settings.memory import keep
 
@@ -72,6 +73,16 @@ class Source(Text):
                 f"{name} must be a name, a path, an array of numbers, a DataFrame, (train, test) or"
                 f" a mapping of splits to these: got {type(value).__name__} ({error})."
             ) from error
+
+
+class Member(Text):
+    """The name of a member of a family, or code of the user's own that builds one."""
+
+    def check(self, name: str, value: Any) -> Any:
+        text = super().check(name, value)
+        if text.endswith(".py"):
+            raise SettingsError(f"{name} {text}: say which function builds it: {text}:NAME.")
+        return code.keep(name, text) if code.is_own(text) and not code.is_stored(text) else text
 
 
 class Flag(Kind):

@@ -12,6 +12,7 @@ from ratedistortion.settings.fields import (
     Choice,
     Flag,
     Grid,
+    Member,
     Number,
     Scale,
     Seeds,
@@ -44,8 +45,10 @@ class Settings:
     and beta is then found with R. Fields have the names of the options of `rd-sweep`, with
     underscores; `rd-sweep --help` says what each does. `dataset` may also be a path, an array, a
     DataFrame, a set of Hugging Face's `datasets`, (train, test), or a dict of `train` and `test`
-    to these; the settings then hold a name made of the content. Stored settings keep the
-    order of the fields.
+    to these; the settings then hold a name made of the content. `encoder`, `decoder`, `prior` and
+    `likelihood` may be `FILE.py:NAME` or `package.module:NAME`, a function of your own; the
+    settings then hold its name with the SHA-256 of its source. Stored settings keep the order of
+    the fields.
 
     Three defaults depend on other fields. `epochs` is 20, and 100 for the digits, which are few;
     with `steps` there is none. `latents` is 256, or as many as x has dimensions if fewer, and
@@ -102,11 +105,11 @@ class Settings:
         "jumps with beta.")
     seeds: Any = setting(  # a whole number, or the text of a range
         1, Seeds(), "Grid", "COUNT|FIRST:END", "Runs per beta: 3 are 0:3, the seeds 0, 1 and 2.")
-    encoder: str = setting("mlp", Text(), "Model", "", "Family of q(z|x).")
-    decoder: str = setting("mlp", Text(), "Model", "", "Family of p(x|z).")
-    prior: str = setting("standard", Text(), "Model", "", "Family of p(z).")
+    encoder: str = setting("mlp", Member(), "Model", "", "Family of q(z|x).")
+    decoder: str = setting("mlp", Member(), "Model", "", "Family of p(x|z).")
+    prior: str = setting("standard", Member(), "Model", "", "Family of p(z).")
     likelihood: str = setting(
-        "bernoulli", Text(), "Model", "", "Distribution of x given the decoder's output.")
+        "bernoulli", Member(), "Model", "", "Distribution of x given the decoder's output.")
     likelihood_scale: float = setting(
         1.0, Number(), "Model", "SCALE", "Standard deviation of the gaussian likelihood.")
     latents: Any = setting(  # a whole number or None; where models are built always a number

@@ -7,7 +7,8 @@ from typing import Any
 from ratedistortion.engine.engine import Engine, MeasuredRun
 from ratedistortion.engine.outcomes import Outcome
 from ratedistortion.measuring.consistency import Facts, as_columns
-from ratedistortion.models.likelihoods import LIKELIHOODS
+from ratedistortion.models.families import FAMILIES
+from ratedistortion.settings import code
 from ratedistortion.table.columns import check_names
 from ratedistortion.theory import known_entropy, known_spread
 
@@ -33,6 +34,7 @@ def row(engine: Engine, measured: MeasuredRun, outcome: Outcome) -> dict[str, An
         # The last step left numbers that are not finite, and no later step could notice that.
         diverged_at, failed = engine.steps, "R + D"
     values = {name: getattr(settings, name) for name in _FROM_SETTINGS}
+    values |= {name: code.shown(values[name]) for name in FAMILIES}
     values |= {
         "dataset": re.sub("[^:]*/", "", values["dataset"]),  # not the folders of its user
         "split": measured.split,
@@ -74,7 +76,7 @@ def facts(engine: Engine, measured: MeasuredRun) -> Facts:
     """
     settings, data = engine.sweep.settings, engine.sweep.data
     count, exact = len(data.splits[measured.split]), engine.information_kind == "exact"
-    least = LIKELIHOODS[settings.likelihood](settings).least * math.prod(data.shape)
+    least = engine.autoencoder.likelihood.least * math.prod(data.shape)
     # A model can overfit the images it was trained on, and -ELBO is then below the entropy.
     entropy = known_entropy(settings.as_json()) if measured.split == "test" else None
     if entropy is not None:
