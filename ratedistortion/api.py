@@ -223,8 +223,8 @@ def dry_run(
     Raises:
         RateDistortionError: Whatever `sweep` would raise before it computes anything.
     """
-    from ratedistortion.run_directory.directory import check_folder
     from ratedistortion.models.families import members
+    from ratedistortion.run_directory.directory import check_folder
     from ratedistortion.sweeping.manifest import Manifest
     from ratedistortion.sweeping.preparation import planned
 

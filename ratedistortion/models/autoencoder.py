@@ -93,17 +93,17 @@ class Autoencoder:
             builders["prior"](keys[2], settings, shape),
             random_skip(keys[3], self._dimensions, self.latents, self._dimensions * outputs),
         )
+        encoder, prior = code.shown(settings.encoder), code.shown(settings.prior)
         gaussian, uses_encoder = self.gaussian(model), model.prior.uses_encoder
         if uses_encoder and not gaussian:
             raise SettingsError(
-                f"prior {code.shown(settings.prior)} needs an encoder with a Gaussian posterior: got"
-                f" {code.shown(settings.encoder)}; use another prior, such as mixture."
+                f"prior {prior} needs an encoder with a Gaussian posterior: got {encoder}; use"
+                " another prior, such as mixture."
             )
         if settings.free_bits and (uses_encoder or not (model.prior.gaussian and gaussian)):
             raise SettingsError(
                 "free_bits needs a rate that is a closed form for every latent: use a Gaussian"
-                f" prior, standard or diagonal: got prior {code.shown(settings.prior)} and encoder"
-                f" {code.shown(settings.encoder)}."
+                f" prior, standard or diagonal: got prior {prior} and encoder {encoder}."
             )
         return model
 

@@ -11,7 +11,6 @@ import numpy as np
 from ratedistortion.datasets import Dataset
 from ratedistortion.errors import DatasetError, SettingsError
 from ratedistortion.models import interfaces
-from ratedistortion.models.families import FAMILIES
 from ratedistortion.models.interfaces import Posterior, Shape
 from ratedistortion.models.likelihoods import Likelihood, LinearOutputs
 from ratedistortion.models.own import told
@@ -21,6 +20,8 @@ _IMAGES = 3  # of the shapes that are tried
 _ROWS = 10_000  # images whose values are looked at at once
 
 Build = Callable[..., Any]
+Shapes = dict[str, Shape]  # what a result is called -> its shape
+Dtypes = tuple[Any, ...]  # the precisions of densities
 
 
 def check_own(builders: Mapping[str, Build], settings: Settings, shape: Shape) -> None:
@@ -81,14 +82,14 @@ def check_member(
                     f" {jax.tree_util.keystr(path)}."
                 )
         # Models are trained with 32-bit numbers, and measured while 64-bit numbers are on.
-        for wide in (False, True):
-            with jax.enable_x64(wide):
+        for dtypes in ((jnp.float32,), (jnp.float32, jnp.float64)):
+            with jax.enable_x64(len(dtypes) > 1):
                 if family == "encoder":
-                    _encoder(what, member, size, settings.latents)
+                    _encoder(what, member, size, settings.latents, dtypes)
                 elif family == "decoder":
                     _decoder(what, member, size, settings.latents, outputs)
                 else:
-                    _prior(what, member, settings.latents)
+                    _prior(what, member, settings.latents, dtypes)
 
 
 def check_values(likelihood: Likelihood, name: str, data: Dataset) -> None:
@@ -125,62 +126,58 @@ def check_values(likelihood: Likelihood, name: str, data: Dataset) -> None:
                 )
 
 
-def _encoder(what: str, member: Any, size: int, latents: int) -> None:
+def _encoder(what: str, member: Any, size: int, latents: int, dtypes: Dtypes) -> None:
     gaussian = _flag(what, member, "gaussian", interfaces.Encoder)
-    codes: dict[str, tuple[int, ...]] = {"mean": (_IMAGES, latents), "log_scale": (_IMAGES, latents)}
 
-    def posterior(member: Any, x: Any) -> dict[str, Any]:
+    def posterior(member: Any, x: Any) -> Posterior:
         found = member(x)
         if not isinstance(found, Posterior):
             raise SettingsError(
                 f"{what} must return interfaces.Posterior(mean, log_scale): got"
                 f" {type(found).__name__}."
             )
-        return {name: part for name, part in found._asdict().items() if part is not None}
+        if not gaussian and found.context is None:
+            raise SettingsError(f"{what}: with gaussian = False its Posterior must have a context.")
+        return found if not gaussian else found._replace(context=None)
 
-    x = _array(_IMAGES, size)
+    x, codes = _array((_IMAGES, size)), (_IMAGES, latents)
+    shapes: Shapes = {"mean": codes, "log_scale": codes}
     if gaussian:
-        _compare(what, posterior, (member, x), codes)
+        _compare(what, shapes, posterior, member, x)
         return
     _offers(what, member, interfaces.FlowingEncoder)
-    context = jax.eval_shape(posterior, member, x).get("context")
-    if context is None:
-        raise SettingsError(f"{what}: with gaussian = False its Posterior must have a context.")
-    features = context.shape[1:]
-    _compare(what, posterior, (member, x), {**codes, "context": (_IMAGES, *features)})
-    for dtype in _dtypes():
-        start, own = _array(_IMAGES, latents, dtype=dtype), _cast(member, dtype)
-        given = own, start, _array(_IMAGES, *features, dtype=dtype)
-        for name in ("flow", "unflow"):
-
-            def moved(own: Any, start: Any, context: Any, name: str = name) -> dict[str, Any]:
-                return {name: getattr(own, name)(start, context)}
-
-            _compare(what, moved, given, {name: start.shape}, dtype)
+    context: Any = jax.eval_shape(posterior, member, x).context
+    context = _IMAGES, *context.shape[1:]
+    _compare(what, {**shapes, "context": context}, posterior, member, x)
+    for dtype in dtypes:
+        own, *given = _cast(member, dtype), _array(codes, dtype), _array(context, dtype)
+        _compare(what, {"flow": codes}, lambda own, *each: own.flow(*each), own, *given)
+        _compare(what, {"unflow": codes}, lambda own, *each: own.unflow(*each), own, *given)
 
 
 def _decoder(what: str, member: Any, size: int, latents: int, outputs: int) -> None:
-    z, x, all_outputs = _array(_IMAGES, latents), _array(_IMAGES, size), (_IMAGES, size * outputs)
+    z, x = _array((_IMAGES, latents)), _array((_IMAGES, size))
+    shapes: Shapes = {"outputs": (_IMAGES, size * outputs)}
     if not _flag(what, member, "autoregressive", interfaces.Decoder):
-        _compare(what, lambda own, z: {"outputs": own(z)}, (member, z), {"outputs": all_outputs})
+        _compare(what, shapes, lambda own, z: own(z), member, z)
         return
     _offers(what, member, interfaces.AutoregressiveDecoder)
-    _compare(
-        what, lambda own, z, x: {"outputs": own(z, x)}, (member, z, x), {"outputs": all_outputs}
-    )
+    _compare(what, shapes, lambda own, z, x: own(z, x), member, z, x)
 
-    def one(member: Any, z: Any, x: Any) -> dict[str, Any]:
+    def one(member: Any, z: Any, x: Any) -> Any:
         before = member.cache(z)
         found, after = member.one(jnp.int32(0), x, before)
-        kinds = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), part) for part in (before, after)]
+        kinds = [
+            jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), part) for part in (before, after)
+        ]
         if kinds[0] != kinds[1]:
-            raise SettingsError(f"{what}: `one` must return a cache of the shapes that it was given.")
-        return {"outputs of one": found}
+            raise SettingsError(f"{what}: one must return a cache of the shapes that it was given.")
+        return found
 
-    _compare(what, one, (member, z, x), {"outputs of one": (_IMAGES, outputs)})
+    _compare(what, {"outputs of one": (_IMAGES, outputs)}, one, member, z, x)
 
 
-def _prior(what: str, member: Any, latents: int) -> None:
+def _prior(what: str, member: Any, latents: int, dtypes: Dtypes) -> None:
     if _flag(what, member, "uses_encoder"):
         _offers(what, member, interfaces.EncoderPrior)
 
@@ -189,29 +186,16 @@ def _prior(what: str, member: Any, latents: int) -> None:
             return Posterior(nothing, nothing)
 
         member = jax.eval_shape(lambda own: own.given(encode), member)
-    gaussian = _flag(what, member, "gaussian", interfaces.Prior)
-    codes = (_IMAGES, latents)
-    _compare(
-        what,
-        lambda own: {"sample": own.sample(jax.random.key(0), _IMAGES)},
-        (member,),
-        {"sample": codes},
-    )
+    gaussian, codes = _flag(what, member, "gaussian", interfaces.Prior), (_IMAGES, latents)
+    _compare(what, {"sample": codes}, lambda own: own.sample(jax.random.key(0), _IMAGES), member)
     if gaussian:
         _offers(what, member, interfaces.GaussianPrior)
-    for dtype in _dtypes():
-        own, z = _cast(member, dtype), _array(*codes, dtype=dtype)
-        density_of = {"log_density": (_IMAGES,)}
-        _compare(what, lambda own, z: {"log_density": own.log_density(z)}, (own, z), density_of, dtype)
+    for dtype in dtypes:
+        own, z = _cast(member, dtype), _array(codes, dtype)
+        _compare(what, {"log_density": (_IMAGES,)}, lambda own, z: own.log_density(z), own, z)
         if gaussian:
-            pair = {"standardised mean": codes, "standardised log_scale": codes}
-            _compare(
-                what,
-                lambda own, *given: dict(zip(pair, own.standardize(*given), strict=True)),
-                (own, z, z),
-                pair,
-                dtype,
-            )
+            pair: Shapes = {"standardised mean": codes, "standardised log_scale": codes}
+            _compare(what, pair, lambda own, *each: own.standardize(*each), own, z, z)
 
 
 def _likelihood(what: str, made: Any, size: int) -> None:
@@ -219,51 +203,38 @@ def _likelihood(what: str, made: Any, size: int) -> None:
         raise SettingsError(f"{what} must be a likelihoods.Likelihood: got {type(made).__name__}.")
     outputs: Any = made.outputs
     if not isinstance(outputs, int) or outputs < 1:
-        raise SettingsError(f"{what}: outputs must be a whole number of at least 1: got {outputs!r}.")
-    x, given = _array(_IMAGES, size), _array(_IMAGES, size, outputs)
+        raise SettingsError(
+            f"{what}: outputs must be a whole number of at least 1: got {outputs!r}."
+        )
+    key, x = jax.random.key(0), (_IMAGES, size)
     for wide in (False, True):
         with jax.enable_x64(wide):
-            _compare(
-                what,
-                lambda x, given: {"log_density": made.log_density(x, given)},
-                (x, given),
-                {"log_density": (_IMAGES,)},
-            )
-            for shape in ((_IMAGES, size), (_IMAGES,)):  # of all dimensions, and of one
-                _compare(
-                    what,
-                    lambda given: {
-                        "mean": made.mean(given),
-                        "sample": made.sample(jax.random.key(0), given),
-                    },
-                    (_array(*shape, outputs),),
-                    {"mean": shape, "sample": shape},
-                )
-
-    def linear(average: Any) -> dict[str, Any]:
-        found = LinearOutputs(*made.linear(average))
-        return {f"{name} of linear": jnp.asarray(part) for name, part in found._asdict().items()}
-
-    shapes = {"slope of linear": (outputs,), "bias of linear": (size, outputs)}
-    _compare(what, linear, (_array(size),), {**shapes, "noise of linear": ()})
+            arrays = _array(x), _array((*x, outputs))
+            _compare(what, {"log_density": (_IMAGES,)}, made.log_density, *arrays)
+            for shape in (x, x[:1]):  # of all dimensions, and of one
+                given = _array((*shape, outputs))
+                _compare(what, {"mean": shape}, made.mean, given)
+                _compare(what, {"sample": shape}, lambda given: made.sample(key, given), given)
+    shapes: Shapes = {"slope of linear": (outputs,), "bias of linear": (size, outputs)}
+    shapes |= {"noise of linear": ()}
+    _compare(what, shapes, lambda mean: LinearOutputs(*made.linear(mean)), _array((size,)))
 
 
-def _compare(
-    what: str,
-    function: Callable[..., dict[str, Any]],
-    arguments: tuple[Any, ...],
-    shapes: dict[str, tuple[int, ...]],
-    dtype: Any = jnp.float32,
-) -> None:
-    """Refuses results whose shapes are not these, or whose dtype is another."""
-    found = jax.eval_shape(function, *arguments)
-    for name, shape in shapes.items():
-        got = found[name]
-        if (got.shape, got.dtype) != (shape, jnp.dtype(dtype)):
-            expected = f"{jnp.dtype(dtype)} {shape} for {_IMAGES} images"
+def _compare(what: str, shapes: Shapes, function: Callable[..., Any], *arguments: Any) -> None:
+    """Refuses results that have not these shapes, or not the dtype of the last argument."""
+    dtype = jax.tree.leaves(arguments)[-1].dtype if jax.tree.leaves(arguments) else jnp.float32
+    found = jax.tree.leaves(jax.eval_shape(function, *arguments))
+    if len(found) != len(shapes):
+        names = ", ".join(shapes)
+        raise SettingsError(f"{what}: expected {names}: got {len(found)} arrays.")
+    for (name, shape), got in zip(shapes.items(), found, strict=True):
+        if (got.shape, got.dtype) != (shape, dtype):
+            expected = f"{dtype} {shape} for {_IMAGES} images"
             reason = f"{what}: {name} must be {expected}: got {got.dtype} {got.shape}"
             if got.shape == shape and got.dtype == jnp.float64:
-                reason += " where 64-bit numbers are on: write the dtype, as in jnp.zeros(3, x.dtype)"
+                reason += (
+                    " while 64-bit numbers are on: write the dtype, as in jnp.zeros(3, x.dtype)"
+                )
             raise SettingsError(f"{reason}.")
 
 
@@ -292,14 +263,9 @@ def _offers(what: str, member: Any, protocol: Any) -> None:
         )
 
 
-def _array(*shape: int, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
+def _array(shape: Shape, dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, dtype)
 
 
-def _dtypes() -> tuple[Any, ...]:
-    """The precisions of densities: also float64 where 64-bit numbers are on."""
-    return (jnp.float32, jnp.float64) if jax.config.jax_enable_x64 else (jnp.float32,)
-
-
 def _cast(member: Any, dtype: Any) -> Any:
-    return jax.tree.map(lambda leaf: _array(*leaf.shape, dtype=dtype), member)
+    return jax.tree.map(lambda leaf: _array(leaf.shape, dtype), member)

@@ -67,5 +67,6 @@ def told(family: str, name: str) -> Iterator[None]:
         if isinstance(error, SyntaxError):
             place.append(error.lineno)
         where = f", line {place[-1]} of {os.path.basename(found.path)}" if found and place else ""
-        what = f"{type(error).__name__}: {error}"
+        first_line = str(error).strip().partition("\n")[0]  # JAX goes on for a page
+        what = f"{type(error).__name__}: {first_line}"
         raise SettingsError(f"{family} {code.shown(name)}{where}: {what}") from error
