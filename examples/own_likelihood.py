@@ -23,23 +23,27 @@ from ratedistortion.models.likelihoods import Likelihood, LinearOutputs
 
 
 def poisson(settings: rd.Settings) -> Likelihood:
-    """Counts x with a log rate l from the decoder: log p(x|z) is the sum of x l - e^l - log x!."""
+    """Counts x of rate r = log(1 + e^l), l from the decoder: log p(x|z) sums x log r - r - log x!.
+
+    The rate is linear in l where it is large. With r = e^l, a prediction that is linear in large
+    counts would become a rate beyond all bounds.
+    """
 
     def rate(outputs: jax.Array) -> jax.Array:
-        return jnp.exp(jnp.minimum(outputs[..., 0], 20))  # finite, whatever a decoder gives
+        return jax.nn.softplus(outputs[..., 0]) + 1e-6  # above 0, whatever a decoder gives
 
     def log_density(x: jax.Array, outputs: jax.Array) -> jax.Array:
-        log_rate = jnp.minimum(outputs[..., 0], 20)
-        return jnp.sum(x * log_rate - rate(outputs) - gammaln(x + 1), axis=-1)
+        r = rate(outputs)
+        return jnp.sum(x * jnp.log(r) - r - gammaln(x + 1), axis=-1)
 
     def sample(key: jax.Array, outputs: jax.Array) -> jax.Array:
         return jax.random.poisson(key, rate(outputs)).astype(jnp.float32)
 
     def linear(average: jax.Array) -> LinearOutputs:
-        # log(m + d) is log m + d / m near m, and a Poisson variable has the variance m.
+        # The inverse of the rate at the mean of each count; its variance is its mean.
         inside = jnp.maximum(average, 1e-2)
-        noise = jnp.mean(inside)
-        return LinearOutputs(1 / noise[None], jnp.log(inside)[:, None], noise)
+        bias = inside + jnp.log(-jnp.expm1(-inside))
+        return LinearOutputs(jnp.ones(1, jnp.float32), bias[:, None], jnp.mean(inside))
 
     return Likelihood(
         outputs=1,
@@ -56,8 +60,8 @@ def poisson(settings: rd.Settings) -> Likelihood:
 def counts(examples: int, words: int = 30, topics: int = 3) -> dict[str, np.ndarray]:
     """Texts whose rates of words are mixtures of topics."""
     random = np.random.default_rng(0)
-    rates = random.gamma(0.3, 4.0, (topics, words))
-    texts = random.gamma(1.0, 1.0, (examples, topics))
+    rates = random.gamma(0.5, 4.0, (topics, words))
+    texts = random.dirichlet(np.full(topics, 0.5), examples)
     drawn = random.poisson(texts @ rates)
     return {"train": drawn[: examples * 5 // 6], "test": drawn[examples * 5 // 6 :]}
 

@@ -28,7 +28,7 @@ STOREYS = (
     "api",
     "progress sweeping exported",
     "engine",
-    "training measuring",
+    "training measuring testing",
     "models",
     "run_directory figures datasets",
     "curve estimators",

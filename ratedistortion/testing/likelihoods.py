@@ -57,7 +57,7 @@ def check_likelihood(
     log_p = _log_p(likelihood, x, given)
     require(np.isfinite(log_p).any(1).all(), "likelihood: log_density is not finite anywhere.")
     p = np.exp(log_p.astype(float)) * widths
-    require_close(p.sum(1), 1, "likelihood: its density over all x in one dimension", 0, 1e-3)
+    require_close(p.sum(1), 1, "likelihood: its density over all x in one dimension", 0.0, 1e-3)
     least = -log_p.max()
     require(
         least > likelihood.least - 1e-4,
@@ -127,4 +127,4 @@ def _check_linear(likelihood: Likelihood) -> None:
     outputs = likelihood.linear(average)
     require(outputs.noise > 0, f"likelihood: noise of linear must be above 0: {outputs.noise}.")
     found, sentence = likelihood.mean(outputs.bias), "likelihood: mean for the bias of linear"
-    require_close(found, average, sentence, 0, 0.03)
+    require_close(found, average, sentence, 0.0, 0.03)

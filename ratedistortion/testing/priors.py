@@ -79,7 +79,7 @@ def _check_density(autoencoder: Autoencoder, model: Model, tolerance: float) -> 
             require_close(own, np.sum(log_normal, 1), f"{sentence} with log_density", 1e-9)
     weights = np.exp(log_density) * np.outer(widths, widths).ravel()
     total = weights.sum()
-    require_close(total, 1, "prior: the integral of its density in two latents", 0, tolerance)
+    require_close(total, 1, "prior: the integral of its density in two latents", 0.0, tolerance)
     draws = jax.jit(autoencoder.sample_prior, static_argnums=2)(model, key_of(9), _DRAWS)
     drawn, known = (
         {"log density": density, **_features(z)}
