@@ -1,5 +1,6 @@
 """The four families by name, from which a model is put together; reading it loads no JAX."""
 
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -53,16 +54,41 @@ def members(settings: Settings) -> dict[str, Callable[..., Any]]:
             was not told to use, or if the code cannot be imported.
     """
     check_names(settings)
-    names = {family: getattr(settings, family) for family in FAMILIES}
-    own = {family: name for family, name in names.items() if code.is_own(name)}
-    missing = {family: code.shown(name) for family, name in own.items() if not code.kept(name)}
+    own = _own(settings)
+    missing = [f"{name} {code.shown(own[name])}" for name in own if not code.kept(own[name])]
     if missing:
-        them = " and ".join(f"{family} {name}" for family, name in missing.items())
-        options = " ".join(f"--{family} {name}" for family, name in missing.items())
-        raise SettingsError(f"this sweep has its own {them}: name it again with {options}.")
-    built = {family: FAMILIES[family][name] for family, name in names.items() if family not in own}
+        raise SettingsError(
+            f"this sweep has its own {' and '.join(missing)}: name it again with"
+            f"{own_options(settings)}."
+        )
+    built = {
+        family: ours[getattr(settings, family)]
+        for family, ours in FAMILIES.items()
+        if family not in own
+    }
     if own:
         from ratedistortion.models.own import imported
 
         built |= {family: imported(family, name) for family, name in own.items()}
     return built
+
+
+def own_options(settings: Settings) -> str:
+    """What has to be typed again where a sweep goes on: the code of the user's own.
+
+    Args:
+        settings: Of the sweep.
+
+    Returns:
+        Options with a space before each; empty where all members are ours.
+    """
+    found = {family: (name, code.kept(name)) for family, name in _own(settings).items()}
+    typed = {
+        family: kept.typed if kept else code.shown(name) for family, (name, kept) in found.items()
+    }
+    return "".join(f" --{family} {shlex.quote(text)}" for family, text in typed.items())
+
+
+def _own(settings: Settings) -> dict[str, str]:
+    names = {family: getattr(settings, family) for family in FAMILIES}
+    return {family: name for family, name in names.items() if code.is_own(name)}

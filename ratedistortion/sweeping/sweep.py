@@ -13,6 +13,7 @@ from ratedistortion.engine.engine import Block, Engine, leaves
 from ratedistortion.engine.plan import RunId, Sweep, all_runs, make_plan
 from ratedistortion.errors import Interrupted, OutOfMemoryError, Stopped
 from ratedistortion.measuring.pictures import PICTURES
+from ratedistortion.models.families import own_options
 from ratedistortion.run_directory import reading
 from ratedistortion.run_directory.directory import RunDirectory
 from ratedistortion.run_directory.reading import RESULT, ROWS, STATE, ChunkFiles, StoredChunk
@@ -207,7 +208,7 @@ class _Chunks:
                     arrays = {f"leaf{n}": leaf for n, leaf in enumerate(leaves(event.state))}
                     directory.write_chunk(files, STATE, {"steps": event.steps}, arrays)
                     saved_at = now
-                self._stop(stopping)
+                self._stop(stopping, engine.sweep.settings)
             else:
                 if engine.sweep.settings.save_posteriors:
                     kept["posteriors"] |= self._keep_posteriors(engine, event)
@@ -215,7 +216,7 @@ class _Chunks:
                 if due:
                     directory.write_chunk(files, ROWS, kept)
                     saved_at = now
-                self._stop(stopping)
+                self._stop(stopping, engine.sweep.settings)
         if result is None:
             return False
         kept |= {"rows": result.rows, "losses": [loss._asdict() for loss in result.losses]}
@@ -258,10 +259,10 @@ class _Chunks:
         self.emit(events.Warned(text))
         return manifest, engine
 
-    def _stop(self, signal: str | None) -> None:
+    def _stop(self, signal: str | None, settings: Settings) -> None:
         if signal:
             kind = Interrupted if signal == "SIGINT" else Stopped
-            continues = reading.command(self.directory.path)
+            continues = reading.command(self.directory.path) + own_options(settings)
             raise kind(f"stopped by {signal} with a checkpoint; `{continues}` continues.")
 
 

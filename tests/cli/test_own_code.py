@@ -13,7 +13,7 @@ from resealing import reseal, unsealed
 import ratedistortion as rd
 from ratedistortion import datasets
 from ratedistortion.engine.plan import Sweep
-from ratedistortion.errors import SettingsError
+from ratedistortion.errors import SettingsError, Stopped
 from ratedistortion.sweeping.manifest import Manifest
 
 pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
@@ -100,6 +100,12 @@ def test_an_unfinished_sweep_imports_nothing_and_asks_for_its_code(unfinished):
         if path.is_file() and path.name not in (".owner", ".lock"):
             assert (path.stat().st_mtime_ns, path.read_bytes()) == content
     assert not (unfinished / "imports").exists()
+
+
+def test_a_sweep_that_is_stopped_says_which_code_to_name(folder):
+    settings = rd.Settings(encoder="./net.py:build", max_examples=200, hidden=(8,), steps=20)
+    with pytest.raises(Stopped, match="`rd-sweep new --encoder ./net.py:build` continues"):
+        rd.sweep(settings, "new", stop_signal=lambda: "SIGTERM", progress=False)
 
 
 def test_with_its_code_named_again_it_goes_on_to_the_same_table(unfinished, made):
