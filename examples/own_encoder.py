@@ -5,8 +5,8 @@
 is enough to use it; `python examples/own_encoder.py` sweeps the digits with both encoders and draws
 both curves into runs/own_encoder/curve.png.
 
-Running time: about 3 minutes on two CPU cores.
-Expect: two curves that lie within 1 nat of each other: digits are small, and the linear maps beside
+Running time: about 2 minutes on two CPU cores.
+Expect: two curves within half a nat of each other: digits are small, and the linear maps beside
 the networks do most of the work.
 """
 

@@ -168,9 +168,10 @@ def _comparison(tables: list[Table], analyses: list[curve.Analysis]) -> dict[str
 def _source(table: Table) -> list[Any]:
     """What defines D: two tables can be compared only if all of these are the same."""
     data = table.rows.attrs.get("ratedistortion", {}).get("data_sha256")
-    scales = [table.settings().get(name) for name in ("likelihood_scale", "scale")]
+    # The likelihood of the settings has the SHA-256 of code of the user's own.
+    asked = [table.settings().get(name) for name in ("likelihood", "likelihood_scale", "scale")]
     first = table.rows.iloc[0]
-    return [data, first["likelihood"], first["dimensions"], first["examples"], *scales]
+    return [data, first["likelihood"], first["dimensions"], first["examples"], *asked]
 
 
 def _may_be_same(tables: list[Table]) -> bool:

@@ -33,7 +33,7 @@ def imported(family: str, name: str) -> Callable[..., Any]:
         sys.modules[key] = module  # dataclasses look their module up while it is run
         try:
             with told(family, name):
-                exec(compile(found.source, found.path, "exec"), vars(module))
+                exec(compile(found.source, found.path, "exec", dont_inherit=True), vars(module))
         except BaseException:
             del sys.modules[key]
             raise

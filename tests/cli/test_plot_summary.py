@@ -100,7 +100,10 @@ def test_summary_of_two_runs_compares_the_second_with_the_first(tmp_path):
     assert "b against a, bits per image; below 0, it is better:" in text
     assert "BD-distortion +0.72, over R 2.32 to 8.47." in text
     other = mnist_like.run_directory(tmp_path / "other")
-    for pair in ([runs[0], other], [other, runs[0]]):
+    # A likelihood of the user's own, in two versions: the column shows the same name for both.
+    own = {"likelihood": f"net.py:make@sha256:{'0' * 64}"}
+    versions = [mnist_like.run_directory(tmp_path / "own", None, own), other]
+    for pair in ([runs[0], other], [other, runs[0]], versions):
         assert "no BD-rate: they have different data" in rd_plot(*pair, "--summary").stdout
     assert json.loads(rd_plot(*runs, other, "--json").stdout)["comparison"] is None
     far = linear_gaussian(tmp_path / "far", shift=50)

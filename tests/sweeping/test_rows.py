@@ -110,7 +110,7 @@ def test_numbers_that_are_infinite_after_the_last_step_are_divergence(tmp_path):
 def test_the_least_distortion_is_the_likelihood_s(tmp_path, likelihood, scale, least):
     engine = engine_of(tmp_path, likelihood_scale=scale)
     other = dataclasses.replace(engine.sweep.settings, likelihood=likelihood)
-    engine.sweep = dataclasses.replace(engine.sweep, settings=other)
+    engine = Engine(dataclasses.replace(engine.sweep, settings=other), jax.local_devices())
     known = facts(engine, MeasuredRun(RunId(0.5, 0), "test", HELD, NO_CODES))
     assert known.least_distortion == pytest.approx(least)
 

@@ -14,6 +14,8 @@ from ratedistortion.models.likelihoods import Likelihood, LinearOutputs
 from ratedistortion.settings import Settings
 from ratedistortion.testing import check_decoder, check_encoder, check_likelihood, check_prior
 
+pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
+
 SHAPE = (4,)
 
 
