@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ratedistortion.errors import SettingsError
 
-_STORED = re.compile(r"[^:]+:\w+@sha256:[0-9a-f]{64}")
+_STORED = re.compile(r".+:\w+@sha256:[0-9a-f]{64}")
 
 
 class Code(NamedTuple):
@@ -50,6 +50,8 @@ def keep(setting: str, text: str) -> str:
     Raises:
         SettingsError: If there is no such file or module, or it cannot be read.
     """
+    if not text.isprintable():
+        raise SettingsError(f"{setting} must be text that can be printed: got {text!r}; rename it.")
     place, _, function = text.rpartition(":")
     if not function.isidentifier() or not place:
         raise SettingsError(f"{setting} must be such as net.py:build or net:build: got {text!r}.")

@@ -15,7 +15,7 @@ from ratedistortion.engine.plan import Plan, Sweep
 from ratedistortion.errors import DatasetError, SettingsError
 from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.models.families import members
-from ratedistortion.settings import Settings, from_mapping
+from ratedistortion.settings import Settings, from_mapping, in_todays_terms
 from ratedistortion.settings.code import shown
 
 SHAPE, LATENTS = (2, 2, 1), 2
@@ -191,6 +191,9 @@ def test_a_name_has_the_sum_of_the_source_and_no_folder(own, tmp_path):
     assert Settings(encoder=str(tmp_path / "net.py:build")).encoder == settings.encoder
     assert from_mapping(settings.as_json(), "stored") == settings
     assert shown(settings.encoder) == "net.py:build" and shown("mlp") == "mlp"
+    (tmp_path / "a:b.py").write_text(HEAD + ENCODER)
+    odd = Settings(encoder="a:b.py:build")
+    assert from_mapping(in_todays_terms(odd.as_json()), "stored") == odd
 
 
 def test_a_member_of_a_package_is_found_and_may_import_from_it(own, tmp_path, monkeypatch):
@@ -223,6 +226,8 @@ def test_what_is_run_is_what_was_there_when_it_was_named(own, tmp_path):
         ("no.such.module:build", ["encoder no.such.module: cannot be imported: ModuleNotFound"]),
         ("nosuchmodule:build", ["there is no module nosuchmodule: install it, or add its folder"]),
         ("math:sin", ["math: it has no source file"]),
+        ("a\udcff.py:build", ["must be text that can be printed: got 'a\\udcff.py:build'; rename"]),
+        ("a\nb.py:build", ["must be text that can be printed"]),
     ],
 )
 def test_code_that_is_not_there(own, value, words):
