@@ -38,7 +38,7 @@ def test_an_encoder_with_attention(tmp_path, compiled_quickly, capsys):
 def test_a_likelihood_of_counts(tmp_path, compiled_quickly, capsys):
     from own_likelihood import main, poisson
 
-    check_likelihood(poisson, values=np.arange(100))
+    check_likelihood(poisson, values=range(100))
     main(tmp_path, **SMALL, examples=600, steps=100)
     table = rd.read(tmp_path / "sweep")
     assert set(table["status"]) == {"ok"} and "negative_elbo" in capsys.readouterr().out

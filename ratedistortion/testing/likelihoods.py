@@ -28,7 +28,7 @@ _LEAST_P = 1e-4  # p-value of a test: below it would be a 4-sigma event
 def check_likelihood(
     make: Build,
     settings: Settings | None = None,
-    values: Sequence[float] | np.ndarray | None = None,
+    values: Sequence[float] | Sequence[int] | np.ndarray | None = None,
     exact_mean: bool = True,
 ) -> None:
     """Runs the contract of likelihoods on one, in seconds.

@@ -34,7 +34,7 @@ ENCODER_PRIORS = [
 DECODER_LIKELIHOODS = [
     (decoder, likelihood)
     for decoder, likelihood in itertools.product(DECODERS, LIKELIHOODS)
-    if decoder in ("mlp", "made", "pixelcnn") or likelihood in ("bernoulli", "categorical")
+    if decoder in ("mlp", "made") or likelihood in ("bernoulli", "categorical")
 ]
 
 
