@@ -11,8 +11,6 @@ from commands import SMALL, check_error, check_message, rd_plot, rd_sweep, run, 
 from resealing import reseal, unsealed
 
 import ratedistortion as rd
-from ratedistortion import datasets
-from ratedistortion.engine.plan import Sweep
 from ratedistortion.errors import SettingsError, Stopped
 from ratedistortion.sweeping.manifest import Manifest
 
@@ -143,12 +141,11 @@ def test_chunks_belong_to_one_version_of_the_code(unfinished):
     assert manifest is not None
     (part,) = manifest.parts()
     stored = manifest.settings.encoder
-    sweep = Sweep(manifest.settings, datasets.load(manifest.settings), part.plan, part.runs)
 
     def sweep_id(encoder):
         values = manifest.values | {"settings": manifest.values["settings"] | {"encoder": encoder}}
-        changed = dataclasses.replace(manifest, values=values).with_part(sweep)
-        return changed.parts()[-1].sweep_id
+        changed = dataclasses.replace(manifest, values=values)
+        return changed.with_part(part.runs, part.plan).parts()[-1].sweep_id
 
     assert sweep_id(stored) == part.sweep_id
     assert sweep_id(f"{stored[:-1]}{'0' if stored[-1] != '0' else '1'}") != part.sweep_id
