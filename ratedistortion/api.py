@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ratedistortion.errors import SettingsError
 from ratedistortion.events import Report, ignore
 from ratedistortion.figures import figure
 from ratedistortion.progress import Progress
