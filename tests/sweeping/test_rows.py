@@ -51,7 +51,7 @@ def test_numbers_of_images_and_their_logarithms(tmp_path):
     assert values["status"] == "ok" and values["failed_checks"] is None
     assert values["examples"] == 480 and values["distinct_examples"] == 60
     assert values["log_examples"] == math.log(480) and values["codes"] == 100
-    assert set(COLUMNS) - set(values) == {"diverged_at_step"}
+    assert set(COLUMNS) - set(values) == {"diverged_at_step", "label"}
 
 
 def test_the_images_of_the_row_s_own_split_are_counted(tmp_path):
