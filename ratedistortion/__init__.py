@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ratedistortion.api import figure, measure, read, sweep
+    from ratedistortion.api import figure, load, measure, read, sweep
     from ratedistortion.errors import (
         DatasetError,
         Interrupted,
@@ -28,6 +28,7 @@ __all__ = [
     "SettingsError",
     "Stopped",
     "figure",
+    "load",
     "measure",
     "read",
     "sweep",
@@ -35,6 +36,7 @@ __all__ = [
 __version__ = "0.1.0"
 _ROOMS = {
     "figure": "api",
+    "load": "api",
     "measure": "api",
     "read": "api",
     "sweep": "api",

@@ -9,14 +9,14 @@ from ratedistortion.errors import SettingsError
 from ratedistortion.events import Report, ignore
 from ratedistortion.figures import figure
 from ratedistortion.progress import Progress
-from ratedistortion.settings import Settings, extended
+from ratedistortion.settings import Settings, differences, extended
 
 if TYPE_CHECKING:
     import pandas
 
     from ratedistortion.sweeping.manifest import Manifest
 
-__all__ = ["dry_run", "figure", "measure", "read", "sweep"]
+__all__ = ["dry_run", "figure", "load", "measure", "read", "sweep"]
 
 
 def sweep(
@@ -26,6 +26,7 @@ def sweep(
     stop_signal: Callable[[], str | None] = lambda: None,
     progress: bool = True,
     extend: bool = False,
+    remeasure: bool = False,
 ) -> "pandas.DataFrame":
     """Trains and measures one model per (beta, seed), and writes `run_dir/rd.parquet`.
 
@@ -42,6 +43,8 @@ def sweep(
         progress: Whether progress is shown on standard error; warnings always are.
         extend: Whether betas, target rates and seeds that the run directory lacks are added to it.
             Runs that it has are not computed again.
+        remeasure: Whether the models that a run directory kept are measured again, where `codes`,
+            `iwae` or `save_posteriors` are others than the stored ones. Nothing is trained.
 
     Returns:
         The table, one row per (beta, seed, split), in nats per image; `attrs["ratedistortion"]`
@@ -75,19 +78,19 @@ def sweep(
 
         manifest = Manifest.read(path)
         if manifest is not None and (path / TABLE).exists():
-            agreed = _agreed(settings, manifest, extend)
-            if agreed == manifest.settings or not extend:
+            agreed = _agreed(settings, manifest, extend, remeasure)
+            if not differences(manifest.settings, agreed):
                 # Needs no lock, nor to be writable: a table is written last.
                 from ratedistortion.sweeping.summary import finished
 
                 manifest.check_data(agreed, tell)
                 return finished(manifest, None)
         with RunDirectory(path) as directory:
-            settings = _agreed(settings, Manifest.read(path), extend)
+            settings = _agreed(settings, Manifest.read(path), extend, remeasure)
             members(settings)  # imports code of the user's own before the data are read
             from ratedistortion.sweeping import sweep as sweeping
 
-            return sweeping.sweep(settings, directory, tell, stop_signal)
+            return sweeping.sweep(settings, directory, tell, stop_signal, remeasure)
 
 
 def read(
@@ -204,8 +207,67 @@ def is_csv(path: Path) -> bool:
     return path.suffix.lower() == ".csv" and not path.is_dir()
 
 
+def load(
+    run_dir: str | Path,
+    beta: float | int | str | None = None,
+    seed: int | None = None,
+    target_rate: float | int | None = None,
+) -> Any:
+    """A model that a sweep has kept, or the list of them; the data set is not needed.
+
+    Args:
+        run_dir: The run directory; the sweep need not be finished. Or one file of its `models`,
+            which is then all that is read.
+        beta: The model of the nearest beta, on a logarithmic scale; `knee` stands for the beta of
+            the knee, `best-elbo` for that of the smallest R + D on the test split, each among the
+            runs whose status is ok.
+        seed: Of the run. Without it `best-elbo` takes the best seed, and a number the first.
+        target_rate: The model of the nearest target rate, in nats, instead of a beta.
+
+    Returns:
+        With a beta or target rate, a `trained.model.TrainedModel`; where it is not exactly what
+        was asked for, a line on standard error says which it is, and so do its attributes `beta`
+        and `seed`. Otherwise a DataFrame with one row for each run: `beta`, `target_rate`, `seed`;
+        `rate`, `distortion` and `negative_elbo` of the test split, in nats per image; `status`;
+        and `file`, None where no model was kept.
+
+    Raises:
+        RunDirectoryError: If a file is missing or damaged, or no model was kept.
+        SettingsError: If there is no such model.
+
+    Example:
+        >>> import ratedistortion as rd
+        >>> small = {"max_examples": 200, "hidden": (8,), "latents": 2, "steps": 20}
+        >>> table = rd.sweep(rd.Settings(betas=(0.5, 2.0), **small), "run", progress=False)
+        >>> rd.load("run")[["beta", "seed", "status"]].values.tolist()
+        [[0.5, 0, 'ok'], [2.0, 0, 'ok']]
+        >>> model = rd.load("run", beta=0.5)
+        >>> model.sample(3, key=0).shape
+        (3, 8, 8, 1)
+    """
+    from ratedistortion.trained import choice
+
+    path, asked = Path(run_dir), (beta, seed, target_rate)
+    if path.is_file():
+        if asked != (None, None, None):
+            raise SettingsError(f"{path} is one model: give its run directory to choose.")
+        from ratedistortion.trained import model
+
+        return model.load(path, None)
+    if asked == (None, None, None):
+        return choice.kept(path).runs
+    chosen = choice.choose(path, *asked)
+    from ratedistortion.trained import model
+
+    return model.load(*chosen)
+
+
 def dry_run(
-    settings: Settings | None, run_dir: str | Path, report: Report = ignore, extend: bool = False
+    settings: Settings | None,
+    run_dir: str | Path,
+    report: Report = ignore,
+    extend: bool = False,
+    remeasure: bool = False,
 ) -> dict[str, Any]:
     """What `sweep` would do, by name: runs, chunks, steps, memory, paths.
 
@@ -217,6 +279,7 @@ def dry_run(
         run_dir: As for `sweep`; it need not exist.
         report: Told of warnings.
         extend: As for `sweep`.
+        remeasure: As for `sweep`.
 
     Returns:
         Name -> value, in the order in which `rd-sweep --dry-run` prints them.
@@ -232,13 +295,13 @@ def dry_run(
     path = Path(run_dir)
     manifest = Manifest.read(path)
     check_folder(path)
-    settings = _agreed(settings, manifest, extend)
+    settings = _agreed(settings, manifest, extend, remeasure)
     members(settings)
     return planned(settings, path, manifest, report)
 
 
 def _agreed(
-    settings: Settings | None, manifest: "Manifest | None", extend: bool = False
+    settings: Settings | None, manifest: "Manifest | None", extend: bool, remeasure: bool
 ) -> Settings:
     """The settings to use, once their families exist and they agree with those of the directory."""
     from ratedistortion.models.families import check_names
@@ -246,7 +309,11 @@ def _agreed(
     if settings is None:
         settings = manifest.settings if manifest else Settings()
     check_names(settings)
+    if extend and remeasure:
+        raise SettingsError("extend and remeasure exclude each other: extend first.")
     if manifest is None:
+        if remeasure:
+            raise SettingsError("remeasure: there is no sweep yet: leave it out to begin one.")
         return settings
     if extend:
         whole = extended(manifest.settings, settings)
@@ -255,5 +322,10 @@ def _agreed(
         if manifest.is_older and whole != manifest.settings:
             raise manifest.older()
         return whole
+    if remeasure:
+        after = manifest.with_measuring(settings)
+        if manifest.is_older and after != manifest:
+            raise manifest.older()
+        manifest = after
     manifest.check_settings(settings)
     return settings

@@ -52,6 +52,21 @@ def write_file(path: Path, data: bytes) -> None:
     _sync_folder(path.parent)
 
 
+def move_file(source: Path, target: Path) -> None:
+    """Gives a file another name in place of the file that has it, which a crash leaves or replaces.
+
+    Args:
+        source: The file.
+        target: Its new name, in a folder of the same file system; a link there is replaced.
+
+    Raises:
+        OSError: If the file system refuses; both stay.
+    """
+    os.replace(source, target)
+    _sync_folder(target.parent)
+    _sync_folder(source.parent)
+
+
 def append_line(path: Path, line: bytes) -> None:
     """Adds one line to the end of a file, which is created if it is not there.
 

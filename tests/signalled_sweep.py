@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ratedistortion.cli.sweep import main
 from ratedistortion.progress import Progress
-from ratedistortion.sweeping import sweep as job
+from ratedistortion.sweeping import chunks as job
 
 
 def signalling(name: str, kind: str, count: int) -> Callable[..., None]:

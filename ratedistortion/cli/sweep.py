@@ -71,6 +71,12 @@ def _verify(context: click.Context, _: click.Parameter, asked: bool) -> None:
 @click.option(
     "--extend", is_flag=True, help="Add the given betas, target rates and seeds to RUN_DIR."
 )
+@click.option(
+    "--remeasure",
+    is_flag=True,
+    help="Measure the kept models again with other --codes, --iwae or --save-posteriors; train"
+    " nothing.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and compute nothing.")
 @click.option(
     "--units",
@@ -87,6 +93,7 @@ def main(
     run_dir: Path,
     config: Path | None,
     extend: bool,
+    remeasure: bool,
     dry_run: bool,
     units: str,
     as_json: bool,
@@ -104,13 +111,18 @@ def main(
     set_up_process(deterministic=stored.get("deterministic") is True)
     if dry_run:
         with Progress(quiet) as progress:
-            plan = api.dry_run(settings, run_dir, progress.report, extend)
+            plan = api.dry_run(settings, run_dir, progress.report, extend, remeasure)
         lines = [f"{name:>16}  {value}" for name, value in plan.items()]
         click.echo(json.dumps(plan) if as_json else "\n".join(lines))
         return
     with listen() as stop_signal:
         frame = api.sweep(
-            settings, run_dir, stop_signal=stop_signal, progress=not quiet, extend=extend
+            settings,
+            run_dir,
+            stop_signal=stop_signal,
+            progress=not quiet,
+            extend=extend,
+            remeasure=remeasure,
         )
     summary = frame.attrs["summary"]
     if as_json:

@@ -57,9 +57,7 @@ class Dataset:
         Args:
             values: What models see, (..., dimensions) for vectors.
         """
-        if self.spread is None or self.centre is None:
-            return values
-        return (values * self.spread + self.centre).astype(np.float32)
+        return in_own_units(values, self.centre, self.spread)
 
     @functools.cached_property
     def distinct(self) -> dict[str, int]:
@@ -88,14 +86,52 @@ class Dataset:
         return arrays
 
     @functools.cached_property
+    def range(self) -> tuple[float, float]:
+        """The least and the largest value that a model sees in training."""
+        return float(self.train.min() * self.scale), float(self.train.max() * self.scale)
+
+    @functools.cached_property
     def far_from_unit_scale(self) -> str | None:
         """Advice for a run that diverged, if the data have values too large for networks."""
-        low, high = self.train.min() * self.scale, self.train.max() * self.scale
+        low, high = self.range
         if max(-low, high) <= _MAX_VALUE:
             return None
         if self.spread is not None:
             return f"a column reaches {max(-low, high):.3g} standard deviations: clip outliers"
         return f"the data reach from {low:.3g} to {high:.3g}: standardise them"
+
+
+def in_own_units(
+    values: np.ndarray, centre: np.ndarray | None, spread: np.ndarray | None
+) -> np.ndarray:
+    """Values as they were before they were standardised.
+
+    Args:
+        values: What models see, (..., dimensions) for vectors.
+        centre: As of a `Dataset`; None leaves the values as they are, and so does
+        spread: None.
+    """
+    if spread is None or centre is None:
+        return values
+    return (values * spread + centre).astype(np.float32)
+
+
+def as_models_see(
+    values: np.ndarray, centre: np.ndarray | None, spread: np.ndarray | None
+) -> np.ndarray:
+    """Values in their own units as models see them: the inverse of `in_own_units`.
+
+    Args:
+        values: (..., dimensions) for vectors.
+        centre: As of a `Dataset`; None leaves the values as they are, and so does
+        spread: None.
+
+    Returns:
+        Values in float32.
+    """
+    if spread is not None and centre is not None:
+        values = (values - centre) / spread
+    return values.astype(np.float32)
 
 
 def arrays_sha256(arrays: dict[str, np.ndarray]) -> str:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ratedistortion.datasets.arrays import Splits, coin_flips, stream
+from ratedistortion.datasets.dataset import as_models_see
 from ratedistortion.errors import DatasetError
 from ratedistortion.settings import LEVELLED, Settings
 
@@ -29,7 +30,7 @@ def standardised(
     # The sum of equal numbers is rounded, so that their deviation need not be 0.
     constant = (own.min(axis=0) == own.max(axis=0)) | (spread <= 1e-12 * np.abs(centre))
     spread[constant] = 1
-    both = (((part - centre) / spread).astype(np.float32) for part in (train, test))
+    both = (as_models_see(part, centre, spread) for part in (train, test))
     return Splits(*both, scale=1.0), centre, spread
 
 

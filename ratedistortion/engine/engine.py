@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,8 +16,9 @@ from ratedistortion.engine.plan import RunId, Sweep
 from ratedistortion.engine.programs import Program, Programs
 from ratedistortion.measuring.measurement import Codes, Measurement, make_measure
 from ratedistortion.measuring.pictures import PICTURES, pictures
-from ratedistortion.models.autoencoder import Autoencoder
+from ratedistortion.models.autoencoder import Autoencoder, Model
 from ratedistortion.models.contract import check_values
+from ratedistortion.models.parameters import filled
 from ratedistortion.table.identity import run_key
 from ratedistortion.training.run import Run
 from ratedistortion.training.state import DataShape, SweptParameters, TrainState, selected
@@ -156,21 +157,21 @@ class Engine:
     def measure(
         self,
         runs: Sequence[RunId],
-        state: TrainState,
+        models: Model,
         known: Collection[tuple[float, int, str]] = (),
     ) -> Iterator[MeasuredRun]:
         """Measures every run of a trained chunk on every split, one run per device at a time.
 
         Args:
             runs: The runs of the chunk.
-            state: Theirs, after the last step.
+            models: What `selected` gives of their state after the last step, or `models_of` makes.
             known: What is measured already: target rate or else beta, seed and split.
 
         Yields:
             One run on one split, in no order that a caller may rely on.
         """
         share = self.sweep.plan.width // self.sweep.plan.devices
-        models, seeds = selected(state), self._arguments(runs).seed
+        seeds = self._arguments(runs).seed
         for place in range(share):
             number = jax.device_put(np.int32(place), self._everywhere)
             for split, images in self._images.items():
@@ -192,18 +193,32 @@ class Engine:
                     one = jax.tree.map(lambda leaf, device=device: leaf[device], results)
                     yield MeasuredRun(run, split, *one)
 
-    def pictures(self, runs: Sequence[RunId], state: TrainState) -> dict[str, np.ndarray]:
+    def models_of(self, parameters: Sequence[Mapping[str, np.ndarray]]) -> Model:
+        """The models of a chunk on the devices, as `measure` takes them.
+
+        Args:
+            parameters: Of each run, at most `plan.width` of them: name -> array.
+
+        Raises:
+            ValueError: If names, shapes or dtypes are not those of this sweep's models.
+        """
+        padded = [*parameters, *[parameters[-1]] * (self.sweep.plan.width - len(parameters))]
+        models = [filled(self._run.state.model, each) for each in padded]
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *models)
+        return jax.device_put(stacked, self._spread)
+
+    def pictures(self, runs: Sequence[RunId], models: Model) -> dict[str, np.ndarray]:
         """The pictures of every run, as `pictures.pictures` has them, of the first test images.
 
         Args:
             runs: The runs of a chunk.
-            state: Theirs, after the last step.
+            models: As for `measure`.
 
         Returns:
             Name -> (runs, PICTURES, *shape of an image), float32.
         """
-        trained = selected(state), self._arguments(runs).seed
-        results = self.programs.pictures(*trained, self._originals)
+        seeds = self._arguments(runs).seed
+        results = self.programs.pictures(models, seeds, self._originals)
         return {
             name: np.asarray(value)[: len(runs)].reshape(len(runs), -1, *self.sweep.data.shape)
             for name, value in results.items()

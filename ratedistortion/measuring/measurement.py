@@ -19,6 +19,8 @@ from ratedistortion.measuring.information import (
     to_float64,
 )
 from ratedistortion.models.autoencoder import Autoencoder, Model, Posterior
+from ratedistortion.models.shapes import Codes as LatentCodes
+from ratedistortion.models.shapes import Images, PerImage
 
 # Images that are measured at once: enough for fast matrix products, few enough for the memory that
 # wide convolutions need.
@@ -82,24 +84,17 @@ def make_measure(
 
     def measure(model: Model, images: Array, seed: Array) -> tuple[Measurement, Codes]:
         count = images.shape[0]
-        key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), count)
-        noise_key, row_key, weight_key = jax.random.split(key, 3)
+        noise_key, row_key, weight_key = keys_of(seed, count)
         noise = jax.random.normal(noise_key, (count, latents), jnp.float32)
 
         def one_image(inputs: tuple[Array, Array]) -> tuple[Any, ...]:
             image, own_noise = jax.tree.map(lambda leaf: leaf[None], inputs)
-            x = values(image)
-            posterior = autoencoder.encode(model, x)
-            z = autoencoder.draw(model, posterior, own_noise)
-            found = posterior, z, to_float64(autoencoder.log_likelihood(model, x, z))
+            found = coded(autoencoder, model, values(image), own_noise)
             return jax.tree.map(lambda leaf: leaf[0], found)
 
         def one_rate(inputs: tuple[Posterior, Array]) -> tuple[Array, Array]:
-            # R is a difference of large numbers: float32 would lose digits.
-            part, own_noise = to_float64(jax.tree.map(lambda leaf: leaf[None], inputs))
-            z = autoencoder.draw(model, part, own_noise)
-            rate = autoencoder.rate(model, part, own_noise, z)
-            return rate[0], autoencoder.log_prior(model, z)[0]
+            found = rates_of(autoencoder, model, *jax.tree.map(lambda leaf: leaf[None], inputs))
+            return found[0][0], found[1][0]
 
         def one_bound(row: Array) -> Array:
             x, own = jax.tree.map(lambda leaf: leaf[row][None], (images, posterior))
@@ -124,6 +119,60 @@ def make_measure(
         return Measurement(rate, distortion, negative_elbo, nll, information), drawn
 
     return measure
+
+
+def keys_of(seed: Any, count: int) -> Array:
+    """The keys that one model is measured with on one split.
+
+    Args:
+        seed: Of its run.
+        count: Images of the split.
+
+    Returns:
+        Three: of the codes, of the choice of images, of the importance samples.
+    """
+    return jax.random.split(jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), count), 3)
+
+
+def coded(
+    autoencoder: Autoencoder, model: Model, x: Images, noise: LatentCodes
+) -> tuple[Posterior, LatentCodes, PerImage]:
+    """The posterior of every image, one code of it, and log p(x|z) of that code.
+
+    Args:
+        autoencoder: The model, as pure functions.
+        model: Its parameters.
+        x: Images.
+        noise: Standard normal numbers.
+
+    Returns:
+        Posteriors, codes, and nats in float64.
+    """
+    posterior = autoencoder.encode(model, x)
+    z = autoencoder.draw(model, posterior, noise)
+    return posterior, z, to_float64(autoencoder.log_likelihood(model, x, z))
+
+
+def rates_of(
+    autoencoder: Autoencoder, model: Model, posterior: Posterior, noise: LatentCodes
+) -> tuple[PerImage, PerImage]:
+    """KL(q(z|x) || p(z)) of every posterior, and log p(z) of one code of it.
+
+    Both are in float64 under `jax.enable_x64(True)`.
+
+    Args:
+        autoencoder: The model, as pure functions.
+        model: Its parameters.
+        posterior: Of every image.
+        noise: Of the code, on which the rate rests where it has no closed form.
+
+    Returns:
+        Nats, each.
+    """
+    # R is a difference of large numbers: float32 would lose digits.
+    part, noise = to_float64((posterior, noise))
+    z = autoencoder.draw(model, part, noise)
+    return autoencoder.rate(model, part, noise, z), autoencoder.log_prior(model, z)
 
 
 def importance_bound(

@@ -18,11 +18,21 @@ from ratedistortion.files import (
     append_line,
     lock_file,
     make_folders,
+    move_file,
     remove_file,
     remove_folders,
     write_file,
 )
-from ratedistortion.run_directory.reading import LOG, MANIFEST, POSTERIORS, TABLE, ChunkFiles
+from ratedistortion.run_directory.model_files import model_path, pack
+from ratedistortion.run_directory.reading import (
+    LOG,
+    MANIFEST,
+    MODELS,
+    POSTERIORS,
+    REMEASURED,
+    TABLE,
+    ChunkFiles,
+)
 from ratedistortion.run_directory.sealed import npz, seal, sha256
 
 _LOCK, _OWNER = ".lock", ".owner"
@@ -126,19 +136,47 @@ class RunDirectory:
         with _writing(path):
             remove_file(path)
 
-    def write_arrays(self, file: str, arrays: Mapping[str, np.ndarray]) -> str:
+    def write_arrays(self, file: str | Path, arrays: Mapping[str, np.ndarray]) -> str:
         """Stores arrays that no other file of the directory depends on.
 
         Args:
-            file: Its name in the directory, such as `images.npz` or `posteriors/NAME.npz`.
+            file: Its name in the directory, such as `images.npz`, or its path.
             arrays: Name -> array.
 
         Returns:
             The SHA-256 of the file.
         """
-        data = npz(arrays)
-        self._write(self.path / file, data)
-        return sha256(data)
+        return self._write(self.path / file, npz(arrays))
+
+    def write_model(
+        self, label: str, parameters: Mapping[str, np.ndarray], facts: Mapping[str, Any]
+    ) -> str:
+        """Stores the parameters of a model.
+
+        Args:
+            label: Of its run.
+            parameters: Name -> array.
+            facts: What it is, as JSON can hold it.
+
+        Returns:
+            The SHA-256 of the file.
+        """
+        return self._write(model_path(self.path, label), pack(parameters, facts))
+
+    def move(self, source: Path, target: Path) -> None:
+        """Replaces a file of the directory by another of it; does nothing if that is not there.
+
+        Args:
+            source: The new file. Folders that it leaves empty are removed.
+            target: The place of the old one, in a folder that may have to be made.
+        """
+        self._check_held()
+        with _writing(target):
+            if source.exists():
+                self._make_folder(target.parent)
+                move_file(source, target)
+                inside = len(source.relative_to(self.path).parts) - 1
+                remove_folders(list(source.parents[:inside]))
 
     def write_table(self, data: bytes) -> None:
         """Stores the table, which makes the sweep finished.
@@ -169,25 +207,31 @@ class RunDirectory:
                 " nothing there since. What it had stored is where the directory is now."
             )
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, data: bytes) -> str:
         self._check_held()
         with _writing(path):
-            folder = self.path
-            for part in path.parent.relative_to(self.path).parts:
-                folder = folder / part
-                if folder.is_symlink():
-                    raise RunDirectoryError(f"{folder} is a link, and is not followed: remove it.")
-            make_folders(folder)
+            self._make_folder(path.parent)
             write_file(path, data)
+        return sha256(data)
+
+    def _make_folder(self, path: Path) -> None:
+        folder = self.path
+        for part in path.relative_to(self.path).parts:
+            folder = folder / part
+            if folder.is_symlink():
+                raise RunDirectoryError(f"{folder} is a link, and is not followed: remove it.")
+        make_folders(folder)
 
     def _remove_temporary_files(self) -> None:
         """What a process that was killed has left."""
-        for folder in (self.path, *self.path.glob("chunks/*"), self.path / POSTERIORS):
-            if folder != self.path and (folder.is_symlink() or folder.parent.is_symlink()):
-                continue
-            with contextlib.suppress(OSError):
-                for file in folder.glob(TEMPORARY):
-                    remove_file(file)
+        for root in (self.path, self.path / REMEASURED):
+            for folder in (root, *root.glob("chunks/*"), root / POSTERIORS, root / MODELS):
+                inside = (folder, *folder.parents)[: len(folder.relative_to(self.path).parts)]
+                if any(part.is_symlink() for part in inside):
+                    continue
+                with contextlib.suppress(OSError):
+                    for file in folder.glob(TEMPORARY):
+                        remove_file(file)
 
 
 def check_folder(path: Path) -> None:

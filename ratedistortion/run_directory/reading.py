@@ -1,6 +1,7 @@
 """What anybody may read of a run directory, without holding it."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 MANIFEST_VERSION = 4
 _SEALED_SINCE = 4  # the first version whose files have a checksum over all of them
 MANIFEST, TABLE, IMAGES, LOG = "manifest.json", "rd.parquet", "images.npz", "log.jsonl"
-DATA, POSTERIORS = "data.npz", "posteriors"
+DATA, POSTERIORS, MODELS = "data.npz", "posteriors", "models"
+# Results of measuring again, until all are there: a folder that mirrors the run directory.
+REMEASURED = "remeasured"
 # The values and the arrays of a file of a chunk.
 StoredChunk = tuple[dict[str, Any], dict[str, np.ndarray]]
 # Files of a chunk: its checkpoint, rows that are measured so far, and all that it came to.
@@ -33,7 +36,7 @@ _MANIFEST_FIELDS = {
     "data_sha256": str,
 }
 
-_RESULT_FIELDS = {"rows": list, "losses": list, "posteriors": dict}
+_RESULT_FIELDS = {"rows": list, "losses": list, "posteriors": dict, "models": dict}
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
@@ -204,7 +207,8 @@ def read_results(path: Path) -> list[dict[str, Any]]:
 
     Returns:
         One mapping a chunk, in their order: `rows` of the table, `losses` (curves of training, as
-        `events.Loss` has them), `posteriors` (file -> SHA-256) and `surroundings`.
+        `events.Loss` has them), `posteriors` (file -> SHA-256), `models` (label of the run ->
+        SHA-256) and `surroundings`.
 
     Raises:
         RunDirectoryError: If the manifest or a result is damaged, or a result is of another sweep.
@@ -214,13 +218,43 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     results = []
     for file in sorted(path.glob(f"chunks/[0-9]*[0-9]/{RESULT}")):
         remedy = f"restore it, or delete {file} to have it computed again"
-        values, _ = read_sealed(file, remedy, chunk=int(file.parent.name))
+        chunk = int(file.parent.name)
+        values, _ = read_sealed(file, remedy, chunk=chunk)
         if values.get("sweep") not in sweeps:
-            raise damaged(file, "it belongs to another sweep", remedy)
+            # All is measured again, and this file was to be replaced when the sweep was stopped.
+            if (staged := read_staged(path, chunk, sweeps)) is None:
+                raise damaged(file, "it belongs to another sweep", remedy)
+            values, _ = staged
+        values.setdefault("models", {})  # of an older version, or with --keep-models none
         if any(type(values.get(name)) is not kind for name, kind in _RESULT_FIELDS.items()):
             raise damaged(file, f"its fields are not {', '.join(_RESULT_FIELDS)}", remedy)
         results.append(values)
     return results
+
+
+def read_staged(
+    path: Path, chunk: int, sweeps: Sequence[str | None], name: str = RESULT
+) -> StoredChunk | None:
+    """What a chunk came to when it was measured again, as long as it is not in its place.
+
+    Args:
+        path: The run directory.
+        chunk: Its number.
+        sweeps: What it may belong to.
+        name: `RESULT`, or `ROWS` where it is not done yet.
+
+    Returns:
+        Values and arrays; None if there is none, or it belongs to another sweep.
+
+    Raises:
+        RunDirectoryError: If it is damaged.
+    """
+    file = ChunkFiles(path / REMEASURED, chunk, "").path(name)
+    if not file.exists():
+        return None
+    remedy = f"delete {file} and run `{command(path)} --remeasure` with the same options again"
+    found = read_sealed(file, remedy, chunk=chunk)
+    return found if found[0]["sweep"] in sweeps else None
 
 
 def read_losses(path: Path) -> list[dict[str, Any]]:
@@ -261,10 +295,24 @@ def read_posteriors(path: Path) -> dict[str, np.ndarray]:
 
 def _read_arrays(path: Path, written: str | None, remedy: str) -> dict[str, np.ndarray]:
     """Arrays of a file whose SHA-256 is kept elsewhere, or None where it is not kept."""
+    return parse_arrays(path, read_checked(path, written, remedy), remedy)
+
+
+def read_checked(path: Path, written: str | None, remedy: str) -> bytes:
+    """The content of a file whose checksum is kept elsewhere.
+
+    Args:
+        path: The file.
+        written: Its SHA-256; None where nobody knows it.
+        remedy: What to do if it is damaged, as the end of a sentence.
+
+    Raises:
+        RunDirectoryError: If it cannot be read, or is not as it was written.
+    """
     data = read_file(path, remedy)
     if written is not None and sha256(data) != written:
         raise damaged(path, "its SHA-256 differs", remedy)
-    return parse_arrays(path, data, remedy)
+    return data
 
 
 def unfinished(path: Path) -> RunDirectoryError:

@@ -7,11 +7,18 @@ from ratedistortion.settings.config import (
     in_todays_terms,
     read_config,
 )
-from ratedistortion.settings.settings import BATCHING, LEVELLED, Settings, values_sha256
+from ratedistortion.settings.settings import (
+    BATCHING,
+    LEVELLED,
+    MEASURING_FIELDS,
+    Settings,
+    values_sha256,
+)
 
 __all__ = [
     "BATCHING",
     "LEVELLED",
+    "MEASURING_FIELDS",
     "Settings",
     "differences",
     "extended",

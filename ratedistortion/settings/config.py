@@ -118,7 +118,8 @@ def extended(stored: Settings, asked: Settings) -> Settings:
         asked: The same settings, but perhaps for betas, target rates and seeds.
 
     Returns:
-        The settings of a sweep with the betas or target rates, and the seeds, of both. A grid that
+        The settings of a sweep with the betas or target rates, and the seeds, of both, carried out
+        as the second asks (`ENGINE_FIELDS`). A grid that
         rises or falls goes on doing so; to another the new points are appended.
 
     Raises:
@@ -140,4 +141,5 @@ def extended(stored: Settings, asked: Settings) -> Settings:
         raise SettingsError(
             f"extend: seeds must follow one another: {low.stop}:{high.start} would be missing."
         )
-    return dataclasses.replace(stored, **{name: grid, "seeds": f"{first}:{end}"})
+    own = {field: getattr(asked, field) for field in ENGINE_FIELDS}
+    return dataclasses.replace(stored, **own, **{name: grid, "seeds": f"{first}:{end}"})

@@ -32,7 +32,9 @@ LEVELLED = ("discretized-logistic", "categorical")  # likelihoods of grey levels
 
 # These say how a sweep is carried out, not what it computes: a run directory is continued
 # whatever they are, except that a stored chunk plan wins.
-ENGINE_FIELDS = ("device", "batching", "runs_at_once", "data_dir", "download")
+ENGINE_FIELDS = ("device", "batching", "runs_at_once", "keep_models", "data_dir", "download")
+# These say what is measured of a model that is trained: `remeasured` changes them.
+MEASURING_FIELDS = ("codes", "iwae", "save_posteriors")
 
 _BETAS = "0.01:10:log12"
 
@@ -158,6 +160,9 @@ class Settings:
         "vmap: the runs of a device at once; map: one after another.")
     runs_at_once: int | None = setting(
         None, WholeOrAuto(), "Engine", "auto|K", "Runs in a chunk.", shown="auto")
+    keep_models: str = setting(
+        "all", Choice(("all", "none")), "Engine", "",
+        "Which runs' parameters are kept in RUN_DIR/models.")
     precision: str = setting(
         "default", Choice(("default", "high", "highest")), "Engine", "",
         "Of matrix products in training; measuring is exact.")

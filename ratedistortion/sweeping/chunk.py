@@ -1,7 +1,7 @@
 """One chunk of a sweep as a pure function: it trains and measures runs, and knows no directory."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,15 +9,18 @@ import numpy as np
 from ratedistortion import events
 from ratedistortion.engine.devices import out_of_memory
 from ratedistortion.engine.engine import Block, Engine, MeasuredRun
-from ratedistortion.engine.outcomes import loss_curves, outcomes
+from ratedistortion.engine.outcomes import Outcome, loss_curves, outcomes
 from ratedistortion.engine.plan import RunId
 from ratedistortion.errors import OutOfMemoryError
+from ratedistortion.models.autoencoder import Model
+from ratedistortion.models.parameters import flat
 from ratedistortion.sweeping.rows import row
 from ratedistortion.table.identity import row_name, row_names
+from ratedistortion.training.state import selected
 
 
 class MeasuredRow(NamedTuple):
-    """What was measured last, and all rows of the chunk so far."""
+    """What was measured last, and all rows of the chunk so far, in the order of its runs."""
 
     measured: MeasuredRun
     rows: list[dict[str, Any]]
@@ -29,6 +32,7 @@ class ChunkResult(NamedTuple):
     Attributes:
         rows: The rows of the table, in their order.
         pictures: For the gallery, each (runs, ...).
+        parameters: Of the models, by flat name, each (runs, ...).
         losses: The curve of every run.
         model_steps: Training steps that were made here, summed over the runs.
         train_seconds: Time that they took.
@@ -37,6 +41,7 @@ class ChunkResult(NamedTuple):
 
     rows: list[dict[str, Any]]
     pictures: dict[str, np.ndarray]
+    parameters: dict[str, np.ndarray]
     losses: list[events.Loss]
     model_steps: int
     train_seconds: float
@@ -83,24 +88,10 @@ def run_chunk(
             raise
         return
     assert state is not None
-    if not engine.can_measure:
-        yield events.Compiling("measuring")
-    ended, rows = outcomes(runs, state), list(measured_rows)
-    known = {row_name(row) for row in rows}
+    models, ended = selected(state), outcomes(runs, state)
     began, compiled = time.perf_counter(), engine.compile_seconds
-    try:
-        for measured in engine.measure(runs, state, known):
-            rows.append(row(engine, measured, ended[measured.run]))
-            yield MeasuredRow(measured, rows)
-            yield events.Measured(chunk, len(rows), 2 * len(runs))
-    except Exception as error:
-        if not out_of_memory(error):
-            raise
-        raise OutOfMemoryError(
-            "measuring one run did not fit in memory: free some and run the same command again,"
-            " which measures what is trained, or use another directory and lower max_examples."
-        ) from error
-    pictures = engine.pictures(runs, state)
+    rows = yield from measure_chunk(engine, chunk, models, ended, measured_rows)
+    pictures = engine.pictures(runs, models)
     measure_seconds = time.perf_counter() - began - (engine.compile_seconds - compiled)
     losses = [events.Loss(**curve) for curve in loss_curves(runs, state, engine.steps)]
     yield from losses
@@ -112,7 +103,54 @@ def run_chunk(
                 term=outcome.diverged_by,
                 data=engine.sweep.data.far_from_unit_scale,
             )
-    order = row_names(runs)
-    rows.sort(key=lambda row: order.index(row_name(row)))
+    parameters = {name: np.asarray(leaf)[: len(runs)] for name, leaf in flat(models).items()}
     model_steps = (done - first) * len(runs)
-    yield ChunkResult(rows, pictures, losses, model_steps, train_seconds, measure_seconds)
+    yield ChunkResult(
+        rows, pictures, parameters, losses, model_steps, train_seconds, measure_seconds
+    )
+
+
+def measure_chunk(
+    engine: Engine,
+    chunk: int,
+    models: Model,
+    ended: Mapping[RunId, Outcome],
+    measured_rows: Sequence[dict[str, Any]] = (),
+) -> Generator[events.Event | MeasuredRow, None, list[dict[str, Any]]]:
+    """Measures the models of a chunk.
+
+    Args:
+        engine: Of the sweep.
+        chunk: As for `run_chunk`.
+        models: Those of the runs, as `Engine.measure` takes them.
+        ended: How each run of the chunk ended, in their order.
+        measured_rows: As for `run_chunk`.
+
+    Yields:
+        Events, and every measurement.
+
+    Returns:
+        The rows of the chunk, in their order.
+
+    Raises:
+        OutOfMemoryError: If measuring one run does not fit in memory.
+    """
+    if not engine.can_measure:
+        yield events.Compiling("measuring")
+    runs, rows = list(ended), list(measured_rows)
+    known = {row_name(row) for row in rows}
+    order = row_names(runs)
+    try:
+        for measured in engine.measure(runs, models, known):
+            rows.append(row(engine, measured, ended[measured.run]))
+            rows.sort(key=lambda row: order.index(row_name(row)))
+            yield MeasuredRow(measured, rows)
+            yield events.Measured(chunk, len(rows), 2 * len(runs))
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            "measuring one run did not fit in memory: free some and run the same command again,"
+            " which measures what is trained, or use another directory and lower max_examples."
+        ) from error
+    return rows

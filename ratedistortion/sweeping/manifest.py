@@ -16,6 +16,7 @@ from ratedistortion.errors import DatasetError, RunDirectoryError, SettingsError
 from ratedistortion.run_directory import reading
 from ratedistortion.run_directory.sealed import sha256
 from ratedistortion.settings import (
+    MEASURING_FIELDS,
     Settings,
     differences,
     from_mapping,
@@ -44,6 +45,11 @@ class Part(NamedTuple):
     plan: Plan
     first: int
     sweep_id: str
+
+    @property
+    def numbers(self) -> range:
+        """The numbers of its chunks."""
+        return range(self.first, self.first + self.plan.chunks)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,6 +159,22 @@ class Manifest:
         settings = dataclasses.replace(self.settings, **grid)
         values = self.values | {"settings": settings.as_json()}
         return dataclasses.replace(self, values=values, settings=settings)
+
+    def with_measuring(self, settings: Settings) -> "Manifest":
+        """The same with other settings of measuring; all others stay as they are stored.
+
+        Args:
+            settings: Used are `MEASURING_FIELDS`.
+        """
+        changed = {name: getattr(settings, name) for name in MEASURING_FIELDS}
+        settings = dataclasses.replace(self.settings, **changed)
+        if settings == self.settings:
+            return self
+        values: dict[str, Any] = self.values | {"settings": settings.as_json()}
+        manifest = dataclasses.replace(self, values=values, settings=settings)
+        parts = [{name: part[name] for name in ("runs", "plan")} for part in values["parts"]]
+        values["parts"] = [part | {"sweep": manifest._sweep_id(part)} for part in parts]
+        return manifest
 
     def with_part(self, runs: Sequence[RunId], plan: Plan) -> "Manifest":
         """The same with a new part, which replaces one of the same runs.

@@ -63,6 +63,7 @@ def planned(
         engine = Engine(Sweep(settings, data, part.plan, part.runs), devices)
     assert engine is not None
     plan = engine.sweep.plan
+    kept = len(all_runs(settings)) if settings.keep_models == "all" else 0
     return {
         "run_dir": str(path),
         "table": str(path / reading.TABLE),
@@ -75,5 +76,6 @@ def planned(
         "runs_at_once": plan.width,
         "steps": engine.steps,
         "parameters": engine.parameters,
+        "models_mib": round(kept * 4 * engine.parameters / 2**20, 1),
         "memory_mib": round((engine.training_bytes() + plan.devices * data.train.nbytes) / 2**20),
     }

@@ -9,10 +9,8 @@ from ratedistortion.engine.plan import all_runs
 from ratedistortion.errors import RunDirectoryError
 from ratedistortion.run_directory import reading
 from ratedistortion.sweeping.manifest import Manifest
-from ratedistortion.table.identity import asked_for, row_name, row_names
+from ratedistortion.table.identity import STATUSES, row_name, row_names, worst_status
 from ratedistortion.untrusted import damaged
-
-_WORSE = ("ok", "diverged", "suspect")  # as the exit codes: 8 before 3
 
 
 def so_far(manifest: Manifest) -> pandas.DataFrame:
@@ -62,17 +60,13 @@ def finished(manifest: Manifest, times: Mapping[str, float] | None) -> pandas.Da
             f"{path / reading.TABLE}: it is not the table of this run directory; restore it, or"
             " delete it to have it made again."
         )
-    # One split of a run may be diverged or suspect and the other not: the worse word counts.
-    worst: dict[tuple[float, int], str] = {}
-    for point, seed, status in zip(asked_for(frame), frame["seed"], frame["status"], strict=True):
-        run = point, seed
-        worst[run] = max(worst.get(run, "ok"), status, key=_WORSE.index)
+    worst = worst_status(frame.to_dict("records"))
     counts = Counter(worst.values())
     names = ("seconds", "compile_seconds", "train_seconds", "measure_seconds")
     frame.attrs["summary"] = {
         "run_dir": str(path),
         "runs": len(worst),
-        **{status: counts[status] for status in _WORSE},
+        **{status: counts[status] for status in STATUSES},
         **(times or {**dict.fromkeys(names, 0.0), "model_steps_per_second": 0.0}),
         "data": manifest.values.get("data"),
         "device": manifest.values["device"],

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     import pandas
 
+STATUSES = ("ok", "diverged", "suspect")  # the later counts more: exit code 8 before 3
+
 
 def asked_for(rows: "pandas.DataFrame") -> "pandas.Series":
     """What was asked of the run of each row: its target rate, or else its beta.
@@ -44,6 +46,22 @@ def run_key(run: Mapping[str, Any]) -> tuple[float, int]:
     beta, target = float(run["beta"]), run.get("target_rate")
     asked = beta if target is None or math.isnan(target) else float(target)
     return asked, int(run["seed"])
+
+
+def worst_status(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[float, int], str]:
+    """The status of every run: one of its splits may be diverged or suspect, and the other not.
+
+    Args:
+        rows: Of a table, as mappings.
+
+    Returns:
+        `run_key` -> the word that counts for the exit code.
+    """
+    worst: dict[tuple[float, int], str] = {}
+    for row in rows:
+        run = run_key(row)
+        worst[run] = max(worst.get(run, "ok"), row["status"], key=STATUSES.index)
+    return worst
 
 
 def row_names(runs: Iterable[Any]) -> list[tuple[float, int, str]]:

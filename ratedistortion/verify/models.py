@@ -98,7 +98,7 @@ def _of_model(gain: float, values: Mapping[str, Any]) -> Iterator[tuple[str, Che
     start = next(iter(engine.train(runs))).state
     state = _spread_out(start, gain)
     ended = outcomes(runs, state)
-    for measured in engine.measure(runs, state):
+    for measured in engine.measure(runs, selected(state)):
         if measured.run not in (*runs[:2], runs[-1]):
             continue
         n = runs.index(measured.run)

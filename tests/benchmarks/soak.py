@@ -132,6 +132,9 @@ def _readers(path: Path) -> dict[Path, Callable[[], Any]]:
         readers[path / reading.IMAGES] = lambda: reading.read_images(path, kept)
         for file in (path / reading.POSTERIORS).iterdir():
             readers[file] = lambda file=file: reading.read_posteriors(file)
+        for label, written in reading.read_results(path)[0]["models"].items():
+            file = model_path(path, label)
+            readers[file] = lambda file=file, written=written: read_model(file, written, "")[0]
     return readers
 
 

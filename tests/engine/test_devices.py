@@ -22,6 +22,7 @@ import tiny_engine
 from ratedistortion import datasets
 from ratedistortion.engine.engine import leaves
 from ratedistortion.engine.plan import Plan
+from ratedistortion.training.state import selected
 values = {"betas": tuple(float(n) for n in range(6))}
 data = datasets.load(tiny_engine.settings_of())
 found = {}
@@ -35,7 +36,7 @@ for count, width in ((1, 6), (8, 8)):
         state = list(engine.train(runs, start))[-1].state
         for n, leaf in enumerate(leaves(state)):
             found[f"{batching} {count} {n}"] = leaf[:6]
-        for m in engine.measure(runs, state):
+        for m in engine.measure(runs, selected(state)):
             measured = m.measurement.information.mutual_information.value
             found[f"{batching} {count} {m.run.beta} {m.split}"] = measured
 np.savez(sys.argv[1], **found)

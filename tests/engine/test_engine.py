@@ -17,7 +17,7 @@ from ratedistortion.engine.plan import Plan, RunId
 from ratedistortion.engine.programs import Program
 from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.training.run import Run
-from ratedistortion.training.state import DataShape
+from ratedistortion.training.state import DataShape, selected
 
 pytestmark = pytest.mark.slow  # with its neighbours it takes more than half a minute
 
@@ -40,7 +40,7 @@ class Swept:
 
     @functools.cached_property
     def measured(self) -> list[MeasuredRun]:
-        return list(self.engine.measure(self.runs, self.state))
+        return list(self.engine.measure(self.runs, selected(self.state)))
 
     def of(self, beta: float, split: str) -> MeasuredRun:
         (one,) = (m for m in self.measured if (m.run.beta, m.split) == (beta, split))
@@ -63,7 +63,7 @@ def single(data: Dataset) -> tuple[Any, MeasuredRun]:
     """A grid of one, on one device."""
     engine = engine_of(data, Plan("map", 1, 1, 1), betas=BETAS[1:2])
     state = trained(engine, (RunId(1.0, 0),)).state
-    return state, next(engine.measure((RunId(1.0, 0),), state))
+    return state, next(engine.measure((RunId(1.0, 0),), selected(state)))
 
 
 def lane(state: Any, n: int) -> list[np.ndarray]:
@@ -88,7 +88,7 @@ def test_vmapped_is_mapped(vmapped, mapped):
     """float32 parameters after 24 steps of Adam: rounding grows to some 1e-4 of a parameter."""
     assert_close(vmapped.state.model, mapped.state.model, 1e-3)
     # How runs are batched in training is not how they are measured: one compiled function will do.
-    for one in mapped.engine.measure(mapped.runs, vmapped.state):
+    for one in mapped.engine.measure(mapped.runs, selected(vmapped.state)):
         other = mapped.of(one.run.beta, one.split)
         for name in ("rate", "distortion", "mutual_information", "marginal_kl"):
             a, b = (m.measurement.by_name()[name] for m in (one, other))
@@ -124,7 +124,7 @@ def test_every_run_is_measured_once_on_every_split(mapped, data):
 def test_the_batch_size_of_training_is_nothing_to_the_measurement(data, mapped):
     """A peer's mutual information is the log of the batch size, whatever the encoder is."""
     engine = engine_of(data, mapped.engine.sweep.plan, batch_size=50)
-    m = next(engine.measure(mapped.runs, mapped.state))
+    m = next(engine.measure(mapped.runs, selected(mapped.state)))
     np.testing.assert_equal(m.measurement, mapped.of(m.run.beta, m.split).measurement)
 
 
@@ -134,7 +134,7 @@ def test_padding_is_a_copy_that_leaks_nowhere(mapped):
     engine, runs, state = mapped.engine, mapped.runs, mapped.state
     assert len(outcomes(runs, state)) == 3
     assert [curve["beta"] for curve in loss_curves(runs, state, engine.steps)] == list(BETAS)
-    assert engine.pictures(runs, state)["samples"].shape[0] == 3
+    assert engine.pictures(runs, selected(state))["samples"].shape[0] == 3
 
 
 @pytest.fixture
@@ -156,19 +156,19 @@ def test_nothing_is_compiled_twice(mapped, compilations):
     assert len(compilations) == 1  # the listener hears
 
     engine = mapped.engine
-    engine.pictures(mapped.runs, mapped.state)
+    engine.pictures(mapped.runs, selected(mapped.state))
     before, spent = len(compilations), engine.compile_seconds
     for runs in ((RunId(0.7, 3), RunId(1e-3, 4), RunId(9.0, 5), RunId(0.0, 6)), (RunId(2.0, 7),)):
         state = trained(engine, runs).state
-        assert len(list(engine.measure(runs, state))) == 2 * len(runs)
-        engine.pictures(runs, state)
+        assert len(list(engine.measure(runs, selected(state)))) == 2 * len(runs)
+        engine.pictures(runs, selected(state))
         loss_curves(runs, state, engine.steps)
     assert len(compilations) == before
     assert engine.compile_seconds == spent
 
 
 def test_measuring_leaves_jax_as_it_was_between_two_runs(mapped):
-    measuring = mapped.engine.measure(mapped.runs, mapped.state)
+    measuring = mapped.engine.measure(mapped.runs, selected(mapped.state))
     next(measuring)
     assert not jax.config.values["jax_enable_x64"]
 
@@ -229,7 +229,7 @@ def test_the_history_is_the_mean_loss_of_shares_of_the_steps(mapped):
 
 
 def test_pictures_are_expected_images(mapped, data):
-    pictures = mapped.engine.pictures(mapped.runs, mapped.state)
+    pictures = mapped.engine.pictures(mapped.runs, selected(mapped.state))
     for name in ("reconstructions", "samples"):
         picture = pictures[name]
         assert picture.shape == (3, 10, *data.shape) and picture.dtype == np.float32
@@ -243,7 +243,7 @@ def test_a_run_that_diverges_has_no_loss_from_then_on(data, mapped):
     assert [o.diverged_at for o in outcomes(mapped.runs, state).values()] == [1, 1, 1]
     for curve in loss_curves(mapped.runs, state, engine.steps):
         assert curve["rate"][0] is not None and curve["rate"][1:] == [None] * (STEPS - 1)
-    for m in engine.measure(mapped.runs, state):
+    for m in engine.measure(mapped.runs, selected(state)):
         assert m.codes.mean.shape[1] == 2
 
 

@@ -78,7 +78,7 @@ def measured(engine: Engine) -> list[tuple[Model, MeasuredRun]]:
         jax.tree.map(lambda leaf, n=n: jnp.asarray(np.asarray(leaf)[n]), selected(state))
         for n in range(2)
     ]
-    return [(models[runs.index(m.run)], m) for m in engine.measure(runs, state)]
+    return [(models[runs.index(m.run)], m) for m in engine.measure(runs, selected(state))]
 
 
 # Where both splits have as many images, one compiled program measures both.

@@ -11,6 +11,7 @@ from chunk_files import read_result, read_rows, read_state, write_result, write_
 from ratedistortion.errors import RunDirectoryError
 from ratedistortion.run_directory import reading
 from ratedistortion.run_directory.directory import RunDirectory
+from ratedistortion.run_directory.model_files import model_path, pack, read_model
 from ratedistortion.run_directory.sealed import npz, sha256
 from ratedistortion.untrusted import Npz
 
@@ -18,9 +19,13 @@ SWEEP = "0123456789abcdef"
 PICTURES = {"reconstructions": np.full((1, 2, 2, 2, 1), 0.5, np.float32)}
 PICTURES |= {"samples": PICTURES["reconstructions"] + 1}
 IMAGES = {"originals": np.ones((2, 2, 2, 1)), **PICTURES, "beta": np.ones(1), "seed": np.zeros(1)}
+PARAMETERS = {"skip.open": np.ones((1, 2), np.float32), "data.centre": np.arange(3.0)}
 READERS = {
     "manifest.json": lambda directory: reading.read_manifest(directory.path),
     "images.npz": lambda directory: reading.read_images(directory.path, sha256(npz(IMAGES))),
+    "models/beta=0.5,seed=0.safetensors": lambda directory: read_model(
+        model_path(directory.path, "beta=0.5,seed=0"), sha256(pack(PARAMETERS, {"beta": 0.5})), ""
+    ),
     "chunks/0000/state": lambda directory: read_state(directory.path, 0, SWEEP),
     "chunks/0000/rows": lambda directory: read_rows(directory.path, 0, SWEEP),
     "chunks/0000/result": lambda directory: read_result(directory.path, 0, SWEEP),
@@ -31,6 +36,7 @@ READERS = {
 def directory(tmp_path_factory):
     with RunDirectory(tmp_path_factory.mktemp("flips") / "run") as directory:
         directory.write_arrays(reading.IMAGES, IMAGES)
+        directory.write_model("beta=0.5,seed=0", PARAMETERS, {"beta": 0.5})
         directory.write_manifest(
             {
                 "schema": reading.MANIFEST_VERSION,

@@ -67,6 +67,7 @@ OTHER = {
     "device": "cpu",
     "batching": "map",
     "runs_at_once": 2,
+    "keep_models": "none",
     "precision": "highest",
     "deterministic": True,
 }
@@ -343,7 +344,9 @@ def test_the_hash_leaves_out_how_a_sweep_is_carried_out_and_nothing_else():
         if name == "first":
             values["max_examples"] = 10
         other = Settings(**values)
-        engine = name in ("device", "batching", "runs_at_once", "data_dir", "download")
+        engine = name in (
+            *("device", "batching", "runs_at_once", "keep_models", "data_dir", "download"),
+        )
         assert engine == (name in ENGINE_FIELDS)
         assert (other.sha256() == base.sha256()) == engine, name
         assert bool(differences(base, other)) != engine, name
