@@ -22,7 +22,7 @@ __all__ = ["dry_run", "figure", "load", "measure", "read", "sweep"]
 def sweep(
     settings: Settings | None,
     run_dir: str | Path,
-    report: Report = ignore,
+    on_event: Report = ignore,
     stop_signal: Callable[[], str | None] = lambda: None,
     progress: bool = True,
     extend: bool = False,
@@ -37,7 +37,7 @@ def sweep(
         settings: What to do. The loss of every run is D + beta R. None stands for the stored
             settings of a run directory that exists, and for the defaults elsewhere.
         run_dir: Created if need be; locked for the life of the call.
-        report: Told of every event; they are the types of `ratedistortion.events`.
+        on_event: Called with every event, a value of one of the types of `ratedistortion.events`.
         stop_signal: Asked between dispatches, about once a second; the name of a signal ends the
             sweep with a checkpoint.
         progress: Whether progress is shown on standard error; warnings always are.
@@ -63,6 +63,20 @@ def sweep(
         >>> rd.read("run").equals(table)
         True
         >>> rd.figure(table, units="bits").savefig("curve.png")
+
+    Live results in Weights & Biases; `SummaryWriter.add_scalars` of TensorBoard takes the same
+    numbers:
+
+        import wandb
+        from ratedistortion.events import Measured, Trained
+
+        def log(event):
+            if isinstance(event, Trained):
+                wandb.log({f"steps of chunk {event.chunk}": event.steps})
+            elif isinstance(event, Measured) and event.row["split"] == "test":
+                wandb.log({name: event.row.get(name) for name in ("beta", "rate", "distortion")})
+
+        rd.sweep(settings, "run", on_event=log)
     """
     from ratedistortion.models.families import members
     from ratedistortion.run_directory.directory import RunDirectory
@@ -74,7 +88,7 @@ def sweep(
 
         def tell(event: Any) -> None:
             shown.report(event)
-            report(event)
+            on_event(event)
 
         manifest = Manifest.read(path)
         if manifest is not None and (path / TABLE).exists():
@@ -185,8 +199,8 @@ def measure(
         >>> import ratedistortion as rd
         >>> mean = np.tile([[-1.0], [1.0]], (4000, 1))
         >>> table = rd.measure(mean=mean, scale=np.ones_like(mean), prior="standard")
-        >>> table[["rate", "mutual_information", "marginal_kl"]].round(2).values.tolist()
-        [[0.5, 0.34, 0.16]]
+        >>> table[["rate", "mutual_information", "marginal_kl"]].round(1).values.tolist()
+        [[0.5, 0.3, 0.2]]
     """
     from ratedistortion.exported.table import measured_table, write
     from ratedistortion.table import parquet
@@ -265,7 +279,7 @@ def load(
 def dry_run(
     settings: Settings | None,
     run_dir: str | Path,
-    report: Report = ignore,
+    on_event: Report = ignore,
     extend: bool = False,
     remeasure: bool = False,
 ) -> dict[str, Any]:
@@ -277,7 +291,7 @@ def dry_run(
     Args:
         settings: As for `sweep`.
         run_dir: As for `sweep`; it need not exist.
-        report: Told of warnings.
+        on_event: Called with warnings.
         extend: As for `sweep`.
         remeasure: As for `sweep`.
 
@@ -297,7 +311,7 @@ def dry_run(
     check_folder(path)
     settings = _agreed(settings, manifest, extend, remeasure)
     members(settings)
-    return planned(settings, path, manifest, report)
+    return planned(settings, path, manifest, on_event)
 
 
 def _agreed(

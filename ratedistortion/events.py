@@ -59,11 +59,19 @@ class Trained(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """One more run of a chunk is measured on one split; `rows` of its `of` rows are done."""
+    """One more run of a chunk is measured on one split; `rows` of its `of` rows are done.
+
+    Attributes:
+        chunk: Which one, from 0.
+        rows: How many of its rows are done.
+        of: How many it has.
+        row: The new one, as the table has it: column -> value, in nats.
+    """
 
     chunk: int
     rows: int
     of: int
+    row: dict[str, Any]
 
 
 class Loss(NamedTuple):

@@ -20,7 +20,7 @@ EVENTS = (
     events.Planned(4, 10, "beta", 0.1, 4.0, "map", devices=1, width=2, chunks=2),
     events.Trained(chunk=0, runs=2, steps=1, seconds=0.5),
     events.Trained(chunk=0, runs=2, steps=10, seconds=1.0),
-    events.Measured(chunk=0, rows=1, of=4),
+    events.Measured(chunk=0, rows=1, of=4, row={}),
     events.Diverged(0.1, 0, None, step=3, term="R", data="they reach 9"),
     events.ChunkDone(chunk=0, train_seconds=1.0, measure_seconds=0.1),
     events.Warned("the last digits can differ."),

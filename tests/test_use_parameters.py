@@ -1,4 +1,4 @@
-"""The example that rebuilds a model from its parameters runs without JAX and without this package."""
+"""The example that rebuilds a model from its parameters runs without JAX and this package."""
 
 import re
 import subprocess

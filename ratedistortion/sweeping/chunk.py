@@ -81,7 +81,8 @@ def run_chunk(
         for block in engine.train(runs, leaves, done):
             done, state = block.steps, block.state
             train_seconds += block.seconds
-            yield events.Trained(chunk, len(runs), done, train_seconds)
+            if saved is None or done > first:  # the state of a checkpoint was told of already
+                yield events.Trained(chunk, len(runs), done, train_seconds)
             yield block
     except Exception as error:
         if not out_of_memory(error):
@@ -142,10 +143,12 @@ def measure_chunk(
     order = row_names(runs)
     try:
         for measured in engine.measure(runs, models, known):
-            rows.append(row(engine, measured, ended[measured.run]))
+            found = row(engine, measured, ended[measured.run])
+            rows.append(found)
             rows.sort(key=lambda row: order.index(row_name(row)))
+            # The event comes first: a sweep that stops with the row stored has told of it.
+            yield events.Measured(chunk, len(rows), 2 * len(runs), found)
             yield MeasuredRow(measured, rows)
-            yield events.Measured(chunk, len(rows), 2 * len(runs))
     except Exception as error:
         if not out_of_memory(error):
             raise

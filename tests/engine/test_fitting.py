@@ -56,7 +56,7 @@ def sweep_with(monkeypatch, tmp_path: Path, most: int, **values: Any) -> Any:
         lambda *b: whole(self, *b), most)(*a))  # fmt: skip
     events: list[Any] = []
     settings = settings_of(betas=EIGHT[:4], **values)
-    table = rd.sweep(settings, tmp_path / "run", report=events.append)
+    table = rd.sweep(settings, tmp_path / "run", on_event=events.append)
     return table, events
 
 
@@ -105,7 +105,7 @@ def test_what_a_listener_runs_out_of_is_not_the_plan_s(tmp_path):
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        rd.sweep(settings_of(betas=EIGHT[:4]), tmp_path / "run", report=report)
+        rd.sweep(settings_of(betas=EIGHT[:4]), tmp_path / "run", on_event=report)
 
 
 def test_out_of_memory_spoils_no_result(monkeypatch, tmp_path):

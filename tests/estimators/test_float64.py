@@ -32,6 +32,10 @@ CALLS = {
     "bhattacharyya_lower_bound": lambda dtype: estimators.bhattacharyya_lower_bound(
         jnp.arange(3), posteriors(dtype, dtype)
     ),
+    "dense_terms": lambda dtype: estimators.dense_terms(numbers(dtype, 3, 4), jnp.arange(3)),
+    "kl_of_moments": lambda dtype: estimators.kl_of_moments(
+        numbers(dtype, 3, 2), jnp.eye(2, dtype=dtype)
+    ),
     "marginal_kl_gaussian": lambda dtype: estimators.marginal_kl_gaussian(posteriors(dtype, dtype)),
     "subset_bounds": lambda dtype: estimators.subset_bounds(numbers(dtype, 3, 3)),
     "importance_weighted_nll": lambda dtype: estimators.importance_weighted_nll(

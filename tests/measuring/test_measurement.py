@@ -138,7 +138,11 @@ def test_everything_is_float64_but_the_codes(measured):
     numbers = measurement.by_name()
     assert numbers.pop("active_units").dtype == np.int64
     assert {leaf.dtype for leaf in jax.tree.leaves(numbers)} == {np.dtype(np.float64)}
-    *arrays, rate, distortion, chosen = codes
+    *arrays, rate, distortion, chosen, prior = codes
+    assert {name: np.ravel(array) for name, array in prior.items()} == {
+        "prior_mean": [0.0],
+        "prior_scale": [1.0],
+    }
     assert {leaf.dtype for leaf in arrays} == {np.dtype(np.float32)}
     assert {leaf.shape for leaf in arrays} == {(IMAGES, 1)}
     assert rate.mean() == pytest.approx(measurement.rate.value)
@@ -414,7 +418,9 @@ def test_blocks_of_images_change_nothing_but_rounding(measured, monkeypatch):
     monkeypatch.setattr("ratedistortion.measuring.measurement.BATCH", IMAGES)
     found, codes = Measure()(model_of())
     expected = measured[0].by_name() | measured[1]._asdict()
-    for name, value in (found.by_name() | codes._asdict()).items():
+    numbers = found.by_name() | codes._asdict()
+    del numbers["prior"]
+    for name, value in numbers.items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-6, atol=1e-6, err_msg=name)
 
 
