@@ -6,13 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ratedistortion.errors import SettingsError
+from ratedistortion.exported.draws import noise_of
+from ratedistortion.exported.given import Given
 
-# Probability that codes which are draws of their posteriors are said not to be.
-_CHANCE = 1e-9
-# Standard deviations of a code's rounding error, in scales of its posterior, from which on its
-# noise is too inexact: nats of its log density.
-_MAX_ROUNDING = 0.02
 _SCALES = ("scale", "log_scale", "var", "log_var", "cholesky")
 _LIKELIHOODS = ("bernoulli", "gaussian")
 
@@ -105,7 +101,7 @@ def check(arrays: Mapping[str, Any], where: str) -> Exported:
         SettingsError: If something is missing, of another shape than it should be, not finite, or
             said in two ways; the text names the image.
     """
-    given = _Given(dict(arrays), where)
+    given = Given(dict(arrays), where)
     if given.has("flow"):
         given.refuse(
             "its posteriors are Gaussians that a flow moves: give a matrix log_q with own instead"
@@ -117,7 +113,7 @@ def check(arrays: Mapping[str, Any], where: str) -> Exported:
     else:
         mean, scale = _gaussians(given)
         images = codes = len(mean)
-    noise, notes = (None, []) if mean is None or scale is None else _noise(given, mean, scale)
+    noise, notes = (None, []) if mean is None or scale is None else noise_of(given, mean, scale)
     prior = _prior(given, mean, codes, has_codes=log_q is not None or noise is not None)
     distortion, least, dimensions, distinct = _distortion(given, images)
     facts = _facts(given)
@@ -129,68 +125,13 @@ def check(arrays: Mapping[str, Any], where: str) -> Exported:
     )  # fmt: skip
 
 
-class _Given:
-    """The arrays by name, and the words for what is wrong with one."""
-
-    def __init__(self, arrays: dict[str, Any], where: str) -> None:
-        self._arrays, self._where = arrays, where
-
-    def has(self, name: str) -> bool:
-        return name in self._arrays
-
-    def refuse(self, text: str) -> Any:
-        raise SettingsError(f"{self._where}: {text}.")
-
-    def names(self) -> str:
-        return ", ".join(sorted(self._arrays)) or "nothing"
-
-    def text(self, name: str) -> str | None:
-        return str(self._arrays[name]) if name in self._arrays else None
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return np.shape(self._arrays[name])
-
-    def any(self, name: str) -> Any:
-        return self._arrays[name]
-
-    def numbers(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray | None:
-        """An array in float64, once it has this shape (None: any length) and is finite."""
-        if name not in self._arrays:
-            return None
-        array = np.asarray(self._arrays[name])
-        fits = len(shape) == array.ndim and all(
-            n in (None, m) for n, m in zip(shape, array.shape, strict=False)
-        )
-        if array.dtype.kind not in "fiub" or not fits or not array.size:
-            words = " x ".join("any" if n is None else f"{n:,}" for n in shape) or "one number"
-            got = f"{' x '.join(f'{n:,}' for n in array.shape) or 'one number'} of {array.dtype}"
-            self.refuse(f"{name} must be numbers of shape {words}: got {got}")
-        array = array.astype(np.float64)
-        self.first_wrong(name, ~np.isfinite(array), array, "finite")
-        return array
-
-    def first_wrong(self, name: str, wrong: Any, array: np.ndarray, expected: str) -> None:
-        """Refuses an array some of whose numbers are wrong, and names the first of them."""
-        if np.any(wrong):
-            place = np.unravel_index(int(np.argmax(wrong)), np.shape(wrong))
-            of = f" of image {place[0]} (from 0)" if place else ""
-            self.refuse(f"{name}{of} must be {expected}: got {array[place]:g}")
-
-    def positive(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray | None:
-        array = self.numbers(name, shape)
-        if array is not None:
-            self.first_wrong(name, array <= 0, array, "above 0")
-        return array
-
-
-def _gaussians(given: _Given) -> tuple[np.ndarray, np.ndarray]:
+def _gaussians(given: Given) -> tuple[np.ndarray, np.ndarray]:
     mean = given.numbers("mean", (None, None))
     named = [name for name in _SCALES if given.has(name)]
     if mean is None or len(named) != 1:
         given.refuse(
             f"expected mean and one of {', '.join(_SCALES)}, or log_q and own: got {given.names()}"
         )
-    assert mean is not None
     (name,), (images, latents) = named, mean.shape
     if images < 2:
         given.refuse(f"expected at least 2 images: got {images}")
@@ -214,14 +155,13 @@ def _gaussians(given: _Given) -> tuple[np.ndarray, np.ndarray]:
     return mean, scale
 
 
-def _matrix(given: _Given) -> tuple[np.ndarray, np.ndarray]:
+def _matrix(given: Given) -> tuple[np.ndarray, np.ndarray]:
     log_q, own = given.any("log_q"), given.numbers("own", (None,))
     if np.ndim(log_q) != 2 or np.asarray(log_q[:1]).dtype.kind != "f" or min(log_q.shape) < 2:
         shape = " x ".join(f"{n:,}" for n in np.shape(log_q))
         given.refuse(f"log_q must be a matrix of log densities, codes x images: got {shape}")
     if own is None:
         given.refuse("log_q needs own, the image of each code: got " + given.names())
-    assert own is not None
     codes, images = log_q.shape
     if len(own) != codes:
         given.refuse(f"own must have one image for each of {codes:,} codes: got {len(own):,}")
@@ -238,69 +178,7 @@ def _matrix(given: _Given) -> tuple[np.ndarray, np.ndarray]:
     return log_q, own
 
 
-def _noise(
-    given: _Given, mean: np.ndarray, scale: np.ndarray
-) -> tuple[np.ndarray | None, list[str]]:
-    """The noise of every code, and what is wrong with the codes."""
-    noise, code = given.numbers("noise", mean.shape), given.numbers("code", mean.shape)
-    if code is None:
-        return noise, [] if noise is None else _not_normal(noise, np.ones_like(noise, bool))
-    if scale.ndim == 3:
-        of_code = np.linalg.solve(scale, (code - mean)[..., None])[..., 0]
-        widths = np.broadcast_to(np.abs(np.diagonal(scale, axis1=1, axis2=2)), mean.shape)
-    else:
-        of_code, widths = (code - mean) / scale, scale
-    kind = np.asarray(given.any("code")).dtype
-    digits = np.finfo(kind).eps if kind.kind == "f" else np.finfo(np.float64).eps
-    rounding = digits * np.maximum(np.abs(code), np.abs(mean)) / widths
-    exact = rounding < _MAX_ROUNDING
-    if noise is not None:
-        wrong = exact & (np.abs(of_code - noise) > 1e-3 * (1 + np.abs(noise)) + 10 * rounding)
-        images = np.flatnonzero(wrong.any(axis=1))
-        if len(images):
-            text = "code is not mean + scale * noise"
-            return noise, [f"{text} for {len(images):,} images, image {images[0]} the first"]
-        return noise, _not_normal(noise, np.ones_like(noise, bool))
-    notes = _not_normal(of_code, exact)
-    if notes and scale.ndim == 2:
-        for other, said in (
-            (np.sqrt(scale), "variances were given as standard deviations"),
-            (scale**2, "standard deviations were given as variances"),
-        ):
-            if not _not_normal((code - mean) / other, exact):
-                notes = [f"it seems that {said}"]
-    if not exact.all():
-        share = 100 * (1 - exact.mean())
-        notes.append(f"{share:.0f}% of the codes are rounded too much: export noise as well")
-    return of_code, notes
-
-
-def _not_normal(noise: np.ndarray, used: np.ndarray) -> list[str]:
-    """What shows that numbers are no draws of N(0, 1); the probability of an error is 1e-9."""
-    from scipy.special import ndtri
-
-    values = noise[used]
-    if not values.size:
-        return []
-    most = float(-ndtri(_CHANCE / 2 / values.size))
-    far = np.abs(np.where(used, noise, 0)) > most
-    if far.any():
-        image = int(far.any(axis=1).argmax())
-        off = np.abs(np.where(used, noise, 0)[image]).max()
-        return [
-            f"codes are no draws of their posteriors: that of image {image} is {off:.3g} scales"
-            f" from its mean, and draws are at most {most:.3g}"
-        ]
-    square, error = float(np.mean(values**2)), math.sqrt(2 / values.size)
-    if abs(square - 1) > -float(ndtri(_CHANCE)) * error + 10 / values.size:
-        return [
-            "codes are no draws of their posteriors: the mean of (code - mean)^2 / scale^2 is"
-            f" {square:.3g}, not 1"
-        ]
-    return []
-
-
-def _prior(given: _Given, mean: np.ndarray | None, codes: int, has_codes: bool) -> Prior:
+def _prior(given: Given, mean: np.ndarray | None, codes: int, has_codes: bool) -> Prior:
     latents = None if mean is None else mean.shape[1]
     named, word = [n for n in ("prior_mean", "log_prior") if given.has(n)], given.text("prior")
     if word not in (None, "standard"):
@@ -317,7 +195,6 @@ def _prior(given: _Given, mean: np.ndarray | None, codes: int, has_codes: bool) 
         return Prior(log_density=given.numbers("log_prior", (codes,)))
     if latents is None:
         given.refuse("a matrix log_q needs log_prior, the log density of every code")
-    assert latents is not None
     if word:
         return Prior(np.zeros((1, latents)), np.ones((1, latents)))
     weights = given.positive("prior_weights", (None,))
@@ -332,7 +209,7 @@ def _prior(given: _Given, mean: np.ndarray | None, codes: int, has_codes: bool) 
 
 
 def _distortion(
-    given: _Given, images: int
+    given: Given, images: int
 ) -> tuple[np.ndarray | None, float, int | None, int | None]:
     """Distortions, their least value, the dimensions of an image, and how many images differ."""
     dimensions = given.numbers("dimensions", ())
@@ -361,7 +238,6 @@ def _distortion(
             f"reconstruction needs data and likelihood, {' or '.join(_LIKELIHOODS)}: got"
             f" {given.names()}"
         )
-    assert data is not None
     reconstruction = given.numbers("reconstruction", given.shape("data"))
     assert reconstruction is not None
     reconstruction = reconstruction.reshape(images, -1)
@@ -385,7 +261,7 @@ def _distortion(
     return distortion, least, count, distinct
 
 
-def _chosen(given: _Given, images: int) -> np.ndarray | None:
+def _chosen(given: Given, images: int) -> np.ndarray | None:
     chosen = given.numbers("chosen", (None,))
     if chosen is None:
         return None
@@ -396,7 +272,7 @@ def _chosen(given: _Given, images: int) -> np.ndarray | None:
     return chosen.astype(np.int64)
 
 
-def _facts(given: _Given) -> dict[str, Any]:
+def _facts(given: Given) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "label": given.text("label"),
         "dataset": given.text("dataset") or "",
