@@ -32,7 +32,7 @@ def compile():
     # C code, in which handlers of Python's do not run, for about half an hour.
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2_000_000_000)
 
-def sweep(settings, run_dir, stop_signal, progress, extend):
+def sweep(settings, run_dir, **options):
     {body}
 
 api.sweep = sweep

@@ -156,6 +156,8 @@ def test_damage_is_one_line_and_exit_4(finished):
     shutil.rmtree(first)
     (finished / "kept").rename(first)
     (second / "result").unlink()
+    stopped = (sys.executable, signalled_sweep.__file__, "SIGTERM", "Trained", 2, finished)
+    assert run(*stopped, "--quiet").returncode == 75
     state = (second / "state").read_bytes()
     does_not_fit = ({"steps": STEPS + 1}, {"steps": -1}, {"arrays": {"leaf0": np.zeros(3)}})
     words = [(change, "does not fit") for change in does_not_fit]
