@@ -11,7 +11,7 @@ import pandas
 from ratedistortion import curve
 from ratedistortion.cli.numbers import aligned, number, with_error
 from ratedistortion.errors import RateDistortionError, SettingsError
-from ratedistortion.figures.inputs import Table, gather
+from ratedistortion.figures.inputs import Table, gather, need_distortion
 from ratedistortion.table.units import unit_words
 from ratedistortion.text import printable
 from ratedistortion.theory import known_entropy, semantic_rate
@@ -53,6 +53,7 @@ def summarise(
         RateDistortionError: If no run of a table is ok.
     """
     inputs = gather(tables, units, split)
+    need_distortion(inputs)
     analyses, runs = [], []
     for label, table in inputs.tables.items():
         if table.rows.empty:

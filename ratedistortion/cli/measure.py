@@ -97,6 +97,8 @@ def main(
     """
     set_up_process(deterministic=False)
     frame = api.measure(*exported, output=output, codes=codes, draw_seed=draw_seed, **given)
+    if unused := frame.attrs["ratedistortion"]["measured"]["unused"]:
+        tell(printable(f"not used: {', '.join(unused)}"))
     suspect = frame.loc[frame["status"] == "suspect"].to_dict("records")
     if as_json:
         rows = json.loads(str(frame.to_json(orient="records", double_precision=15)))

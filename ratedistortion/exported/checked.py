@@ -11,6 +11,13 @@ from ratedistortion.exported.given import Given
 
 _SCALES = ("scale", "log_scale", "var", "log_var", "cholesky")
 _LIKELIHOODS = ("bernoulli", "gaussian")
+_OF_POSTERIORS = ("mean", *_SCALES, "code", "noise", "chosen")
+NAMES = (
+    *(*_OF_POSTERIORS, "log_q", "own", "prior", "prior_mean", "prior_scale", "prior_weights"),
+    *("log_prior", "rate", "distortion", "data", "reconstruction", "likelihood"),
+    *("likelihood_scale", "flow", "beta", "target_rate", "seed", "split", "label", "dataset"),
+    "dimensions",
+)
 
 
 class Prior(NamedTuple):
@@ -108,6 +115,8 @@ def check(arrays: Mapping[str, Any], where: str) -> Exported:
         )
     mean = scale = log_q = own = None
     if given.has("log_q"):
+        if both := [name for name in _OF_POSTERIORS if given.has(name)]:
+            given.refuse(f"log_q stands instead of {both[0]}: leave one of them out")
         log_q, own = _matrix(given)
         images, codes = log_q.shape[1], len(log_q)
     else:
@@ -159,7 +168,10 @@ def _matrix(given: Given) -> tuple[np.ndarray, np.ndarray]:
     log_q, own = given.any("log_q"), given.numbers("own", (None,))
     if np.ndim(log_q) != 2 or np.asarray(log_q[:1]).dtype.kind != "f" or min(log_q.shape) < 2:
         shape = " x ".join(f"{n:,}" for n in np.shape(log_q))
-        given.refuse(f"log_q must be a matrix of log densities, codes x images: got {shape}")
+        given.refuse(
+            "log_q must be a matrix of log densities, at least 2 codes x 2 images of floats: got"
+            f" {shape} of {np.asarray(log_q).dtype}"
+        )
     if own is None:
         given.refuse("log_q needs own, the image of each code: got " + given.names())
     codes, images = log_q.shape
@@ -189,6 +201,9 @@ def _prior(given: Given, mean: np.ndarray | None, codes: int, has_codes: bool) -
             "expected one of prior standard (--prior standard), prior_mean with prior_scale, or"
             f" log_prior of every code: got {got}"
         )
+    parts = [name for name in ("prior_scale", "prior_weights") if given.has(name)]
+    if parts and "prior_mean" not in named:
+        given.refuse(f"{parts[0]} needs prior_mean, and no other prior: got {named or ['prior']}")
     if "log_prior" in named:
         if not has_codes:
             given.refuse("log_prior is of codes: give code, noise or both as well")
@@ -213,6 +228,8 @@ def _distortion(
 ) -> tuple[np.ndarray | None, float, int | None, int | None]:
     """Distortions, their least value, the dimensions of an image, and how many images differ."""
     dimensions = given.numbers("dimensions", ())
+    if dimensions is not None and (dimensions < 1 or dimensions % 1):
+        given.refuse(f"dimensions must be a whole number of at least 1: got {dimensions:g}")
     count = None if dimensions is None else int(dimensions)
     data = reconstruction = distinct = None
     if given.has("data"):
@@ -286,8 +303,9 @@ def _facts(given: Given) -> dict[str, Any]:
             value = None if text is None else float(text)
         except ValueError:
             value = math.nan
-        if value is not None and not (math.isfinite(value) and value >= least):
-            given.refuse(f"{name} must be a number of at least 0: got {text!r}")
+        most = 1 << 53
+        if value is not None and not (math.isfinite(value) and least <= value < most):
+            given.refuse(f"{name} must be a number of at least 0, below 2^53: got {text!r}")
         facts[name] = value
     if (facts["seed"] or 0) % 1:
         given.refuse(f"seed must be a whole number: got {facts['seed']:g}")

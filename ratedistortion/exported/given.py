@@ -6,6 +6,9 @@ import numpy as np
 
 from ratedistortion.errors import SettingsError
 
+# Arrays whose first axis is not that of the images.
+_NOT_IMAGES = ("own", "chosen", "prior_mean", "prior_scale", "prior_weights")
+
 
 class Given:
     """Arrays by name; every error names the source and, where there is one, the image.
@@ -103,7 +106,8 @@ class Given:
         """
         if np.any(wrong):
             place = np.unravel_index(int(np.argmax(wrong)), np.shape(wrong))
-            of = f" of image {place[0]} (from 0)" if place else ""
+            what = "number" if name in _NOT_IMAGES else "image"
+            of = f" of {what} {place[0]} (from 0)" if place else ""
             self.refuse(f"{name}{of} must be {expected}: got {array[place]:g}")
 
     def positive(self, name: str, shape: tuple[int | None, ...]) -> np.ndarray | None:

@@ -10,6 +10,7 @@ from jax import lax
 from jaxtyping import Array
 
 from ratedistortion import estimators
+from ratedistortion.errors import SettingsError
 from ratedistortion.estimators import Estimate, MixtureTerms, Posteriors, dense_terms, estimate
 from ratedistortion.exported.checked import Exported, Prior
 from ratedistortion.measuring.consistency import Facts
@@ -26,6 +27,7 @@ from ratedistortion.measuring.measurement import Measurement
 # Bytes of log densities that are summed at once: they stay in a CPU's cache.
 _BLOCK_BYTES = 1 << 23
 _LOG_2PI = math.log(2 * math.pi)
+_ERRORS = 6  # standard errors that a mean of rates may be off by chance
 
 
 def measure(exported: Exported, codes: int, seed: int) -> tuple[Measurement, Facts, float]:
@@ -38,8 +40,9 @@ def measure(exported: Exported, codes: int, seed: int) -> tuple[Measurement, Fac
         seed: Of the noise, where none was exported, and of the choice of codes.
 
     Returns:
-        What was measured, in nats per image; what else is known of it; and the largest difference
-        between a rate and what the program itself says of the same image, 0 if it says nothing.
+        What was measured, in nats per image; what else is known of it; and by how much the rates
+        that the program itself gives are off: the largest difference where rates are closed forms,
+        that of the means where they are of one code and it is more than chance; else 0.
     """
     with jax.enable_x64(True):
         if exported.log_q is not None:
@@ -49,12 +52,12 @@ def measure(exported: Exported, codes: int, seed: int) -> tuple[Measurement, Fac
         measured = jax.tree.map(lambda number: np.asarray(number)[()], measured)
         difference = 0.0
         if exported.rate is not None:
-            difference = float(np.max(np.abs(np.asarray(rates) - exported.rate)))
-    used = exported.chosen if exported.chosen is not None else range(min(codes, exported.images))
+            difference = _off(np.asarray(rates) - exported.rate, exported)
+    used = range(min(codes, exported.images)) if exported.chosen is None else exported.chosen
     facts = Facts(
         images=exported.images,
         distinct=exported.distinct or exported.images,
-        codes=len(used if exported.log_q is None else exported.log_q),
+        codes=len(used if exported.own is None else set(exported.own.tolist())),
         latents=1 if exported.mean is None else exported.mean.shape[1],
         entropy=None,
         least_distortion=exported.least_distortion,
@@ -62,6 +65,14 @@ def measure(exported: Exported, codes: int, seed: int) -> tuple[Measurement, Fac
         importance=False,
     )
     return measured, facts, difference
+
+
+def _off(differences: np.ndarray, exported: Exported) -> float:
+    """How far rates are off, as `measure` returns it."""
+    if exported.prior.mean is not None and exported.prior.weights is None:
+        return float(np.max(np.abs(differences)))
+    mean, error = differences.mean(), differences.std(ddof=1) / math.sqrt(len(differences))
+    return float(abs(mean)) if abs(mean) > _ERRORS * error else 0.0
 
 
 def _of_gaussians(exported: Exported, codes: int, seed: int) -> tuple[Measurement, Array]:
@@ -159,14 +170,29 @@ def _of_matrix(exported: Exported) -> tuple[Measurement, Array]:
     blocks = []
     for first in range(0, codes, size):
         rows = np.asarray(exported.block(first, first + size), np.float64)
+        if not np.max(rows) < math.inf:
+            code, image = np.argwhere(~(rows < math.inf))[0]
+            raise SettingsError(
+                f"{exported.where}: log_q of code {first + code} under image {image} (from 0) must"
+                f" be a number or -inf: got {rows[code, image]:g}."
+            )
         blocks.append(compute(jnp.asarray(rows), own[first : first + size]))
     mixture: Any = jax.tree.map(lambda *parts: jnp.concatenate(parts), *blocks)
     log_prior = jnp.asarray(exported.prior.log_density)
     rates = mixture.log_own - log_prior
+    # Codes of one image are not independent of each other: their mean is one term.
+    used, place, counts = np.unique(exported.own, return_inverse=True, return_counts=True)
+
+    def by_image(terms: Array) -> Array:
+        sums = jax.ops.segment_sum(terms, jnp.asarray(place), len(used))
+        return sums / jnp.asarray(counts, jnp.float64)
+
+    mixture, log_prior = jax.tree.map(by_image, (mixture, log_prior))
     distortion = exported.distortion
     known = jnp.full(images, jnp.nan) if distortion is None else jnp.asarray(distortion)
-    terms = Terms(rates, known[own], jnp.arange(codes), log_prior)
-    rate, _, information = mixture_information(mixture, terms, images, None, codes)
+    chosen = jnp.arange(len(used))
+    terms = Terms(mixture.log_own - log_prior, known[jnp.asarray(used)], chosen, log_prior)
+    rate, _, information = mixture_information(mixture, terms, images, None, len(used))
     d = estimate(known)
     # The errors may be correlated: their sum is the most that the error of the sum can be.
     both = Estimate(rate.value + d.value, rate.standard_error + d.standard_error)

@@ -31,8 +31,9 @@ def from_path(path: Path) -> dict[str, Any]:
         SettingsError: If it cannot be read, holds Python objects, or says something in two ways.
         RunDirectoryError: If it is one of `--save-posteriors` and not as the sweep wrote it.
     """
-    if path.parent.name == reading.POSTERIORS and (path.parents[1] / reading.MANIFEST).exists():
-        arrays: dict[str, Any] = dict(reading.read_posteriors(path))
+    real = path.resolve()
+    if real.parent.name == reading.POSTERIORS and (real.parents[1] / reading.MANIFEST).exists():
+        arrays: dict[str, Any] = dict(reading.read_posteriors(real))
     else:
         # What NumPy and zipfile raise on bytes that are not theirs is no closed list.
         try:
@@ -44,7 +45,7 @@ def from_path(path: Path) -> dict[str, Any]:
             ) from error
     stem = path.name if path.is_dir() else path.stem
     for name, text in _IN_NAMES.findall(stem):
-        if name in arrays and str(arrays[name]) not in (text, str(_number(text))):
+        if name in arrays and not same(arrays[name], text):
             raise SettingsError(f"{path}: its name says {name} {text}, its array {arrays[name]}.")
         arrays.setdefault(name, text)
     if rest := _IN_NAMES.sub("", stem).strip(","):
@@ -88,8 +89,14 @@ def _of_folder(path: Path) -> dict[str, Any]:
     return {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in files}
 
 
-def _number(text: str) -> float | None:
+def same(one: Any, other: Any) -> bool:
+    """Whether two arrays, numbers or texts say the same: 1 and 1.0 do.
+
+    Args:
+        one: Any of them.
+        other: Any of them.
+    """
     try:
-        return float(text)
+        return np.array_equal(np.asarray(one, float), np.asarray(other, float))
     except ValueError:
-        return None
+        return str(one) == str(other)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.exported.checked import Exported, check
+from ratedistortion.exported.checked import NAMES, Exported, check
 from ratedistortion.exported.measure import measure
-from ratedistortion.exported.sources import from_path, from_program
+from ratedistortion.exported.sources import from_path, from_program, same
 from ratedistortion.files import make_folders, write_file
 from ratedistortion.measuring.consistency import as_columns
 from ratedistortion.run_directory import reading
@@ -41,19 +41,34 @@ def measured_table(
         SettingsError: As of `check`; or if two sources are one point.
         RunDirectoryError: If a file of `--save-posteriors` is not as the sweep wrote it.
     """
-    rows, places = [], {}
+    for name, value, least in (("codes", codes, 1), ("draw_seed", seed, 0)):
+        if type(value) is not int or not least <= value < 1 << 32:
+            raise SettingsError(
+                f"{name} must be a whole number of at least {least}: got {value!r}."
+            )
+    rows, places, unused = [], {}, set()
     for n, source in enumerate(sources):
+        if not isinstance(source, Mapping | str | Path):
+            raise SettingsError(
+                "expected arrays by name, such as mean=..., or a path: got"
+                f" {type(source).__name__}."
+            )
         if isinstance(source, Mapping):
             where = f"source {n}" if len(sources) > 1 else "measure"
             arrays = from_program(source, where)
         else:
             where, arrays = str(source), from_path(Path(source))
         for name, value in from_program(given, "options").items():
-            if name != "label" and name in arrays and str(arrays[name]) != str(value):
+            if name != "label" and name in arrays and not same(arrays[name], value):
                 raise SettingsError(
                     f"{where}: it says {name} {arrays[name]}, the option {value}: leave one out."
                 )
             arrays[name] = value
+        if unknown := sorted(arrays.keys() - set(NAMES)):
+            if isinstance(source, Mapping):
+                names = ", ".join(NAMES)
+                raise SettingsError(f"{where}: {unknown[0]} is no name that is known: {names}.")
+            unused |= set(unknown)
         row = _row(check(arrays, where), codes, seed)
         point = tuple(row[name] for name in ("label", "split", "beta", "target_rate", "seed"))
         if point in places:
@@ -63,8 +78,8 @@ def measured_table(
         places[point] = where
         rows.append(row)
     version = metadata.version("ratedistortion")
-    kept = {"measured": {"version": version, "codes": codes, "seed": seed}, "settings": {}}
-    return parquet.write(rows, kept)
+    measured = {"version": version, "codes": codes, "seed": seed, "unused": sorted(unused)}
+    return parquet.write(rows, {"measured": measured, "settings": {}})
 
 
 def write(output: Path, data: bytes) -> Path:
@@ -97,11 +112,16 @@ def _row(exported: Exported, codes: int, seed: int) -> dict[str, Any]:
     measured, facts, difference = measure(exported, codes, seed)
     columns = as_columns(measured, facts)
     known, full = exported.facts, exported.scale is not None and exported.scale.ndim == 3
-    failed = (columns["failed_checks"] or "").split("; ")
+    for name, value in columns.items():
+        if isinstance(value, float) and math.isinf(value):
+            raise SettingsError(
+                f"{exported.where}: {name} is infinite: are means and scales right?"
+            )
+    failed = list(dict.fromkeys((columns["failed_checks"] or "").split("; ")))
     if exported.distortion is None:
         failed = [text for text in failed if text not in _NEED_DISTORTION]
     notes = list(exported.notes)
-    if difference > _RATE + _RATE_SHARE * float(measured.rate.value):
+    if difference > _RATE + _RATE_SHARE * abs(float(measured.rate.value)):
         notes.append(f"rate differs from KL(q(z|x) || p(z)) by up to {difference:.3g} nats")
     failed = [text for text in [*notes, *failed] if text]
     columns |= {
@@ -120,7 +140,7 @@ def _row(exported: Exported, codes: int, seed: int) -> dict[str, Any]:
         "examples": facts.images,
         "log_examples": math.log(facts.images),
         "distinct_examples": exported.distinct,
-        "codes": facts.codes,
+        "codes": facts.codes if exported.log_q is None else len(exported.log_q),
         "information_kind": "exact",
         "status": "suspect" if failed else "ok",
         "failed_checks": "; ".join(failed) or None,

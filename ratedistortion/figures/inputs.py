@@ -139,6 +139,23 @@ class Inputs(NamedTuple):
         return next(iter(self.tables.values()))
 
 
+def need_distortion(inputs: Inputs) -> None:
+    """Refuses tables of exported posteriors whose distortion nobody knows.
+
+    Args:
+        inputs: Of a figure or a summary that shows D.
+
+    Raises:
+        SettingsError: If a row that would be shown has none.
+    """
+    for label, table in inputs.tables.items():
+        if bool(table.drawn()["distortion"].isna().to_numpy().any()):
+            raise SettingsError(
+                f"{label or 'the table'} has points without a distortion: --kind information draws"
+                " what is there."
+            )
+
+
 def squared_errors(inputs: Inputs) -> Inputs:
     """The same rows with the mean squared error a dimension as their distortion.
 

@@ -124,6 +124,8 @@ def _gathered(tables: Any, kind: str, units: str, split: str, distortion: str) -
     given = inputs.gather(tables, units, split)
     if not all(table.is_measured() for table in given.tables.values()):
         check_points(kind)
+    if kind in ("rate-distortion", "gallery", "training") and distortion == "nll":
+        inputs.need_distortion(given)
     if distortion == "mse":
         if kind != "rate-distortion":
             raise SettingsError(f"distortion mse is drawn against R only: got kind {kind!r}.")

@@ -136,11 +136,11 @@ class RunDirectory:
         with _writing(path):
             remove_file(path)
 
-    def write_arrays(self, file: str | Path, arrays: Mapping[str, np.ndarray]) -> str:
+    def write_arrays(self, file: str, arrays: Mapping[str, np.ndarray]) -> str:
         """Stores arrays that no other file of the directory depends on.
 
         Args:
-            file: Its name in the directory, such as `images.npz`, or its path.
+            file: Its name in the directory, such as `images.npz` or `posteriors/NAME.npz`.
             arrays: Name -> array.
 
         Returns:

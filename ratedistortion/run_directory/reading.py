@@ -154,6 +154,8 @@ def read_images(path: Path, written: str | None = None) -> dict[str, np.ndarray]
         RunDirectoryError: If they are missing or damaged.
     """
     file = path / IMAGES
+    if not (path / MANIFEST).exists():
+        raise SettingsError(f"{path}: it has no pictures: it is no run directory of rd-sweep.")
     remedy = f"restore it, or delete it and {TABLE} and run `{command(path)}` to have both again"
     images = _read_arrays(file, written, remedy)
     try:

@@ -194,7 +194,8 @@ class Chunks:
         arrays["data"] = self.data.in_own_units(images)
         name = f"{measured.run.label},split={measured.split}.npz"
         path = files.run_dir / reading.POSTERIORS / name
-        return {name: self.directory.write_arrays(path, arrays)}
+        file = str(path.relative_to(self.directory.path))
+        return {name: self.directory.write_arrays(file, arrays)}
 
     def _narrower(self, manifest: Manifest, part: Part) -> tuple[Manifest, Engine]:
         """The manifest and an engine of half the width; not if there is a result of the part."""

@@ -14,6 +14,7 @@ from ratedistortion.datasets.dataset import as_models_see, in_own_units
 from ratedistortion.errors import DatasetError, SettingsError
 from ratedistortion.measuring.measurement import coded, keys_of, rates_of
 from ratedistortion.models.autoencoder import Autoencoder
+from ratedistortion.models.families import own_options
 from ratedistortion.models.parameters import filled
 from ratedistortion.run_directory.model_files import read_model
 from ratedistortion.settings import LEVELLED, from_mapping, in_todays_terms
@@ -75,6 +76,11 @@ class TrainedModel:
             shapes = jax.eval_shape(self._does.autoencoder.build, jax.random.key(0))
             self._model = jax.device_put(filled(shapes, parameters))
         except (KeyError, TypeError, ValueError, SettingsError) as error:
+            own = own_options(self.settings) if hasattr(self, "settings") else ""
+            if own and isinstance(error, SettingsError):
+                raise SettingsError(
+                    f"{path}: {error} In Python, rd.Settings(...) with it comes before rd.load."
+                ) from error
             raise damaged(path, error, remedy) from error
         self.latents = self._does.autoencoder.latents
 

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from commands import check_error, rd_measure
+from commands import check_error, rd_measure, rd_plot
 
 import ratedistortion as rd
 from ratedistortion.errors import SettingsError
@@ -80,7 +80,7 @@ REFUSED = [
     (gaussians(chosen=[0, 0]), "chosen has an image twice"),
     (gaussians(chosen=[0, COUNT]), "must be one of the images 0 to 199: got 200"),
     (gaussians(split="dev"), "split must be train or test: got 'dev'"),
-    (gaussians(beta=-1), "beta must be a number of at least 0: got '-1'"),
+    (gaussians(beta=-1), "beta must be a number of at least 0, below 2^53: got '-1'"),
     (gaussians(reconstruction=np.ones((COUNT, 4))), "reconstruction needs data and likelihood"),
     (
         gaussians(
@@ -95,7 +95,7 @@ REFUSED = [
         ),
         "distortion of image 0 (from 0) must be finite: got inf",
     ),
-    (matrix(own=np.arange(10)), "own of image 6 (from 0) must be one of the images 0 to 5: got 6"),
+    (matrix(own=np.arange(10)), "own of number 6 (from 0) must be one of the images 0 to 5: got 6"),
     (matrix(own=np.arange(9) % 6), "own must have one image for each of 10 codes: got 9"),
     (
         matrix(log_q=at(normals(10, 6), (8, 2), -np.inf)),
@@ -105,6 +105,22 @@ REFUSED = [
     ({"log_q": normals(4, 4), "own": np.arange(4)}, "log_prior of every code: got none of them"),
     ({"log_q": normals(4, 4), "own": np.arange(4), "prior": "standard"}, "log_q needs log_prior"),
     ({}, "got nothing"),
+    (matrix(mean=normals(6, 2)), "log_q stands instead of mean: leave one of them out"),
+    (gaussians(prior_scale=np.ones(3)), "prior_scale needs prior_mean, and no other prior"),
+    (gaussians(prior_weights=[0.5, 0.5]), "prior_weights needs prior_mean"),
+    (gaussians(distorsion=np.ones(COUNT)), "distorsion is no name that is known"),
+    (gaussians(dimensions=0), "dimensions must be a whole number of at least 1: got 0"),
+    (gaussians(dimensions=2.5), "dimensions must be a whole number of at least 1: got 2.5"),
+    (gaussians(seed=2**63), "seed must be a number of at least 0, below 2^53"),
+    (
+        matrix(log_q=at(normals(10, 6), (7, 4), np.nan)),
+        "log_q of code 7 under image 4 (from 0) must be a number or -inf: got nan",
+    ),
+    (
+        matrix(log_q=at(normals(10, 6), (7, 4), np.inf)),
+        "log_q of code 7 under image 4 (from 0) must be a number or -inf: got inf",
+    ),
+    (gaussians(mean=1e155 * GOOD["mean"], code=None), "is infinite: are means and scales right?"),
 ]  # fmt: skip
 
 
@@ -113,6 +129,12 @@ def test_one_line_says_what_was_expected_and_which_image(arrays, text):
     with pytest.raises(SettingsError, match=re.escape(text)) as caught:
         rd.measure(arrays)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [{"codes": 0}, {"codes": -1}, {"draw_seed": -1}])
+def test_counts_and_seeds_are_whole_numbers(wrong):
+    with pytest.raises(SettingsError, match=f"^{next(iter(wrong))} must be a whole number of at"):
+        rd.measure(GOOD, **wrong)
 
 
 SUSPECT = [
@@ -177,6 +199,22 @@ def test_what_is_said_twice_or_cannot_be_read_is_one_line(tmp_path):
     check_error(rd_measure(tmp_path / "empty"), 2, "it has no .npy")
     np.savez(tmp_path / "bomb.npz", mean=np.array([object()], object))
     check_error(rd_measure(tmp_path / "bomb.npz"), 2, "bomb.npz")
+
+
+def test_arrays_that_are_not_used_are_named(tmp_path):
+    np.savez(tmp_path / "a.npz", **gaussians(), z=np.ones(3))
+    result = rd_measure(tmp_path / "a.npz", "--seed", "1")
+    assert (result.exit_code, result.stderr) == (0, "not used: z\n")
+
+
+def test_a_table_without_distortions_has_no_curve_of_them(tmp_path):
+    np.savez(tmp_path / "a.npz", **gaussians(beta=1.0))
+    table = tmp_path / "t.parquet"
+    assert rd_measure(tmp_path / "a.npz", "--beta", "1", "-o", table).exit_code == 0
+    for arguments in (("-o", tmp_path / "a.png"), ("--summary",)):
+        check_error(rd_plot(table, *arguments), 2, "without a distortion: --kind information draws")
+    drawn = rd_plot(table, "-o", tmp_path / "a.png", "--kind", "information")
+    assert drawn.exit_code == 0, drawn.stderr
 
 
 def test_no_other_table_is_written_over(tmp_path):

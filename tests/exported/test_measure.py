@@ -154,6 +154,23 @@ def test_a_matrix_of_gaussians_gives_what_their_means_and_scales_give():
     assert matrix["active_units"].isna().all()
 
 
+def test_many_codes_of_few_images_are_as_many_terms_as_images():
+    """25 codes of each of 40 images: the errors are those between images, and cover the truth."""
+    found, truths = [], []
+    for seed in range(30):
+        mean, scale = 2 * normals((40, 3), seed), 0.3
+        own = np.repeat(np.arange(40), 25)
+        code = mean[own] + scale * normals((1000, 3), seed + 100)
+        log_q = stats.norm.logpdf(code[:, None], mean[None], scale).sum(axis=2)
+        log_prior = stats.norm.logpdf(code).sum(axis=1)
+        (row,) = rd.measure(log_q=log_q, own=own, log_prior=log_prior).to_dict("records")
+        found.append((row["rate"], row["rate_se"]))
+        truths.append(0.5 * (4 * 3 + 3 * scale**2 - 3) - 3 * np.log(scale))
+    rates, errors = np.transpose(found)
+    assert rates.std() == pytest.approx(errors.mean(), rel=0.3)
+    assert (abs(rates - truths) < 3 * errors).mean() > 0.9 and row["codes"] == 1000
+
+
 def test_priors_that_are_learned():
     mean, scale, noise = normals((300, 2)), np.exp(normals((300, 2), 1) - 1), normals((300, 2), 2)
     arrays = {"mean": mean, "scale": scale, "noise": noise}

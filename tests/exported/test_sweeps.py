@@ -38,10 +38,30 @@ def test_posteriors_of_a_sweep_give_its_numbers(tmp_path, prior):
         assert both["saturated_found"].tolist() == both["saturated"].tolist()
         assert both["distinct_examples_found"].tolist() == both["distinct_examples"].tolist()
     # A file that the sweep did not write so is refused in its place.
+    linked = tmp_path / "linked"
+    linked.symlink_to(tmp_path / "run" / "posteriors")
     first, second, *_ = files
     shutil.copy(first, second)
-    with pytest.raises(RunDirectoryError, match="SHA-256 differs"):
-        rd.measure(second)
+    for file in (second, linked / second.name):
+        with pytest.raises(RunDirectoryError, match="SHA-256 differs"):
+            rd.measure(file)
+
+
+def test_posteriors_lie_in_the_run_directory_also_where_its_path_is_relative(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rd.sweep(rd.Settings(**SMALL), "some/run", progress=False)
+    kept = {str(path) for path in (tmp_path / "some/run").rglob("*.npz")}
+    assert kept == {
+        str(tmp_path / "some/run" / file)
+        for file in (
+            *("data.npz", "images.npz"),
+            *(
+                f"posteriors/beta={beta},seed=0,split={split}.npz"
+                for beta in (0.0001, 0.5)
+                for split in ("train", "test")
+            ),
+        )
+    }
 
 
 def test_posteriors_that_a_flow_moves_are_no_gaussians(tmp_path):
