@@ -41,8 +41,8 @@ def check_prior(
 
     It checks shapes and types; that the gradient reaches every parameter; that models which are
     compiled and trained together compute what each does alone; in two latents and float64, that
-    the density integrates to one, and that draws follow it within 4 standard errors; and of a
-    Gaussian prior that `standardize` agrees with its density.
+    the density of a code does not depend on the others, that it integrates to one, and that draws
+    follow it within 4 standard errors; and of a Gaussian prior that `standardize` agrees with it.
 
     Args:
         build: `build(key, settings, shape)`, or its name such as `net.py:build`.
@@ -73,14 +73,19 @@ def _check_density(autoencoder: Autoencoder, model: Model, tolerance: float) -> 
         log_density = np.asarray(jax.jit(autoencoder.log_prior)(model, jnp.asarray(points)))
         few = jnp.asarray(points[:: len(points) // 50])
         pair = autoencoder.standardize(model, few, jnp.zeros_like(few))
+        own, alone = (autoencoder.log_prior(model, codes) for codes in (few, few[:1]))
+        require_close(alone, own[:1], "prior: the density of a code beside other codes", 1e-9)
         if pair is not None:
             log_normal = -0.5 * (pair[0] ** 2 + math.log(2 * math.pi)) + pair[1]
-            own, sentence = autoencoder.log_prior(model, few), "prior: standardize does not agree"
+            sentence = "prior: standardize does not agree"
             require_close(own, np.sum(log_normal, 1), f"{sentence} with log_density", 1e-9)
     weights = np.exp(log_density) * np.outer(widths, widths).ravel()
     total = weights.sum()
     require_close(total, 1, "prior: the integral of its density in two latents", 0.0, tolerance)
-    draws = jax.jit(autoencoder.sample_prior, static_argnums=2)(model, key_of(9), _DRAWS)
+    sample = jax.jit(autoencoder.sample_prior, static_argnums=2)
+    draws = sample(model, key_of(9), _DRAWS)
+    other = np.asarray(sample(model, key_of(10), _DRAWS))
+    require(not np.array_equal(draws, other), "prior: sample gives the same draws for two keys.")
     drawn, known = (
         {"log density": density, **_features(z)}
         for density, z in (

@@ -149,9 +149,11 @@ class Prior(nnx.Module):
 
     def log_density(self, z):
         constant = 0.9 if self.fault == "constant" else 0.9189385332046727
+        z = z - jnp.mean(z, axis=0, keepdims=True) if self.fault == "others" else z
         return -jnp.sum(0.5 * (z - self.place[...]) ** 2 + constant, axis=-1)
 
     def sample(self, key, count):
+        key = jax.random.key(0) if self.fault == "key" else key
         noise = jax.random.normal(key, (count, self.place.shape[1]), jnp.float32)
         return (0 if self.fault == "draws" else self.place[...]) + noise
 
@@ -164,6 +166,8 @@ class Prior(nnx.Module):
     [
         ("", None),
         ("constant", "prior: the integral of its density in two latents: got 1.03"),
+        ("others", "prior: the density of a code beside other codes: got"),
+        ("key", "prior: sample gives the same draws for two keys"),
         ("draws", "prior: draws do not follow its density: the mean of"),
         ("standardize", "prior: standardize does not agree with log_density: got"),
     ],
