@@ -95,6 +95,8 @@ def write(output: Path, data: bytes) -> Path:
     Raises:
         SettingsError: If there is something else, or it cannot be written.
     """
+    if output.suffix in (".csv", ".npz", ".json", ".png"):
+        raise SettingsError(f"{output}: expected a name that ends in .parquet, or a folder.")
     path = output if output.suffix == ".parquet" else output / reading.TABLE
     try:
         if (path.parent / reading.MANIFEST).exists():

@@ -230,7 +230,11 @@ class TrainedModel:
             raise SettingsError(
                 f"z must be numbers of shape (N, {self.latents}): got {z.dtype} of shape {z.shape}."
             )
-        return z.astype(np.float32)
+        z = z.astype(np.float32)
+        if not np.isfinite(z).all():
+            code = int(np.argmin(np.isfinite(z).all(axis=1)))
+            raise SettingsError(f"z must be finite: code {code} (from 0) is not.")
+        return z
 
     def _noise(self, key: int, count: int) -> np.ndarray:
         """The noise that the codes of a split are measured with."""
@@ -323,6 +327,7 @@ def _functions(settings: str, shape: tuple[int, ...], spread: bytes | None) -> _
 
 
 def _key(seed: Any) -> Any:
-    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
-        raise SettingsError(f"key must be a whole number of at least 0: got {seed!r}.")
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < 1 << 32:  # a larger one would be taken for a smaller one
+        raise SettingsError(f"key must be a whole number from 0 to 2^32 - 1: got {seed!r}.")
     return jax.random.key(seed, impl="threefry2x32")

@@ -224,6 +224,7 @@ def test_no_other_table_is_written_over(tmp_path):
     run.mkdir()
     (run / "manifest.json").write_text("{}")
     check_error(rd_measure(good, "-o", run), 2, "is a run directory of rd-sweep: choose another")
+    check_error(rd_measure(good, "-o", tmp_path / "t.csv"), 2, "t.csv: expected a name that ends")
     (tmp_path / "x.parquet").write_text("mine")
     check_error(rd_measure(good, "-o", tmp_path / "x.parquet"), 2, "x.parquet")
     assert (tmp_path / "x.parquet").read_text() == "mine"

@@ -183,7 +183,9 @@ def test_bad_input_is_refused_in_one_line(swept):
         model.decode(x)
     with pytest.raises(SettingsError, match="got 3 images, 2 codes"):
         model.log_likelihood(x, z[:2])
-    for bad in (-1, True):
+    with pytest.raises(SettingsError, match=r"z must be finite: code 1 \(from 0\) is not"):
+        model.decode(z + [[0.0], [np.nan], [0.0]])
+    for bad in (-1, True, 2**32):
         with pytest.raises(SettingsError, match="key must be"):
             model.sample(3, key=bad)
     with pytest.raises(SettingsError, match="n must be"):
