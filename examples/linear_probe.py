@@ -23,7 +23,12 @@ import ratedistortion as rd
 
 HERE = Path(__file__).parent
 TEST = 297
-SETTINGS = {"betas": "0.1:10:log5", "latents": 8, "hidden": (64,), "epochs": 60}
+SETTINGS = {
+    "betas": (0.1, 0.316228, 1.0, 3.16228, 10.0),
+    "latents": 8,
+    "hidden": (64,),
+    "epochs": 60,
+}
 
 
 def probe(train, train_labels, test, test_labels):

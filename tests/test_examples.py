@@ -3,6 +3,7 @@
 import runpy
 from pathlib import Path
 
+import pytest
 from commands import rd_measure
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -28,3 +29,13 @@ def test_what_pytorch_exported_is_measured_as_promised():
 def test_minibatch_estimates_are_as_far_off_as_promised(capsys):
     runpy.run_path(str(EXAMPLES / "minibatch_estimators.py"), run_name="__main__")
     assert capsys.readouterr().out.split() == promised("minibatch_estimators.py", "trained")
+
+
+@pytest.mark.usefixtures("compiled_quickly")
+def test_the_digit_is_read_off_the_codes(tmp_path, capsys):
+    example = runpy.run_path(str(EXAMPLES / "linear_probe.py"))
+    example["main"](tmp_path / "run", epochs=20, hidden=(16,))
+    first, *rows = capsys.readouterr().out.splitlines()
+    assert first.split() == ["beta", "R", "accuracy"] and len(rows) == 5
+    accuracies = [float(row.split()[2].rstrip("%")) for row in rows]
+    assert accuracies[0] > 50 and accuracies[0] > accuracies[-1]
