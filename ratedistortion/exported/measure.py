@@ -169,14 +169,10 @@ def _of_matrix(exported: Exported) -> tuple[Measurement, Array]:
     size, compute = max(1, _BLOCK_BYTES // (8 * images)), jax.jit(dense_terms)
     blocks = []
     for first in range(0, codes, size):
-        rows = np.asarray(exported.block(first, first + size), np.float64)
-        if not np.max(rows) < math.inf:
-            code, image = np.argwhere(~(rows < math.inf))[0]
-            raise SettingsError(
-                f"{exported.where}: log_q of code {first + code} under image {image} (from 0) must"
-                f" be a number or -inf: got {rows[code, image]:g}."
-            )
-        blocks.append(compute(jnp.asarray(rows), own[first : first + size]))
+        rows = np.array(exported.block(first, first + size), np.float64)  # no view of a file
+        _check_rows(exported, rows, first)
+        # Waiting here keeps one block in memory: JAX would hold those that it has not summed yet.
+        blocks.append(jax.block_until_ready(compute(jnp.asarray(rows), own[first : first + size])))
     mixture: Any = jax.tree.map(lambda *parts: jnp.concatenate(parts), *blocks)
     log_prior = jnp.asarray(exported.prior.log_density)
     rates = mixture.log_own - log_prior
@@ -197,6 +193,25 @@ def _of_matrix(exported: Exported) -> tuple[Measurement, Array]:
     # The errors may be correlated: their sum is the most that the error of the sum can be.
     both = Estimate(rate.value + d.value, rate.standard_error + d.standard_error)
     return Measurement(rate, d, both, not_estimated(), information), rates
+
+
+def _check_rows(exported: Exported, rows: np.ndarray, first: int) -> None:
+    """Refuses log densities that are none; `first` is the number of the first row."""
+    assert exported.own is not None
+    own = exported.own[first : first + len(rows)]
+    wrong = ~np.isfinite(rows[np.arange(len(rows)), own])
+    if wrong.any():
+        code = int(wrong.argmax())
+        raise SettingsError(
+            f"{exported.where}: log_q of code {first + code} under its own image {own[code]} must"
+            f" be finite: got {rows[code, own[code]]:g}."
+        )
+    if not np.max(rows) < math.inf:
+        code, image = np.argwhere(~(rows < math.inf))[0]
+        raise SettingsError(
+            f"{exported.where}: log_q of code {first + code} under image {image} (from 0) must"
+            f" be a number or -inf: got {rows[code, image]:g}."
+        )
 
 
 def _log_normal(noise: Array, log_determinant: Array) -> Array:
