@@ -26,12 +26,14 @@ class Principal(NamedTuple):
         directions: Orthonormal columns, (dimensions, components), by descending variance.
         variances: Of the images along each direction, at least 0, (components,).
         spread: Units of the data in one unit of x, for each dimension, (dimensions,).
+        rest: Sum of the variances along all other directions.
     """
 
     mean: Any
     directions: Any
     variances: Any
     spread: Any
+    rest: Any
 
 
 def principal_components(data: Dataset, examples: int, count: int) -> Principal:
@@ -68,9 +70,12 @@ def principal_components(data: Dataset, examples: int, count: int) -> Principal:
         variances, vectors = np.linalg.eigh(some @ some.T / len(some))
         directions = some.T @ vectors / np.sqrt(np.maximum(variances, 1e-300) * len(some))
     least = len(variances) * _ROUNDING * max(variances[-1], 0.0)
+    total = np.sum(variances)
     variances = np.where(variances > least, variances, 0.0)[::-1][:count]
+    rest = np.maximum(total - np.sum(variances), 0.0)
     directions = np.where(variances > 0, directions[:, ::-1][:, :count], 0.0)
     # Libraries of linear algebra differ in the signs, on which the numbers of a run depend.
     largest = np.argmax(np.abs(directions), axis=0)[None]
     directions = directions * np.sign(np.take_along_axis(directions, largest, axis=0))
-    return Principal(*(part.astype(np.float32) for part in (mean, directions, variances, spread)))
+    parts = mean, directions, variances, spread, rest
+    return Principal(*(part.astype(np.float32) for part in parts))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, PRNGKeyArray
 
 from ratedistortion.datasets.principal import Principal
@@ -22,6 +23,8 @@ from ratedistortion.settings import Settings, code
 
 # Latents where the settings do not say: a code of small beta needs that many.
 _MAX_LATENTS = 256
+# The smallest scale that is learned, in units of x.
+_LEAST_SCALE = 1e-4
 
 
 class Model(NamedTuple):
@@ -32,6 +35,8 @@ class Model(NamedTuple):
         decoder: An `interfaces.Decoder` or `AutoregressiveDecoder`.
         prior: An `interfaces.Prior` or `EncoderPrior`.
         skip: The linear maps beside encoder and decoder.
+        scale: Standard deviation of the gaussian likelihood where it is learned: no gradient
+            changes it, and it is nan until it is fitted. None elsewhere.
     """
 
     # Typed as what JAX's functions of pytrees return, which may hold gradients or shapes too.
@@ -39,6 +44,7 @@ class Model(NamedTuple):
     decoder: Any
     prior: Any
     skip: Skip
+    scale: Any = None
 
 
 class Autoencoder:
@@ -92,6 +98,7 @@ class Autoencoder:
             builders["decoder"](keys[1], settings, shape, outputs),
             builders["prior"](keys[2], settings, shape),
             random_skip(keys[3], self._dimensions, self.latents, self._dimensions * outputs),
+            jnp.float32(jnp.nan) if self.likelihood.learns_scale else None,
         )
         encoder, prior = code.shown(settings.encoder), code.shown(settings.prior)
         gaussian, uses_encoder = self.gaussian(model), model.prior.uses_encoder
@@ -265,12 +272,38 @@ class Autoencoder:
         Returns:
             Nats.
         """
-        z, linear = model.skip.decode(z)
-        outputs = model.decoder(z, x) if model.decoder.autoregressive else model.decoder(z)
-        outputs = self._per_dimension(outputs + linear)
-        if self._spread is not None:
-            x, outputs = x * self._spread[None], outputs * self._spread[None, :, None]
-        return self.likelihood.log_density(x, outputs)
+        x, outputs = self._in_own_units(x, self._outputs(model, x, z))
+        if model.scale is None:
+            return self.likelihood.log_density(x, outputs)
+        log_density = self.likelihood.log_density(x / model.scale, outputs / model.scale)
+        return log_density - self._dimensions * jnp.log(model.scale)
+
+    def with_best_scale(self, model: Model, error: Array) -> Model:
+        """The model with the scale of the gaussian likelihood at which D is least.
+
+        Args:
+            model: The parameters.
+            error: What `squared_error` gives of the images that count, or its mean.
+        """
+        scale = jnp.maximum(jnp.sqrt(error), self.least_scale)
+        return model._replace(scale=lax.stop_gradient(scale))
+
+    def squared_error(self, model: Model, x: Images, z: Codes) -> Array:
+        """The mean of (x - E[x|z])^2 over images and dimensions, in units of the data.
+
+        Args:
+            model: The parameters.
+            x: Images.
+            z: A code for each.
+        """
+        x, outputs = self._in_own_units(x, self._outputs(model, x, z))
+        return jnp.mean((x - self.likelihood.mean(outputs)) ** 2)
+
+    @property
+    def least_scale(self) -> float:
+        """The smallest scale that is learned: below it, float32 would not keep D exact."""
+        spread = 1.0 if self._spread is None else float(np.sqrt(np.mean(self._spread**2)))
+        return _LEAST_SCALE * spread
 
     def decode(self, model: Model, z: Codes, key: PRNGKeyArray) -> Images:
         """An image for each code.
@@ -285,11 +318,24 @@ class Autoencoder:
         """
         z, linear = model.skip.decode(z)
         if model.decoder.autoregressive:
-            spread = np.ones(self._dimensions, np.float32) if self._spread is None else self._spread
+            units = np.ones(self._dimensions, np.float32) if self._spread is None else self._spread
+            if model.scale is not None:
+                units = units / model.scale
             return draw_pixels(
-                model.decoder, self.likelihood, z, self._per_dimension(linear), key, spread
+                model.decoder, self.likelihood, z, self._per_dimension(linear), key, units
             )
         return self.likelihood.mean(self._per_dimension(model.decoder(z) + linear))
+
+    def _outputs(self, model: Model, x: Images, z: Codes) -> Array:
+        z, linear = model.skip.decode(z)
+        outputs = model.decoder(z, x) if model.decoder.autoregressive else model.decoder(z)
+        return self._per_dimension(outputs + linear)
+
+    def _in_own_units(self, x: Images, outputs: Array) -> tuple[Images, Array]:
+        """Both in the units of the data, in which the likelihood is."""
+        if self._spread is None:
+            return x, outputs
+        return x * self._spread[None], outputs * self._spread[None, :, None]
 
     def _per_dimension(self, outputs: Outputs) -> Array:
         return outputs.reshape(-1, self._dimensions, self.likelihood.outputs)

@@ -19,7 +19,7 @@ def draw_pixels(
     z: Codes,
     linear: Array,
     key: PRNGKeyArray,
-    spread: np.ndarray,
+    units: np.ndarray | Array,
 ) -> Images:
     """Draws one image from p(x|z) for every code, pixel by pixel in the order of the flat image.
 
@@ -29,12 +29,12 @@ def draw_pixels(
         z: The codes.
         linear: What is added to the decoder's outputs, (images, dimensions, outputs).
         key: Of the draw.
-        spread: Units of the likelihood in one unit of x, for each dimension.
+        units: Units of the likelihood in one unit of x, for each dimension.
 
     Returns:
         Images.
     """
-    units = jnp.asarray(spread)
+    units = jnp.asarray(units)
 
     def fill(i: Array, carry: tuple[Array, Any]) -> tuple[Array, Any]:
         x, cache = carry
@@ -45,5 +45,5 @@ def draw_pixels(
         return x.at[:, i].set(pixel / units[i]), cache
 
     cache = decoder.cache(z)
-    x = jnp.zeros((z.shape[0], len(spread)), jnp.float32)
-    return lax.fori_loop(0, len(spread), fill, (x, cache))[0]
+    x = jnp.zeros((z.shape[0], len(units)), jnp.float32)
+    return lax.fori_loop(0, len(units), fill, (x, cache))[0]

@@ -13,7 +13,7 @@ class LinearOutputs(NamedTuple):
     Attributes:
         slope: Change of each output per unit of the prediction, (outputs,).
         bias: The outputs where the prediction is the mean, (dimensions, outputs).
-        noise: The variance of one dimension of x about its prediction.
+        noise: The variance of one dimension of x about its prediction; None where it is learned.
     """
 
     slope: Any
@@ -36,6 +36,8 @@ class Likelihood(NamedTuple):
         accepts: x, a NumPy array -> whether each of its values has a density, as booleans of the
             same shape; None where that is known when data are read, or for any real number.
         needs: What `accepts` asks for, in words, such as `whole numbers of at least 0`.
+        learns_scale: Whether x and the decoder's outputs are divided by `Model.scale` before they
+            come here. The likelihood is then the standard normal density about the outputs.
     """
 
     outputs: int
@@ -46,6 +48,7 @@ class Likelihood(NamedTuple):
     least: float = 0.0
     accepts: Callable[[Any], Any] | None = None
     needs: str = "other values"
+    learns_scale: bool = False
 
 
 def bernoulli(settings: Settings) -> Likelihood:
@@ -114,7 +117,8 @@ def gaussian(settings: Settings) -> Likelihood:
     import jax
     import jax.numpy as jnp
 
-    scale = settings.likelihood_scale
+    learned = settings.likelihood_scale == "learned"
+    scale = 1.0 if learned else float(settings.likelihood_scale)
     constant = math.log(scale) + 0.5 * math.log(2 * math.pi)
 
     def log_density(x: Any, mean: Any) -> Any:
@@ -124,9 +128,18 @@ def gaussian(settings: Settings) -> Likelihood:
         return mean[..., 0] + scale * jax.random.normal(key, mean.shape[:-1], jnp.float32)
 
     def linear(average: Any) -> LinearOutputs:
-        return LinearOutputs(jnp.ones((1,), jnp.float32), average[:, None], scale**2)
+        noise = None if learned else scale**2
+        return LinearOutputs(jnp.ones((1,), jnp.float32), average[:, None], noise)
 
-    return Likelihood(1, log_density, lambda mean: mean[..., 0], sample, linear, constant)
+    return Likelihood(
+        outputs=1,
+        log_density=log_density,
+        mean=lambda mean: mean[..., 0],
+        sample=sample,
+        linear=linear,
+        least=constant,
+        learns_scale=learned,
+    )
 
 
 def discretized_logistic(settings: Settings) -> Likelihood:

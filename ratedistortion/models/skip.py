@@ -5,6 +5,7 @@ optimum of D + beta R over linear maps is reverse water-filling at the level bet
 $$r_i = \min(1, \beta s^2 / l_i), \quad \mathbb{E}[z_i|x] = \sqrt{(1 - r_i) / l_i}\, u_i^\top
 (x - \bar x), \quad \mathrm{Var}[z_i|x] = r_i, \quad \hat x = \bar x + \sum_i \sqrt{(1 - r_i) l_i}
 \, u_i z_i.$$
+Where s is learned, it is that of least D: $s^2 = \tfrac1d \sum_i \min(l_i, \beta s^2)$.
 """
 
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from ratedistortion.models.shapes import Codes, Images, Outputs
 # would not. On binarised MNIST it makes no difference whether it is 0 or 32.
 _ALWAYS_OPEN = 32
 _LEAST_BETA = 1e-30  # from which a run with a target rate starts
+_REFINEMENTS = 100  # of the level beta s^2 where s is learned; each makes it lower
 
 
 class Skip(NamedTuple):
@@ -115,7 +117,7 @@ def optimal_skip(
     missing = latents - principal.variances.shape[0]
     variances = jnp.pad(principal.variances, (0, missing))
     directions = jnp.pad(principal.directions, ((0, 0), (0, missing)))
-    level = beta * outputs.noise
+    level = _level(principal, outputs, beta)
     # Of the variance that stays unknown. A direction without variance is useless at beta 0 too.
     share = level / jnp.maximum(variances, jnp.finfo(jnp.float32).tiny)
     share = jnp.where(variances > level, share, 1.0)
@@ -154,5 +156,24 @@ def beta_of_rate(
     tiny = jnp.finfo(jnp.float32).tiny
     logs = jnp.log(jnp.maximum(principal.variances, tiny))
     count = jnp.arange(1, len(logs) + 1, dtype=jnp.float32)
-    beta = jnp.exp(jnp.max((jnp.cumsum(logs) - 2 * rate) / count)) / outputs.noise
-    return jnp.maximum(beta, _LEAST_BETA)
+    level = jnp.exp(jnp.max((jnp.cumsum(logs) - 2 * rate) / count))
+    noise = _unknown(principal, level) if outputs.noise is None else outputs.noise
+    return jnp.maximum(level / noise, _LEAST_BETA)
+
+
+def _level(principal: Principal, outputs: LinearOutputs, beta: Array) -> Array:
+    """The water level beta s^2."""
+    if outputs.noise is not None:
+        return beta * outputs.noise
+    return lax.fori_loop(
+        0,
+        _REFINEMENTS,
+        lambda _, level: beta * _unknown(principal, level),
+        beta * _unknown(principal, jnp.float32(jnp.inf)),
+    )
+
+
+def _unknown(principal: Principal, level: Array) -> Array:
+    """Variance of a dimension about the best linear prediction at a water level."""
+    missed = jnp.sum(jnp.minimum(principal.variances, level)) + principal.rest
+    return jnp.maximum(missed / len(principal.mean), jnp.finfo(jnp.float32).tiny)

@@ -201,18 +201,20 @@ class Shape(Wholes):
         return shape if len(shape) == 3 else (*shape, 1)
 
 
-class Scale(Number):
-    """A number above 0, or the text `none`."""
+@dataclasses.dataclass(frozen=True)
+class NumberOr(Number):
+    """A number above 0, or one word."""
 
     shell_type = str
+    word: str = "none"
 
     def check(self, name: str, value: Any) -> Any:
-        if value == "none":
+        if value == self.word:
             return value
         try:
             return super().check(name, float(value) if isinstance(value, str) else value)
         except ValueError:
-            raise SettingsError(f"{name} must be none or a number: got {value!r}.") from None
+            raise SettingsError(f"{name} must be {self.word} or a number: got {value!r}.") from None
 
 
 class Arrays(Kind):

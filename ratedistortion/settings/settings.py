@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ratedistortion.errors import SettingsError
+from ratedistortion.settings import code
 from ratedistortion.settings.fields import (
     Arrays,
     Choice,
@@ -14,7 +15,7 @@ from ratedistortion.settings.fields import (
     Grid,
     Member,
     Number,
-    Scale,
+    NumberOr,
     Seeds,
     Setting,
     Shape,
@@ -87,7 +88,7 @@ class Settings:
     shape: tuple[int, ...] | None = setting(
         None, Shape(), "Data", "HxW[xC]", "Vectors are images of this shape, row by row.")
     scale: str | float | None = setting(
-        None, Scale(), "Data", "MAX|none",
+        None, NumberOr(), "Data", "MAX|none",
         "Divide the numbers by MAX, or by nothing.",
         shown="1, 255 or 65535 for images that reach it; vectors are standardised by column")
     test_fraction: float | None = setting(
@@ -112,8 +113,9 @@ class Settings:
     prior: str = setting("standard", Member(), "Model", "", "Family of p(z).")
     likelihood: str = setting(
         "bernoulli", Member(), "Model", "", "Distribution of x given the decoder's output.")
-    likelihood_scale: float = setting(
-        1.0, Number(), "Model", "SCALE", "Standard deviation of the gaussian likelihood.")
+    likelihood_scale: str | float = setting(
+        1.0, NumberOr(word="learned"), "Model", "SCALE|learned",
+        "Standard deviation of the gaussian likelihood; learned: that of least D for every run.")
     latents: Any = setting(  # a whole number or None; where models are built always a number
         None, WholeOrAuto(), "Model", "COUNT|auto", "Dimensions of z.",
         shown="256, or as many as x has where these are fewer")
@@ -189,6 +191,11 @@ class Settings:
             raise SettingsError("epochs and steps exclude each other: give one of them.")
         if self.epochs is None and self.steps is None:
             self._set("epochs", 100 if digits else 20)
+        if self.likelihood_scale == "learned" and self.likelihood != "gaussian":
+            raise SettingsError(
+                "likelihood_scale learned is for the gaussian likelihood: got"
+                f" {code.shown(self.likelihood)}; leave it out."
+            )
         if self.target_rates and self.free_bits:
             raise SettingsError(
                 "free_bits and target_rates exclude each other: bits that the loss does not count"
@@ -231,6 +238,8 @@ class Settings:
             formula = "D subject to R = target_rate"
         elif self.free_bits:
             formula = f"D + beta*sum_i max(R_i, {self.free_bits!r}), R_i the rate of latent i"
+        if self.likelihood_scale == "learned":
+            formula += ", the likelihood's scale being that of least D of each minibatch"
         rising = f", beta rising linearly over {self.warmup} steps"
         return formula + rising * bool(self.warmup)
 

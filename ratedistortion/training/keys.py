@@ -3,7 +3,7 @@
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
-_PURPOSES = ("model", "order", "noise", "held out")
+_PURPOSES = ("model", "order", "noise", "held out", "scale")
 
 
 def key_for(seed: Array, purpose: str) -> PRNGKeyArray:
@@ -11,8 +11,8 @@ def key_for(seed: Array, purpose: str) -> PRNGKeyArray:
 
     Args:
         seed: Of the run.
-        purpose: "model" (first parameters), "order" (of the images), "noise" (of the steps) or
-            "held out" (noise of the comparisons).
+        purpose: "model" (first parameters), "order" (of the images), "noise" (of the steps),
+            "held out" (noise of the comparisons) or "scale" (noise of its last fit).
 
     Returns:
         A threefry key, never rbg: under vmap rbg would give all runs the same numbers.

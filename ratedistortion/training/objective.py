@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, PRNGKeyArray
 
 from ratedistortion.models.autoencoder import Autoencoder, Model
+from ratedistortion.models.interfaces import Posterior
 from ratedistortion.settings import Settings
 from ratedistortion.training.state import DataShape, SweptParameters
 
@@ -39,6 +41,9 @@ def make_loss(settings: Settings, autoencoder: Autoencoder, shape: DataShape) ->
     With free bits f, the R that is weighed is the sum over latents of max(f, mean KL of the
     latent), so that a latent has no gain from falling below f.
 
+    Where the scale of the gaussian likelihood is learned, D is that of the scale at which the D of
+    these images is least. It needs no gradient: there, the derivative of D by the scale is zero.
+
     Args:
         settings: The sweep's settings: free bits are read.
         autoencoder: The model, as pure functions.
@@ -50,25 +55,64 @@ def make_loss(settings: Settings, autoencoder: Autoencoder, shape: DataShape) ->
         R themselves as an array of two, all in nats per image, the mean over the images.
 
     Source: Kingma et al., "Improved variational inference with inverse autoregressive flow",
-    2016, equation 15, for the free bits.
+    2016, equation 15, for the free bits. Rybkin et al., "Simple and effective VAE training with
+    calibrated decoders", 2021, section 3.2, for the scale.
     """
 
     def loss(model: Model, stored: Array, key: PRNGKeyArray, term: Term) -> tuple[Array, Array]:
-        noise_key, pixel_key = jax.random.split(key)
-        x = stored.astype(jnp.float32) * shape.scale
-        if shape.dynamic:
-            x = (jax.random.uniform(pixel_key, x.shape, jnp.float32) < x).astype(jnp.float32)
-        noise = jax.random.normal(noise_key, (len(stored), autoencoder.latents), jnp.float32)
-        posterior = autoencoder.encode(model, x)
-        z = autoencoder.draw(model, posterior, noise)
+        x, noise, posterior, z = _coded(autoencoder, shape, model, stored, key)
         rate = counted = jnp.mean(autoencoder.rate(model, posterior, noise, z))
         each = autoencoder.latent_rates(model, posterior) if settings.free_bits else None
         if each is not None:
             counted = jnp.sum(jnp.maximum(jnp.mean(each, axis=0), settings.free_bits))
+        if autoencoder.likelihood.learns_scale:
+            model = autoencoder.with_best_scale(model, autoencoder.squared_error(model, x, z))
         distortion = -jnp.mean(autoencoder.log_likelihood(model, x, z))
         return distortion + term(counted), jnp.stack([distortion, rate])
 
     return loss
+
+
+def fit_scale(
+    autoencoder: Autoencoder,
+    shape: DataShape,
+    model: Model,
+    images: Array,
+    key: PRNGKeyArray,
+    batch_size: int,
+) -> Model:
+    """The model with the scale at which the D of the images is least.
+
+    Args:
+        autoencoder: The model, as pure functions.
+        shape: What is static about the data.
+        model: Its parameters.
+        images: Those that it was trained on, (images, dimensions) as stored; what is left after
+            the last whole batch is not used.
+        key: Of all noise: one code of every image.
+        batch_size: How many images are read at once.
+    """
+
+    def one_batch(batch: Array) -> Array:
+        stored = lax.dynamic_slice_in_dim(images, batch * batch_size, batch_size)
+        x, _, _, z = _coded(autoencoder, shape, model, stored, jax.random.fold_in(key, batch))
+        return autoencoder.squared_error(model, x, z)
+
+    errors = lax.map(one_batch, jnp.arange(len(images) // batch_size))
+    return autoencoder.with_best_scale(model, jnp.mean(errors))
+
+
+def _coded(
+    autoencoder: Autoencoder, shape: DataShape, model: Model, stored: Array, key: PRNGKeyArray
+) -> tuple[Array, Array, Posterior, Array]:
+    """Stored images as x, noise, posteriors and codes."""
+    noise_key, pixel_key = jax.random.split(key)
+    x = stored.astype(jnp.float32) * shape.scale
+    if shape.dynamic:
+        x = (jax.random.uniform(pixel_key, x.shape, jnp.float32) < x).astype(jnp.float32)
+    noise = jax.random.normal(noise_key, (len(stored), autoencoder.latents), jnp.float32)
+    posterior = autoencoder.encode(model, x)
+    return x, noise, posterior, autoencoder.draw(model, posterior, noise)
 
 
 def weighted_rate(warmup: int) -> RateTerm:

@@ -1,5 +1,6 @@
 """One training run as a pure function; nothing here knows that there are many."""
 
+import functools
 from typing import Any
 
 import jax
@@ -16,13 +17,14 @@ from ratedistortion.settings.fields import MAX_COUNT
 from ratedistortion.training.held_out import count_held_out, make_selection
 from ratedistortion.training.keys import key_for
 from ratedistortion.training.minibatch import minibatch
-from ratedistortion.training.objective import make_loss, weighted_rate
+from ratedistortion.training.objective import fit_scale, make_loss, weighted_rate
 from ratedistortion.training.state import (
     HISTORY_POINTS,
     Best,
     DataShape,
     SweptParameters,
     TrainState,
+    selected,
 )
 from ratedistortion.training.target_rate import rate_at_target
 
@@ -36,7 +38,8 @@ class Run:
     seed sees the same. A run whose loss or gradient stops being finite, or has no finite square,
     takes no step from then on: it keeps the finite parameters that it had. With
     `settings.select` `best` the last images are held out of training, and a run ends with the
-    parameters whose loss on them was lowest.
+    parameters whose loss on them was lowest. A scale of the likelihood that is learned is fitted
+    once more after the last step, to all images that the run is trained on.
 
     Args:
         settings: The sweep's settings; beta, seeds and learning rate are not read.
@@ -55,7 +58,8 @@ class Run:
 
     def __init__(self, settings: Settings, autoencoder: Autoencoder, shape: DataShape) -> None:
         select_best = settings.select == "best"
-        self._autoencoder, self._batch_size = autoencoder, settings.batch_size
+        self._autoencoder, self._shape = autoencoder, shape
+        self._batch_size = settings.batch_size
         held_out = (shape.held_out or count_held_out(shape.examples)) if select_best else 0
         self.examples = shape.examples - held_out
         self.steps = _count_steps(settings, shape.examples, self.examples)
@@ -131,7 +135,26 @@ class Run:
                 return state
             return state._replace(best=self._select(index, state, arguments, images))
 
-        return lax.fori_loop(first, last, one, state)
+        state = lax.fori_loop(first, last, one, state)
+        if self._autoencoder.likelihood.learns_scale:
+            # Whether the run ends here is the same for all runs, so that vmap keeps the branch.
+            fitted = functools.partial(self._with_scale, arguments=arguments, images=images)
+            state = lax.cond(last == self.steps, fitted, lambda state: state, state)
+        return state
+
+    def _with_scale(self, state: TrainState, arguments: SweptParameters, images: Array):
+        """The state with the scale of the likelihood fitted for the parameters that are kept."""
+        model = fit_scale(
+            self._autoencoder,
+            self._shape,
+            selected(state),
+            images[: self.examples],
+            key_for(arguments.seed, "scale"),
+            self._batch_size,
+        )
+        if state.best is None:
+            return state._replace(model=model)
+        return state._replace(best=state.best._replace(model=model))
 
     def _adam(self, arguments: SweptParameters) -> optax.GradientTransformation:
         return optax.adam(optax.cosine_decay_schedule(arguments.learning_rate, self.steps))

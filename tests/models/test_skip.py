@@ -20,7 +20,7 @@ DIRECTIONS = np.linalg.qr(RANDOM.normal(size=(DIMENSIONS, DIMENSIONS)))[0] * (VA
 SPREAD = np.geomspace(0.1, 10, DIMENSIONS)
 MEAN = RANDOM.normal(size=DIMENSIONS)
 PRINCIPAL = Principal(
-    *(jnp.asarray(part, jnp.float32) for part in (MEAN, DIRECTIONS, VARIANCES, SPREAD))
+    *(jnp.asarray(part, jnp.float32) for part in (MEAN, DIRECTIONS, VARIANCES, SPREAD, 0.0))
 )
 SLOPE, BIAS = np.array([2.0, -0.5]), RANDOM.normal(size=(DIMENSIONS, 2))
 OUTPUTS = LinearOutputs(jnp.asarray(SLOPE, jnp.float32), jnp.asarray(BIAS, jnp.float32), NOISE)
@@ -116,3 +116,24 @@ def test_the_noise_of_an_output():
     assert noise_of("gaussian", likelihood_scale=0.7) == pytest.approx(0.49)
     # A logistic of scale e^-2 has this variance.
     assert noise_of("discretized-logistic") == pytest.approx(math.pi**2 / 3 * math.exp(-2) ** 2)
+
+
+@pytest.mark.parametrize("rate", [0.5, 4.0, 17.0, 60.0])
+def test_a_learned_scale_is_that_of_the_error_at_the_start(rate):
+    """At the level beta s^2 the error of a dimension is s^2, whichever of them is asked for."""
+    count = 30  # latents: the variance of the other directions is never predicted
+    leading = PRINCIPAL._replace(
+        directions=PRINCIPAL.directions[:, :count],
+        variances=PRINCIPAL.variances[:count],
+        rest=jnp.float32(VARIANCES[count:].sum()),
+    )
+    outputs = OUTPUTS._replace(noise=None)
+    beta = float(beta_of_rate(leading, outputs, jnp.float32(rate)))
+    skip = optimal_skip(leading, outputs, jnp.float32(beta), count)
+    share = np.exp(2 * np.asarray(bounded_log_scale(skip.log_scale), float)[0])
+    assert -0.5 * np.log(share).sum() == pytest.approx(rate, rel=1e-3)
+    unknown = (
+        np.minimum(VARIANCES[:count], share * VARIANCES[:count]).sum() + VARIANCES[count:].sum()
+    )
+    level = (share * VARIANCES[:count])[share < 1]
+    np.testing.assert_allclose(level, beta * unknown / DIMENSIONS, rtol=1e-3)
