@@ -77,6 +77,7 @@ def summarise(
             "diverged": table.diverged,
             "suspects": table.suspects.reindex(columns=list(_SUSPECT)).to_dict("records"),
             "no_verdict": objection,
+            "likelihood_scales": table.scales(),
         }
         found = _found(analysis, objection is None, table.rows)
         runs.append(head | found | _known(table) | places)
@@ -250,6 +251,12 @@ def _findings(run: Mapping[str, Any], digits: int) -> list[str]:
                 f"At {symbol} = {place[name]:g}: beta {beta}, R {rate}, D {distortion}"
                 " (interpolated)."
             )
+    if run["likelihood_scales"]:
+        low, high = run["likelihood_scales"]
+        lines.append(
+            f"The scale of the likelihood goes from {low:.3g} to {high:.3g}: D moves with it, and"
+            " not only with the squared error."
+        )
     if run["diverged"]:
         lines.append(f"Left out, because they diverged: {run['diverged']}.")
     if run["suspects"]:

@@ -127,6 +127,8 @@ def check(arrays: Mapping[str, Any], where: str) -> Exported:
     distortion, least, dimensions, distinct = _distortion(given, images)
     facts = _facts(given)
     facts["likelihood"] = given.text("likelihood") or ""
+    scale_given = given.positive("likelihood_scale", ())
+    facts["likelihood_scale"] = None if scale_given is None else float(scale_given)
     facts["dimensions"] = dimensions
     return Exported(
         where, mean, scale, noise, log_q, own, _chosen(given, images), prior,

@@ -47,6 +47,13 @@ class Table(NamedTuple):
         """How much of the sweep there is, such as `3 of 6 chunks`; empty if it is finished."""
         return self.rows.attrs.get("ratedistortion", {}).get("unfinished", "")
 
+    def scales(self) -> tuple[float, float] | None:
+        """The least and the largest scale of the likelihood, where they differ: it is learned."""
+        if "likelihood_scale" not in self.rows:
+            return None
+        found = set(self.rows["likelihood_scale"].dropna().tolist())
+        return (min(found), max(found)) if len(found) > 1 else None
+
     def ceiling(self) -> float:
         """log N, the most that I(n;z) can be, in the units of the axes."""
         return float(self.drawn()["log_examples"].iloc[0])
@@ -117,6 +124,9 @@ class Inputs(NamedTuple):
         notes += [
             f"so far {text}" for table in self.tables.values() if (text := table.unfinished())
         ]
+        if moving := [found for table in self.tables.values() if (found := table.scales())]:
+            low, high = min(each[0] for each in moving), max(each[1] for each in moving)
+            notes.append(f"D moves with the likelihood's scale, {low:.2g} to {high:.2g}")
         if others := sum(not table.is_measured() for table in self.tables.values()):
             notes.append(f"{others} curve{'s' * (others > 1)} from CSV files")
         return [line for line in (self.source(), ", ".join(notes)) if line]

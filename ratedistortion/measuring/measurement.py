@@ -40,6 +40,8 @@ class Measurement(NamedTuple):
         negative_elbo: R + D.
         nll_iwae: The importance-weighted upper bound of -log p(x); nan where none was asked for.
         information: I(n;z), the marginal KL and their bounds.
+        likelihood_scale: Standard deviation of the gaussian likelihood where it is learned, in
+            units of the data; nan elsewhere.
     """
 
     rate: Estimate
@@ -47,6 +49,7 @@ class Measurement(NamedTuple):
     negative_elbo: Estimate
     nll_iwae: Estimate
     information: Information
+    likelihood_scale: Any = math.nan
 
     def by_name(self) -> dict[str, Any]:
         """Every number by its name, those of `information` included.
@@ -116,7 +119,8 @@ def make_measure(
         if iwae:
             nll = estimate(lax.map(one_bound, chosen, batch_size=BATCH))
         distortion = estimate(drawn.distortion)
-        return Measurement(rate, distortion, negative_elbo, nll, information), drawn
+        learned = jnp.asarray(jnp.nan if model.scale is None else model.scale, jnp.float64)
+        return Measurement(rate, distortion, negative_elbo, nll, information, learned), drawn
 
     return measure
 

@@ -107,6 +107,17 @@ class Autoencoder:
                 f"prior {prior} needs an encoder with a Gaussian posterior: got {encoder}; use"
                 " another prior, such as mixture."
             )
+        betas = () if settings.target_rates else settings.betas
+        if (
+            self.likelihood.learns_scale
+            and self.latents >= self._dimensions
+            and min(betas, default=2) <= 1
+        ):
+            raise SettingsError(
+                "likelihood_scale learned: with as many latents as x has dimensions,"
+                f" {self._dimensions}, D + beta R falls without end as the scale goes to 0 where"
+                f" beta is at most 1: got {min(betas):g}; give fewer latents, or betas above 1."
+            )
         if settings.free_bits and (uses_encoder or not (model.prior.gaussian and gaussian)):
             raise SettingsError(
                 "free_bits needs a rate that is a closed form for every latent: use a Gaussian"

@@ -33,7 +33,8 @@ def pack(parameters: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> byte
         parameters: Name -> array.
         facts: What the model is, as JSON can hold it.
     """
-    return save(dict(parameters), {_ENTRY: json.dumps(facts, allow_nan=False)})
+    arrays = {name: np.asarray(array) for name, array in parameters.items()}  # numbers too
+    return save(arrays, {_ENTRY: json.dumps(facts, allow_nan=False)})
 
 
 def read_model(

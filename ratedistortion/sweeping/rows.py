@@ -57,7 +57,9 @@ def row(engine: Engine, measured: MeasuredRun, outcome: Outcome) -> dict[str, An
         return values | {"failed_checks": f"{failed} is not finite" + (f"; {note}" if note else "")}
     values |= as_columns(m, known)
     if settings.likelihood == "gaussian":
-        variance = settings.likelihood_scale**2
+        if settings.likelihood_scale != "learned":
+            values["likelihood_scale"] = settings.likelihood_scale
+        variance = float(values["likelihood_scale"]) ** 2
         per_nat, constant = 2 * variance / values["dimensions"], math.log(2 * math.pi * variance)
         values["distortion_mse"] = per_nat * values["distortion"] - variance * constant
         values["distortion_mse_se"] = per_nat * values["distortion_se"]
@@ -74,9 +76,11 @@ def facts(engine: Engine, measured: MeasuredRun) -> Facts:
     Returns:
         The facts that its numbers are compared with.
     """
-    settings, data = engine.sweep.settings, engine.sweep.data
+    settings, data, autoencoder = engine.sweep.settings, engine.sweep.data, engine.autoencoder
     count, exact = len(data.splits[measured.split]), engine.information_kind == "exact"
-    least = engine.autoencoder.likelihood.least * math.prod(data.shape)
+    least = autoencoder.likelihood.least
+    if autoencoder.likelihood.learns_scale:
+        least += math.log(measured.measurement.likelihood_scale)
     # A model can overfit the images it was trained on, and -ELBO is then below the entropy.
     entropy = known_entropy(settings.as_json()) if measured.split == "test" else None
     if entropy is not None:
@@ -86,11 +90,12 @@ def facts(engine: Engine, measured: MeasuredRun) -> Facts:
         images=count,
         distinct=data.distinct[measured.split],
         codes=min(settings.codes, count),
-        latents=engine.autoencoder.latents,
+        latents=autoencoder.latents,
         entropy=entropy,
-        least_distortion=least,
+        least_distortion=least * math.prod(data.shape),
         exact=exact,
         importance=settings.iwae > 0,
+        least_scale=autoencoder.least_scale if autoencoder.likelihood.learns_scale else 0.0,
     )
 
 

@@ -56,6 +56,7 @@ TYPED_COLUMNS = (
     ("distinct_examples", "int?", "images", "different images of the split; log of it caps I(n;z)"),
     ("failed_checks", "text?", "", "the checks that a suspect row failed, or what stopped a run"),
     ("label", "text?", "", "the curve that a row of `rd-measure` belongs to"),
+    ("likelihood_scale", "float?", "", "standard deviation of the gaussian likelihood"),
 )  # fmt: skip
 
 COLUMNS = tuple(name for name, *_ in TYPED_COLUMNS)

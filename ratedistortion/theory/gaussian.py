@@ -101,7 +101,7 @@ def gaussian_entropy(variances: Float[np.ndarray, " dimensions"]) -> float:
     return float(0.5 * np.log(2 * math.pi * math.e * variances).sum())
 
 
-def gaussian_distortion(mse, dimensions: int, scale: float):
+def gaussian_distortion(mse, dimensions: int, scale):
     r"""The mean of -log N(x; mean, s^2 I) at a squared error.
 
     $$D = \tfrac{d}{2} \ln(2 \pi s^2) + \frac{\mathrm{mse}}{2 s^2}.$$
@@ -109,12 +109,12 @@ def gaussian_distortion(mse, dimensions: int, scale: float):
     Args:
         mse: Squared error summed over the dimensions: a number, or an array of them.
         dimensions: d, of one image.
-        scale: s, the standard deviation of the likelihood, above 0.
+        scale: s, the standard deviation of the likelihood, above 0: a number, or one of each `mse`.
 
     Returns:
         Nats per image, exact, in the shape of `mse`.
     """
-    return dimensions / 2 * math.log(2 * math.pi * scale**2) + mse / (2 * scale**2)
+    return dimensions / 2 * np.log(2 * math.pi * scale**2) + mse / (2 * scale**2)
 
 
 def _rate_at(level: np.ndarray, variances: np.ndarray) -> np.ndarray:

@@ -26,7 +26,8 @@ def known_curve(
     Args:
         settings: The fields of `Settings`, as the table's metadata hold them. Known are
             `gaussian:VARIANCES` under the Gaussian likelihood, and `bernoulli:P,DIMENSIONS` and
-            `patterns:K,DIMENSIONS,FLIP` under the Bernoulli likelihood.
+            `patterns:K,DIMENSIONS,FLIP` under the Bernoulli likelihood. A scale of the Gaussian
+            likelihood that is learned is at each point the best one.
 
     Returns:
         Distortion and rate along the curve, in nats per image; None if the curve is not known.
@@ -34,9 +35,11 @@ def known_curve(
     kind, text = _source(settings)
     try:
         if kind == "gaussian":
-            variances, scale = _numbers(text), float(settings["likelihood_scale"])
+            variances, scale = _numbers(text), settings["likelihood_scale"]
             # The curve goes down to a millionth of the largest variance: 7 nats in that dimension.
             mse = np.geomspace(1e-6 * variances.max(), variances.sum(), 400)
+            if scale == "learned":
+                scale = np.sqrt(mse / len(variances))
             return gaussian_distortion(mse, len(variances), scale), gaussian_rate(mse, variances)
         if kind is None or (entropy := known_entropy(settings)) is None:
             return None

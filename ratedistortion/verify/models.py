@@ -173,7 +173,7 @@ def _of_row(
     z = np.asarray(codes.code, float) * is_open
     decoded = (recompute.mlp(z, decoder) + z @ linear + bias).reshape(*x.shape, -1)
     distortions = -recompute.log_likelihood(
-        settings.likelihood, x, decoded, settings.likelihood_scale, settings.levels
+        settings.likelihood, x, decoded, float(settings.likelihood_scale), settings.levels
     )
     pairs["distortion"] = recompute.pair(distortions)
     if settings.likelihood == "gaussian":

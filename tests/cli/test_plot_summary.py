@@ -111,6 +111,16 @@ def test_summary_of_two_runs_compares_the_second_with_the_first(tmp_path):
     assert "far against a: no BD-rate: to compare sweeps, their distortions must overlap" in text
 
 
+def test_a_scale_that_is_learned_is_said_beside_the_curve(tmp_path):
+    rows = mnist_like.rows(seeds=1)
+    for n, row in enumerate(rows):
+        row["likelihood_scale"] = 0.1 + 0.01 * n
+    run = mnist_like.run_directory(tmp_path / "learned", rows)
+    text = rd_plot(run, "--summary").stdout
+    assert "The scale of the likelihood goes from 0.1 to 0.17: D moves with it" in text
+    assert json.loads(rd_plot(run, "--json").stdout)["runs"][0]["likelihood_scales"] == [0.1, 0.17]
+
+
 def test_summary_of_a_sweep_with_nothing_to_say(tmp_path):
     rows = mnist_like.rows((1.0, 2.0), 1, diverged={(2.0, 0)})
     run = mnist_like.run_directory(tmp_path / "one", rows)

@@ -188,6 +188,28 @@ def test_the_scale_of_the_settings_reaches_the_likelihood():
     assert np.all(values[0] != values[1])
 
 
+@pytest.mark.parametrize("decoder", ["mlp", "made"])
+def test_a_learned_scale_is_that_of_the_density_and_of_draws(decoder):
+    """Of x in two units: the scale is one in the units of the data for all dimensions."""
+    settings = settings_of(likelihood="gaussian", likelihood_scale="learned", decoder=decoder)
+    spread = np.linspace(0.5, 2, DIMENSIONS).astype(np.float32)
+    autoencoder = Autoencoder(settings, SHAPE, spread)
+    model = autoencoder.build(key_of(0))
+    assert math.isnan(model.scale)
+    model = autoencoder.with_best_scale(model, jnp.float32(0.3**2))
+    x, z = pixels(), jnp.zeros((IMAGES, LATENTS), jnp.float32)
+    error = float(autoencoder.squared_error(model, x, z))
+    found = autoencoder.log_likelihood(model, x, z)
+    constant = DIMENSIONS * math.log(0.3 * math.sqrt(2 * math.pi))
+    expected = -DIMENSIONS * error / (2 * 0.3**2) - constant
+    assert float(jnp.mean(found)) == pytest.approx(expected, rel=1e-4)
+    if decoder == "made":
+        zeros = jax.tree.map(jnp.zeros_like, model._replace(skip=None, scale=None))
+        none = model._replace(decoder=zeros.decoder, skip=jax.tree.map(jnp.zeros_like, model.skip))
+        drawn = autoencoder.decode(none, jnp.zeros((2000, LATENTS), jnp.float32), key_of(1))
+        np.testing.assert_allclose(np.std(drawn * spread[None], axis=0), 0.3, rtol=0.08)
+
+
 def rate_of(prior: str, mean, log_scale, noise) -> np.ndarray:
     """KL(q || p), or its one-draw estimate, under a prior with parameters that are random."""
     autoencoder = autoencoder_of(prior=prior)

@@ -79,6 +79,18 @@ def test_linear_gaussian_optimum_minimises_the_loss_along_the_exact_curve():
         assert best <= np.min(distortion + beta * rate)
 
 
+def test_the_exact_curve_of_a_learned_scale_has_its_best_point_where_the_error_is_its_square():
+    """At the water level beta s^2 the squared error of a dimension is s^2."""
+    settings = Settings(dataset="gaussian:4,1,0.25", likelihood="gaussian")
+    distortion, rate = known_curve(settings.as_json() | {"likelihood_scale": "learned"})
+    for beta, level in ((1.3, 0.8125), (1.8, 1.875)):  # min(l_i, level) adds to 3 level / beta
+        variance = level / beta
+        assert np.minimum(VARIANCES, level).mean() == pytest.approx(variance)
+        best = 1.5 * (1 + math.log(2 * math.pi * variance))
+        best += beta * 0.5 * np.log(np.maximum(VARIANCES / level, 1)).sum()
+        assert np.min(distortion + beta * rate) == pytest.approx(best, rel=1e-3)
+
+
 @pytest.mark.parametrize("scale, beta", [(0.0, 1.0), (1.0, 0.0), (1.0, float("nan"))])
 def test_linear_gaussian_optimum_needs_positive_numbers(scale, beta):
     with pytest.raises(ValueError, match="above 0"):

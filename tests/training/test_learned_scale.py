@@ -43,7 +43,7 @@ def test_a_linear_run_finds_its_scale(train_linear, select):
         found = float(selected(ended.state).scale[n])
         # The fixture's D is of other codes, and of the scale that is the best for these.
         own = math.exp(ended.distortion[n] / 3 - 0.5 * math.log(2 * math.pi * math.e))
-        assert found == pytest.approx(own, rel=0.01)
+        assert found == pytest.approx(own, rel=0.03)
         assert found == pytest.approx(scale, rel=0.05)
         loss = ended.distortion[n] + beta * ended.rate[n]
         assert loss == pytest.approx(distortion + beta * rate, abs=0.03)
