@@ -167,7 +167,7 @@ def log_ticks(low: float, high: float) -> list[float]:
     """
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks: list[float] = []
-    for digits in ((1,), (1, 3), (1, 2, 5), range(1, 10)):
+    for digits in ((1,), (1, 3), (1, 2, 5), range(1, 10), [d / 10 for d in range(10, 100)]):
         found = [d * 10.0**e for e in decades for d in digits]
         ticks = [tick for tick in found if low * 0.999 <= tick <= high * 1.001]
         if len(ticks) >= 3:
