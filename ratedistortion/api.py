@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 from ratedistortion.errors import SettingsError
 from ratedistortion.events import Report, ignore
@@ -223,9 +223,9 @@ def is_csv(path: Path) -> bool:
 
 def load(
     run_dir: str | Path,
-    beta: float | int | str | None = None,
-    seed: int | None = None,
-    target_rate: float | int | None = None,
+    beta: SupportsFloat | str | None = None,
+    seed: SupportsIndex | None = None,
+    target_rate: SupportsFloat | None = None,
 ) -> Any:
     """A model that a sweep has kept, or the list of them; the data set is not needed.
 
@@ -262,13 +262,14 @@ def load(
     from ratedistortion.trained import choice
 
     path, asked = Path(run_dir), (beta, seed, target_rate)
+    anything = any(value is not None for value in asked)
     if path.is_file():
-        if asked != (None, None, None):
+        if anything:
             raise SettingsError(f"{path} is one model: give its run directory to choose.")
         from ratedistortion.trained import model
 
         return model.load(path, None)
-    if asked == (None, None, None):
+    if not anything:
         return choice.kept(path).runs
     chosen = choice.choose(path, *asked)
     from ratedistortion.trained import model

@@ -34,7 +34,7 @@ STOREYS = (
     "curve estimators",
     "table theory",
     "settings untrusted",
-    "errors events files",
+    "errors events files foreign",
     "text",
 )
 LEVELS = {room: -n for n, storey in enumerate(STOREYS) for room in storey.split()}

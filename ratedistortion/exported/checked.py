@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from ratedistortion.exported.draws import noise_of
@@ -166,7 +167,8 @@ def _gaussians(given: Given) -> tuple[np.ndarray, np.ndarray]:
 
 def _matrix(given: Given) -> tuple[np.ndarray, np.ndarray]:
     log_q, own = given.any("log_q"), given.numbers("own", (None,))
-    if np.ndim(log_q) != 2 or np.asarray(log_q[:1]).dtype.kind != "f" or min(log_q.shape) < 2:
+    floats = jnp.issubdtype(np.asarray(log_q).dtype, np.floating)
+    if np.ndim(log_q) != 2 or not floats or min(log_q.shape) < 2:
         shape = " x ".join(f"{n:,}" for n in np.shape(log_q))
         given.refuse(
             "log_q must be a matrix of log densities, at least 2 codes x 2 images of floats: got"

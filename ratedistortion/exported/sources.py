@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ratedistortion.errors import SettingsError
+from ratedistortion.foreign import as_numpy
 from ratedistortion.run_directory import reading
 from ratedistortion.text import printable
 from ratedistortion.untrusted import Npz
@@ -68,10 +69,10 @@ def from_program(given: Mapping[str, Any], where: str) -> dict[str, Any]:
         if value is None:
             continue
         try:
-            arrays[name] = np.asarray(value)
-        except Exception as error:  # of a library that we do not know
+            arrays[name] = as_numpy(value)
+        except ValueError as error:
             raise SettingsError(
-                f"{where}: {name} must be an array that NumPy takes: {printable(str(error))}."
+                f"{where}: {name} must be an array that NumPy takes: got {error}."
             ) from error
     return arrays
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ratedistortion.datasets.dataset import as_models_see, in_own_units
 from ratedistortion.errors import DatasetError, SettingsError
+from ratedistortion.foreign import are_numbers, as_numpy
 from ratedistortion.measuring.measurement import coded, keys_of, rates_of
 from ratedistortion.models.autoencoder import Autoencoder
 from ratedistortion.models.families import own_options
@@ -193,14 +194,17 @@ class TrainedModel:
 
     def _images(self, x: Any, measured: bool = False) -> np.ndarray:
         """Images as models see them, flat and checked."""
-        x = np.asarray(x)
+        expected = f"x must be numbers of shape (N, {', '.join(map(str, self.shape))})"
+        try:
+            x = as_numpy(x)
+        except ValueError as error:
+            raise DatasetError(f"{expected}: got {error}.") from error
         shapes = [self.shape] + [self.shape[:-1]] * (len(self.shape) == 3 and self.shape[2] == 1)
-        if x.dtype.kind not in "buif" or x.ndim == 0 or x.shape[1:] not in shapes or len(x) == 0:
-            expected = ", ".join(map(str, self.shape))
-            raise DatasetError(
-                f"x must be numbers of shape (N, {expected}): got {x.dtype} of shape {x.shape}."
-            )
+        if not are_numbers(x) or x.ndim == 0 or x.shape[1:] not in shapes or len(x) == 0:
+            raise DatasetError(f"{expected}: got {x.dtype} of shape {x.shape}.")
         x = x.reshape(len(x), -1)
+        if x.dtype.kind == "V":  # float32 holds bfloat16 and the like exactly
+            x = x.astype(np.float32)
         if x.dtype.kind == "f" and not np.isfinite(x).all():
             raise DatasetError(
                 f"x must be finite: got nan or inf, first in row"
@@ -225,11 +229,13 @@ class TrainedModel:
         return as_models_see(x, self._centre, self._spread)
 
     def _codes(self, z: Any) -> np.ndarray:
-        z = np.asarray(z)
-        if z.dtype.kind not in "buif" or z.shape[1:] != (self.latents,) or len(z) == 0:
-            raise SettingsError(
-                f"z must be numbers of shape (N, {self.latents}): got {z.dtype} of shape {z.shape}."
-            )
+        expected = f"z must be numbers of shape (N, {self.latents})"
+        try:
+            z = as_numpy(z)
+        except ValueError as error:
+            raise SettingsError(f"{expected}: got {error}.") from error
+        if not are_numbers(z) or z.shape[1:] != (self.latents,) or len(z) == 0:
+            raise SettingsError(f"{expected}: got {z.dtype} of shape {z.shape}.")
         z = z.astype(np.float32)
         if not np.isfinite(z).all():
             code = int(np.argmin(np.isfinite(z).all(axis=1)))

@@ -2,9 +2,12 @@
 
 import re
 
+import jax.numpy as jnp
 import numpy as np
+import pandas
 import pytest
 from commands import check_error, rd_measure, rd_plot
+from foreign_arrays import TorchBfloat16
 
 import ratedistortion as rd
 from ratedistortion.errors import SettingsError
@@ -120,6 +123,14 @@ REFUSED = [
         matrix(log_q=at(normals(10, 6), (7, 4), np.inf)),
         "log_q of code 7 under image 4 (from 0) must be a number or -inf: got inf",
     ),
+    (
+        gaussians(mean=[[1.0, 2.0], [3.0]]),
+        "measure: mean must be an array that NumPy takes: got parts of different shapes.",
+    ),
+    (
+        gaussians(scale=TorchBfloat16()),
+        "got torch.bfloat16, which NumPy does not know: call .float() of it.",
+    ),
     (gaussians(mean=1e155 * GOOD["mean"], code=None), "is infinite: are means and scales right?"),
 ]  # fmt: skip
 
@@ -135,6 +146,23 @@ def test_one_line_says_what_was_expected_and_which_image(arrays, text):
 def test_counts_and_seeds_are_whole_numbers(wrong):
     with pytest.raises(SettingsError, match=f"^{next(iter(wrong))} must be a whole number of at"):
         rd.measure(GOOD, **wrong)
+
+
+def test_narrow_floats_of_jax_are_numbers_and_their_rounding_is_known():
+    narrow = {name: jnp.asarray(GOOD[name], jnp.bfloat16) for name in ("mean", "scale")}
+    wide = {name: np.asarray(array, np.float64) for name, array in narrow.items()}
+    noise = normals(COUNT, LATENTS, seed=1)
+    found, expected = (
+        rd.measure(**arrays, noise=noise, prior="standard", beta=beta)
+        for arrays, beta in ((narrow, jnp.bfloat16(0.5)), (wide, 0.5))
+    )
+    pandas.testing.assert_frame_equal(found, expected)
+    code = jnp.asarray(wide["mean"] + wide["scale"] * noise, jnp.bfloat16)
+    (row,) = rd.measure(**narrow, code=code, prior="standard").to_dict("records")
+    assert "codes are rounded too much: export noise as well" in row["failed_checks"]
+    log_q = normals(10, 6).astype(jnp.bfloat16)
+    found, expected = (rd.measure(matrix(log_q=m)) for m in (log_q, log_q.astype(float)))
+    pandas.testing.assert_frame_equal(found, expected)
 
 
 SUSPECT = [
