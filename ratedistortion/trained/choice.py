@@ -101,12 +101,12 @@ def choose(
             " diverged): sweep in another directory to have some."
         )
     if seed is not None:
-        seed = _number("seed", seed)
+        wanted = _number("seed", seed)
         seeds = ", ".join(map(str, sorted(set(runs["seed"].tolist()))))
-        runs = runs.loc[runs["seed"] == seed]
+        runs = runs.loc[runs["seed"] == wanted]
         if runs.empty:
             raise SettingsError(
-                f"seed: the run directory has models of seeds {seeds}: got {seed:g}."
+                f"seed: the run directory has models of seeds {seeds}: got {wanted:g}."
             )
     word = asked if isinstance(asked, str) and asked in _WORDS else None
     if word:

@@ -1,12 +1,14 @@
 """What was exported and cannot be right: one line that says which image, or a suspect row."""
 
+import io
+import pickle
 import re
 
 import jax.numpy as jnp
 import numpy as np
 import pandas
 import pytest
-from commands import check_error, rd_measure, rd_plot
+from commands import check_error, check_message, rd_measure, rd_plot
 from foreign_arrays import TorchBfloat16
 
 import ratedistortion as rd
@@ -29,6 +31,12 @@ def gaussians(**changed):
 def matrix(**changed):
     arrays = {"log_q": normals(10, 6), "own": np.arange(10) % 6, "log_prior": normals(10)}
     return arrays | changed
+
+
+def saved(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=True)
+    return buffer.getvalue()
 
 
 def at(array, place, value):
@@ -226,7 +234,34 @@ def test_what_is_said_twice_or_cannot_be_read_is_one_line(tmp_path):
     (tmp_path / "empty").mkdir()
     check_error(rd_measure(tmp_path / "empty"), 2, "it has no .npy")
     np.savez(tmp_path / "bomb.npz", mean=np.array([object()], object))
-    check_error(rd_measure(tmp_path / "bomb.npz"), 2, "bomb.npz")
+    check_error(rd_measure(tmp_path / "bomb.npz"), 2, "bomb.npz", f"mean {OBJECTS}")
+
+
+OBJECTS = "holds Python objects, which are never read: save numbers"
+
+
+JUNK = "is damaged, or was not written by numpy.save: write it again, or take it out"
+
+
+@pytest.mark.parametrize(
+    "content, text",
+    [
+        (b"junk", JUNK),
+        (b"", JUNK),
+        (pickle.dumps([1.0]), JUNK),
+        (saved(normals(10, 6))[:-1], JUNK),
+        (saved(normals(10, 6))[:40], JUNK),
+        (saved(np.array([[None]])), OBJECTS),
+    ],
+    ids=["text", "empty", "pickle", "cut off", "cut header", "objects"],
+)
+def test_a_folder_with_a_file_that_is_no_array_is_one_line_which_names_it(tmp_path, content, text):
+    for name, array in matrix().items():
+        np.save(tmp_path / f"{name}.npy", array)
+    (tmp_path / "log_q.npy").write_bytes(content)
+    result = rd_measure(tmp_path)
+    expected = f"{tmp_path}: expected an .npz, or a folder with one .npy for each array: "
+    check_message(result, 2, f"{expected}log_q.npy {text}.")
 
 
 def test_arrays_that_are_not_used_are_named(tmp_path):
