@@ -10,6 +10,7 @@ import pandas
 import pytest
 from commands import check_error, check_message, rd_measure, rd_plot
 from foreign_arrays import TorchBfloat16
+from scipy import stats
 
 import ratedistortion as rd
 from ratedistortion.errors import SettingsError
@@ -194,6 +195,17 @@ SUSPECT = [
 def test_codes_that_are_not_of_their_posteriors_make_a_suspect_row(arrays, text):
     (row,) = rd.measure(arrays).to_dict("records")
     assert row["status"] == "suspect" and re.search(text, row["failed_checks"])
+
+
+def test_rows_and_columns_that_were_exchanged_contradict_each_other():
+    """Given a code, its own image is n with probability q(n|z): of the right matrix alone."""
+    mean = 0.3 * normals(300, 10)
+    code = mean + normals(300, 10, seed=1)
+    log_q = stats.norm.logpdf(code[:, None], mean[None]).sum(2)
+    given = {"own": np.arange(300), "log_prior": stats.norm.logpdf(code).sum(1)}
+    found = rd.measure(*({"log_q": m, **given, "beta": n} for n, m in enumerate((log_q, log_q.T))))
+    assert found["status"].tolist() == ["ok", "suspect"]
+    assert "identity" in found["failed_checks"][1]
 
 
 @pytest.mark.parametrize("seed", range(30))
