@@ -37,6 +37,7 @@ import ratedistortion as rd  # noqa: E402
 from ratedistortion.errors import RateDistortionError, Stopped  # noqa: E402
 from ratedistortion.events import Measured  # noqa: E402
 from ratedistortion.run_directory import reading  # noqa: E402
+from ratedistortion.run_directory.model_files import model_path, read_model  # noqa: E402
 from ratedistortion.sweeping.manifest import Manifest  # noqa: E402
 
 FLIPS, KILLED_SWEEPS = 100_000, 200
@@ -134,7 +135,7 @@ def _readers(path: Path) -> dict[Path, Callable[[], Any]]:
             readers[file] = lambda file=file: reading.read_posteriors(file)
         for label, written in reading.read_results(path)[0]["models"].items():
             file = model_path(path, label)
-            readers[file] = lambda file=file, written=written: read_model(file, written, "")[0]
+            readers[file] = lambda file=file, written=written: read_model(file, written, "")
     return readers
 
 
