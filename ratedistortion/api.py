@@ -38,6 +38,11 @@ def sweep(
             settings of a run directory that exists, and for the defaults elsewhere.
         run_dir: Created if need be; locked for the life of the call.
         on_event: Called with every event, a value of one of the types of `ratedistortion.events`.
+            An event of work comes before that work is stored, so that `kill -9` loses none; only
+            `ChunkDone` and `Finished` come after, and are lost if the process is killed in
+            between. A sweep that goes on tells of nothing that is stored; what came after the last
+            checkpoint is done, and told, again. `DataRead`, `Compiling`, `Planned` and `Warned`
+            are of each call.
         stop_signal: Asked between dispatches, about once a second; the name of a signal ends the
             sweep with a checkpoint.
         progress: Whether progress is shown on standard error; warnings always are.
