@@ -9,7 +9,7 @@ import numpy as np
 
 from ratedistortion.errors import SettingsError
 from ratedistortion.foreign import as_numpy
-from ratedistortion.run_directory import reading
+from ratedistortion.run_directory import npz_files, reading
 from ratedistortion.text import printable
 from ratedistortion.untrusted import Npz, npy_header
 
@@ -35,7 +35,7 @@ def from_path(path: Path) -> dict[str, Any]:
     """
     real = path.resolve()
     if real.parent.name == reading.POSTERIORS and (real.parents[1] / reading.MANIFEST).exists():
-        arrays: dict[str, Any] = dict(reading.read_posteriors(real))
+        arrays: dict[str, Any] = dict(npz_files.read_posteriors(real))
     else:
         # What NumPy and zipfile raise on bytes that are not theirs is no closed list.
         try:

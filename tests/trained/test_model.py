@@ -12,7 +12,7 @@ from tiny_engine import settings_of
 
 import ratedistortion as rd
 from ratedistortion.errors import DatasetError, RunDirectoryError, SettingsError
-from ratedistortion.run_directory.reading import read_images, read_posteriors
+from ratedistortion.run_directory.npz_files import read_images, read_posteriors
 
 FEW = {"max_examples": 60, "steps": 3, "codes": 60, "betas": (1.0,)}
 
