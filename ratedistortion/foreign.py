@@ -1,4 +1,4 @@
-"""Arrays of other libraries in NumPy, and which kinds of numbers there are beside NumPy's."""
+"""Arrays of other libraries in NumPy, with kinds of numbers that it lacks, such as bfloat16."""
 
 from typing import Any
 

@@ -105,9 +105,7 @@ def choose(
         seeds = ", ".join(map(str, sorted(set(runs["seed"].tolist()))))
         runs = runs.loc[runs["seed"] == wanted]
         if runs.empty:
-            raise SettingsError(
-                f"seed: the run directory has models of seeds {seeds}: got {wanted:g}."
-            )
+            raise SettingsError(f"seed: the run directory has models of seeds {seeds}: got {seed}.")
     word = asked if isinstance(asked, str) and asked in _WORDS else None
     if word:
         runs = runs.loc[runs["status"] == "ok"]
