@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 from ratedistortion.errors import SettingsError
 from ratedistortion.events import Report, ignore
@@ -38,6 +38,11 @@ def sweep(
             settings of a run directory that exists, and for the defaults elsewhere.
         run_dir: Created if need be; locked for the life of the call.
         on_event: Called with every event, a value of one of the types of `ratedistortion.events`.
+            An event of work comes before that work is stored, so that `kill -9` loses none; only
+            `ChunkDone` and `Finished` come after, and are lost if the process is killed in
+            between. A sweep that goes on tells of nothing that is stored; what came after the last
+            checkpoint is done, and told, again. `DataRead`, `Compiling`, `Planned` and `Warned`
+            are of each call.
         stop_signal: Asked between dispatches, about once a second; the name of a signal ends the
             sweep with a checkpoint.
         progress: Whether progress is shown on standard error; warnings always are.
@@ -223,9 +228,9 @@ def is_csv(path: Path) -> bool:
 
 def load(
     run_dir: str | Path,
-    beta: float | int | str | None = None,
-    seed: int | None = None,
-    target_rate: float | int | None = None,
+    beta: SupportsFloat | str | None = None,
+    seed: SupportsIndex | None = None,
+    target_rate: SupportsFloat | None = None,
 ) -> Any:
     """A model that a sweep has kept, or the list of them; the data set is not needed.
 
@@ -262,13 +267,14 @@ def load(
     from ratedistortion.trained import choice
 
     path, asked = Path(run_dir), (beta, seed, target_rate)
+    anything = any(value is not None for value in asked)
     if path.is_file():
-        if asked != (None, None, None):
+        if anything:
             raise SettingsError(f"{path} is one model: give its run directory to choose.")
         from ratedistortion.trained import model
 
         return model.load(path, None)
-    if asked == (None, None, None):
+    if not anything:
         return choice.kept(path).runs
     chosen = choice.choose(path, *asked)
     from ratedistortion.trained import model

@@ -34,7 +34,7 @@ STOREYS = (
     "curve estimators",
     "table theory",
     "settings untrusted",
-    "errors events files",
+    "errors events files foreign",
     "text",
 )
 LEVELS = {room: -n for n, storey in enumerate(STOREYS) for room in storey.split()}
@@ -175,7 +175,7 @@ def test_training_does_not_wait_for_the_libraries_of_tables():
     assert after("import ratedistortion.sweeping.sweep", "pandas", "pyarrow") == "[]"
 
 
-NO_JAX = ("table", "curve", "figures", "run_directory/reading.py")
+NO_JAX = ("table", "curve", "figures", "run_directory/npz_files.py", "run_directory/reading.py")
 
 
 def modules_of(rooms: tuple[str, ...]) -> list[str]:

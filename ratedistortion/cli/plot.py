@@ -134,9 +134,9 @@ def main(
     if kind == "data" and not summary and output is not None:
         if others or not first.is_dir():
             raise SettingsError("--kind data needs one run directory: not a table, not several.")
-        from ratedistortion.run_directory import reading
+        from ratedistortion.run_directory import npz_files
 
-        save(data_figure(*reading.read_data(first)), output)
+        save(data_figure(*npz_files.read_data(first)), output)
         click.echo(output)
         return
     images = losses = None
@@ -159,11 +159,13 @@ def main(
         if others or not first.is_dir():
             raise SettingsError(f"--kind {kind} needs one run directory: not a table, not several.")
         # Imported here, because it imports NumPy and --help must be quick.
-        from ratedistortion.run_directory import reading
+        from ratedistortion.run_directory import npz_files, reading
 
         if kind == "gallery":
             (table,) = tables.values()
-            images = reading.read_images(first, table.attrs["ratedistortion"].get("images_sha256"))
+            images = npz_files.read_images(
+                first, table.attrs["ratedistortion"].get("images_sha256")
+            )
         else:
             losses = reading.read_losses(first)
     if _is_numbers(output):

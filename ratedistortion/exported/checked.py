@@ -4,13 +4,14 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
+from ratedistortion.exported.distortion import distortion_of
 from ratedistortion.exported.draws import noise_of
 from ratedistortion.exported.given import Given
 
 _SCALES = ("scale", "log_scale", "var", "log_var", "cholesky")
-_LIKELIHOODS = ("bernoulli", "gaussian")
 _OF_POSTERIORS = ("mean", *_SCALES, "code", "noise", "chosen")
 NAMES = (
     *(*_OF_POSTERIORS, "log_q", "own", "prior", "prior_mean", "prior_scale", "prior_weights"),
@@ -124,7 +125,7 @@ def check(arrays: Mapping[str, Any], where: str) -> Exported:
         images = codes = len(mean)
     noise, notes = (None, []) if mean is None or scale is None else noise_of(given, mean, scale)
     prior = _prior(given, mean, codes, has_codes=log_q is not None or noise is not None)
-    distortion, least, dimensions, distinct = _distortion(given, images)
+    distortion, least, dimensions, distinct = distortion_of(given, images)
     facts = _facts(given)
     facts["likelihood"] = given.text("likelihood") or ""
     scale_given = given.positive("likelihood_scale", ())
@@ -168,7 +169,8 @@ def _gaussians(given: Given) -> tuple[np.ndarray, np.ndarray]:
 
 def _matrix(given: Given) -> tuple[np.ndarray, np.ndarray]:
     log_q, own = given.any("log_q"), given.numbers("own", (None,))
-    if np.ndim(log_q) != 2 or np.asarray(log_q[:1]).dtype.kind != "f" or min(log_q.shape) < 2:
+    floats = jnp.issubdtype(np.asarray(log_q).dtype, np.floating)
+    if np.ndim(log_q) != 2 or not floats or min(log_q.shape) < 2:
         shape = " x ".join(f"{n:,}" for n in np.shape(log_q))
         given.refuse(
             "log_q must be a matrix of log densities, at least 2 codes x 2 images of floats: got"
@@ -216,61 +218,6 @@ def _prior(given: Given, mean: np.ndarray | None, codes: int, has_codes: bool) -
         given.refuse("prior_mean needs prior_scale, the standard deviations")
     assert mean is not None and scale is not None
     return Prior(mean.reshape(-1, latents), scale.reshape(-1, latents), weights)
-
-
-def _distortion(
-    given: Given, images: int
-) -> tuple[np.ndarray | None, float, int | None, int | None]:
-    """Distortions, their least value, the dimensions of an image, and how many images differ."""
-    dimensions = given.numbers("dimensions", ())
-    if dimensions is not None and (dimensions < 1 or dimensions % 1):
-        given.refuse(f"dimensions must be a whole number of at least 1: got {dimensions:g}")
-    count = None if dimensions is None else int(dimensions)
-    data = reconstruction = distinct = None
-    if given.has("data"):
-        data = given.numbers("data", (images, *(None,) * (len(given.shape("data")) - 1)))
-        assert data is not None
-        data = data.reshape(images, -1)
-        if count not in (None, data.shape[1]):
-            given.refuse(f"data have {data.shape[1]} dimensions, and dimensions says {count}")
-        count, distinct = data.shape[1], len({hash(row.tobytes()) for row in data})
-    likelihood, least = given.text("likelihood"), -math.inf
-    scale = given.positive("likelihood_scale", ())
-    if likelihood == "bernoulli":
-        least = 0.0
-    elif likelihood == "gaussian" and scale is not None and count is not None:
-        least = count * (math.log(float(scale)) + 0.5 * math.log(2 * math.pi))
-    distortion = given.numbers("distortion", (images,))
-    if not given.has("reconstruction"):
-        return distortion, least, count, distinct
-    if distortion is not None:
-        given.refuse("distortion and reconstruction both say D: leave one out")
-    if data is None or likelihood not in _LIKELIHOODS:
-        given.refuse(
-            f"reconstruction needs data and likelihood, {' or '.join(_LIKELIHOODS)}: got"
-            f" {given.names()}"
-        )
-    reconstruction = given.numbers("reconstruction", given.shape("data"))
-    assert reconstruction is not None
-    reconstruction = reconstruction.reshape(images, -1)
-    if likelihood == "gaussian":
-        if scale is None:
-            given.refuse("the likelihood gaussian needs likelihood_scale")
-        return (
-            (
-                ((data - reconstruction) ** 2).sum(axis=1) / (2 * float(scale) ** 2) + least  # type: ignore
-            ),
-            least,
-            count,
-            distinct,
-        )
-    given.first_wrong("data", (data != 0) & (data != 1), data, "0 or 1 for bernoulli")
-    outside = ~((reconstruction >= 0) & (reconstruction <= 1))
-    given.first_wrong("reconstruction", outside, reconstruction, "a probability")
-    with np.errstate(divide="ignore"):
-        distortion = -np.log(np.where(data == 1, reconstruction, 1 - reconstruction)).sum(axis=1)
-    given.first_wrong("distortion", ~np.isfinite(distortion), distortion, "finite")
-    return distortion, least, count, distinct
 
 
 def _chosen(given: Given, images: int) -> np.ndarray | None:

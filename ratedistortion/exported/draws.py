@@ -2,6 +2,7 @@
 
 import math
 
+import jax.numpy as jnp
 import numpy as np
 
 from ratedistortion.exported.given import Given
@@ -39,7 +40,7 @@ def noise_of(
     else:
         of_code, widths = (code - mean) / scale, scale
     kind = np.asarray(given.any("code")).dtype
-    digits = np.finfo(kind).eps if kind.kind == "f" else np.finfo(np.float64).eps
+    digits = jnp.finfo(kind if jnp.issubdtype(kind, np.floating) else np.float64).eps
     rounding = digits * np.maximum(np.abs(code), np.abs(mean)) / widths
     exact = rounding < _MAX_ROUNDING
     if noise is not None:

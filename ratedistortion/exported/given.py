@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ratedistortion.errors import SettingsError
+from ratedistortion.foreign import are_numbers
 
 # Arrays whose first axis is not that of the images.
 _NOT_IMAGES = ("own", "chosen", "prior_mean", "prior_scale", "prior_weights")
@@ -84,7 +85,7 @@ class Given:
         fits = len(shape) == array.ndim and all(
             n in (None, m) for n, m in zip(shape, array.shape, strict=False)
         )
-        if array.dtype.kind not in "fiub" or not fits or not array.size:
+        if not are_numbers(array) or not fits or not array.size:
             words = " x ".join("any" if n is None else f"{n:,}" for n in shape) or "one number"
             got = f"{' x '.join(f'{n:,}' for n in array.shape) or 'one number'} of {array.dtype}"
             self.refuse(f"{name} must be numbers of shape {words}: got {got}")

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from ratedistortion.errors import SettingsError
-from ratedistortion.run_directory import reading
+from ratedistortion.foreign import as_numpy
+from ratedistortion.run_directory import npz_files, reading
 from ratedistortion.text import printable
-from ratedistortion.untrusted import Npz
+from ratedistortion.untrusted import Npz, npy_header
 
 _IN_NAMES = re.compile(r"(?:^|,)(beta|target_rate|seed|split|label|dataset)=([^,]+)")
+_OBJECTS = "holds Python objects, which are never read: save numbers"
 
 
 def from_path(path: Path) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def from_path(path: Path) -> dict[str, Any]:
     """
     real = path.resolve()
     if real.parent.name == reading.POSTERIORS and (real.parents[1] / reading.MANIFEST).exists():
-        arrays: dict[str, Any] = dict(reading.read_posteriors(real))
+        arrays: dict[str, Any] = dict(npz_files.read_posteriors(real))
     else:
         # What NumPy and zipfile raise on bytes that are not theirs is no closed list.
         try:
@@ -68,10 +70,10 @@ def from_program(given: Mapping[str, Any], where: str) -> dict[str, Any]:
         if value is None:
             continue
         try:
-            arrays[name] = np.asarray(value)
-        except Exception as error:  # of a library that we do not know
+            arrays[name] = as_numpy(value)
+        except ValueError as error:
             raise SettingsError(
-                f"{where}: {name} must be an array that NumPy takes: {printable(str(error))}."
+                f"{where}: {name} must be an array that NumPy takes: got {error}."
             ) from error
     return arrays
 
@@ -79,6 +81,9 @@ def from_program(given: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _of_npz(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         npz = Npz(file)
+        for name in npz.shapes:
+            if npz.has_objects(name):
+                raise ValueError(f"{name} {_OBJECTS}")
         return {name: npz.read(name) for name in npz.shapes}
 
 
@@ -86,7 +91,21 @@ def _of_folder(path: Path) -> dict[str, Any]:
     files = sorted(file for file in path.glob("*.npy") if file.is_file())
     if not files:
         raise ValueError("it has no .npy")
-    return {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in files}
+    return {file.stem: _mapped(file) for file in files}
+
+
+def _mapped(file: Path) -> np.ndarray:
+    with file.open("rb") as opened:
+        try:
+            _, dtype = npy_header(opened, file.stat().st_size)
+        except Exception as error:  # what NumPy raises of a header is no closed list
+            raise ValueError(
+                f"{file.name} is damaged, or was not written by numpy.save: write it again, or"
+                " take it out"
+            ) from error
+    if dtype.hasobject:
+        raise ValueError(f"{file.name} {_OBJECTS}")
+    return np.load(file, mmap_mode="r", allow_pickle=False)
 
 
 def same(one: Any, other: Any) -> bool:

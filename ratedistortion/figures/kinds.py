@@ -137,7 +137,7 @@ def data_figure(preview: "Mapping[str, Any]", description: str) -> "Figure":
     """Draws the data of a sweep as its models see them; it needs no table.
 
     Args:
-        preview: Arrays, as `ratedistortion.run_directory.reading.read_data` gives them.
+        preview: Arrays, as `ratedistortion.run_directory.npz_files.read_data` gives them.
         description: The line that says how the data were read.
 
     Returns:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load, save
 
-from ratedistortion.run_directory.reading import MODELS, read_checked
+from ratedistortion.run_directory.reading import MODELS
+from ratedistortion.run_directory.sealed import read_checked
 from ratedistortion.untrusted import damaged, parse_object
 
 # The one entry of the metadata. The format keeps several in no fixed order, and the same model must

@@ -1,4 +1,4 @@
-"""Files that numbers come from: each says what it belongs to, and has a checksum over all of it."""
+"""Files that numbers come from: a checksum over all of each, in the file or kept elsewhere."""
 
 import hashlib
 import io
@@ -59,6 +59,23 @@ def read_sealed(
         if values.get(name) != value:
             raise damaged(path, f"it belongs to another {name}", remedy)
     return values, parse_arrays(path, packed, remedy) if packed else {}
+
+
+def read_checked(path: Path, written: str | None, remedy: str) -> bytes:
+    """The content of a file whose checksum is kept elsewhere.
+
+    Args:
+        path: The file.
+        written: Its SHA-256; None where nobody knows it.
+        remedy: What to do if it is damaged, as the end of a sentence.
+
+    Raises:
+        RunDirectoryError: If it cannot be read, or is not as it was written.
+    """
+    data = read_file(path, remedy)
+    if written is not None and sha256(data) != written:
+        raise damaged(path, "its SHA-256 differs", remedy)
+    return data
 
 
 def npz(arrays: Mapping[str, Any]) -> bytes:

@@ -19,7 +19,8 @@ from ratedistortion.run_directory.reading import RESULT, ROWS, STATE, ChunkFiles
 from ratedistortion.settings import Settings
 from ratedistortion.sweeping.chunk import ChunkResult, MeasuredRow, run_chunk
 from ratedistortion.sweeping.kept_models import keep_models
-from ratedistortion.sweeping.manifest import Manifest, Part, surroundings
+from ratedistortion.sweeping.manifest import Manifest, Part
+from ratedistortion.sweeping.surroundings import surroundings
 from ratedistortion.untrusted import damaged
 
 _CHECKPOINT_SECONDS = 30.0

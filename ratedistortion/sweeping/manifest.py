@@ -2,10 +2,7 @@
 
 import dataclasses
 import json
-import os
-import platform
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +20,8 @@ from ratedistortion.settings import (
     in_todays_terms,
     values_sha256,
 )
+from ratedistortion.sweeping.surroundings import surroundings
 
-_PACKAGES = ("ratedistortion", "jax", "jaxlib", "flax", "optax", "numpy")
-# Variables of the environment that change numbers.
-_VARIABLES = ("JAX_THREEFRY_PARTITIONABLE", "JAX_DEFAULT_PRNG_IMPL")
 # Settings that say which runs there are: a run does not depend on the others.
 _GRID = ("betas", "target_rates", "seeds")
 
@@ -294,24 +289,6 @@ class Manifest:
                 f" {self.values['data_sha256'][:12]}… then, {data.sha256[:12]}… now; restore it,"
                 " or use another directory."
             )
-
-
-def surroundings(devices: list[Any]) -> dict[str, Any]:
-    """What may change the last digits of numbers: libraries, device and variables.
-
-    Args:
-        devices: What is at hand.
-    """
-    flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if "fast" in flag]
-    variables = {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)}
-    return {
-        "versions": {
-            "python": platform.python_version(),
-            **{package: metadata.version(package) for package in _PACKAGES},
-        },
-        "device": devices[0].device_kind,
-        "variables": variables | ({"XLA_FLAGS": " ".join(flags)} if flags else {}),
-    }
 
 
 def _stored_runs(runs: Sequence[RunId]) -> list[list[Any]]:

@@ -20,7 +20,8 @@ from ratedistortion.settings import Settings
 from ratedistortion.sweeping.chunk import measure_chunk
 from ratedistortion.sweeping.chunks import Chunks, new_rows
 from ratedistortion.sweeping.kept_models import kept_models
-from ratedistortion.sweeping.manifest import Manifest, Part, surroundings
+from ratedistortion.sweeping.manifest import Manifest, Part
+from ratedistortion.sweeping.surroundings import surroundings
 from ratedistortion.table.identity import row_name, row_names
 
 

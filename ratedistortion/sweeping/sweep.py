@@ -15,9 +15,10 @@ from ratedistortion.run_directory.directory import RunDirectory
 from ratedistortion.run_directory.reading import StoredChunk
 from ratedistortion.settings import Settings
 from ratedistortion.sweeping.chunks import Chunks
-from ratedistortion.sweeping.manifest import Manifest, surroundings
+from ratedistortion.sweeping.manifest import Manifest
 from ratedistortion.sweeping.preparation import prepare
 from ratedistortion.sweeping.remeasuring import remeasure, settle
+from ratedistortion.sweeping.surroundings import surroundings
 from ratedistortion.table.identity import row_name, row_names
 
 if TYPE_CHECKING:

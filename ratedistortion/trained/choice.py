@@ -3,13 +3,14 @@
 import math
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsFloat, SupportsIndex
 
 import pandas
 
 from ratedistortion import curve
 from ratedistortion.engine.plan import RunId
 from ratedistortion.errors import RateDistortionError, RunDirectoryError, SettingsError
+from ratedistortion.foreign import are_numbers, as_numpy
 from ratedistortion.run_directory import reading
 from ratedistortion.run_directory.model_files import model_path
 from ratedistortion.table.identity import run_key, worst_status
@@ -67,9 +68,9 @@ def kept(path: Path) -> Kept:
 
 def choose(
     path: Path,
-    beta: float | int | str | None,
-    seed: int | None,
-    target_rate: float | int | None,
+    beta: SupportsFloat | str | None,
+    seed: SupportsIndex | None,
+    target_rate: SupportsFloat | None,
 ) -> tuple[Path, str]:
     """The model that is asked for; where it is not exactly that one, standard error says which.
 
@@ -90,7 +91,7 @@ def choose(
         SettingsError: If there is no such model, or nothing that can be looked for.
     """
     name, asked = ("beta", beta) if target_rate is None else ("target_rate", target_rate)
-    if asked is None or None not in (beta, target_rate):
+    if (beta is None) == (target_rate is None):
         raise SettingsError("load: give either beta or target_rate, and perhaps seed.")
     found = kept(path)
     runs = found.runs.loc[found.runs["file"].notna()]
@@ -100,21 +101,23 @@ def choose(
             " diverged): sweep in another directory to have some."
         )
     if seed is not None:
+        wanted = _number("seed", seed)
         seeds = ", ".join(map(str, sorted(set(runs["seed"].tolist()))))
-        runs = runs.loc[runs["seed"] == seed]
+        runs = runs.loc[runs["seed"] == wanted]
         if runs.empty:
             raise SettingsError(f"seed: the run directory has models of seeds {seeds}: got {seed}.")
-    if asked in _WORDS:
+    word = asked if isinstance(asked, str) and asked in _WORDS else None
+    if word:
         runs = runs.loc[runs["status"] == "ok"]
         if runs.empty:
-            raise RateDistortionError(f"{path}: no run is ok, and {asked} needs one.")
-    if asked == "best-elbo":
+            raise RateDistortionError(f"{path}: no run is ok, and {word} needs one.")
+    if word == "best-elbo":
         run = runs.loc[runs["negative_elbo"].idxmin()].to_dict()
     else:
-        number = _knee(found.rows) if asked == "knee" else _number(name, asked)
+        number = _knee(found.rows) if word else _number(name, asked)
         run = _nearest(runs, name, number)
         if run[name] != number:
-            where = "the knee is at beta" if asked == "knee" else f"{name} asked for:"
+            where = "the knee is at beta" if word else f"{name} asked for:"
             _tell(f"{where} {number:g}; nearest model: {name} {run[name]:g}, seed {run['seed']}.")
     if run["status"] != "ok":
         _tell(f"{run['file']}: the run is {run['status']}: see the column failed_checks.")
@@ -143,11 +146,19 @@ def _knee(rows: pandas.DataFrame) -> float:
 
 
 def _number(name: str, asked: Any) -> float:
-    number = isinstance(asked, int | float) and not isinstance(asked, bool)
-    if not number or not 0 <= asked < math.inf:
-        words = f", {' or '.join(_WORDS)}" if name == "beta" else ""
-        raise SettingsError(f"{name} must be a number of at least 0{words}: got {asked!r}.")
-    return float(asked)
+    """A scalar of Python, NumPy or JAX as a number."""
+    words = f", {' or '.join(_WORDS)}" if name == "beta" else ""
+    expected = f"{name} must be a number of at least 0{words}"
+    try:
+        array = as_numpy(asked)
+    except ValueError as error:
+        raise SettingsError(f"{expected}: got {error}.") from error
+    if array.ndim == 0 and array.dtype != bool and are_numbers(array):
+        # Through its shortest text: 0.1 in float32 is meant to be 0.1, and not 0.10000000149.
+        number = float(str(array[()]))
+        if 0 <= number < math.inf:
+            return number
+    raise SettingsError(f"{expected}: got {asked!r}.")
 
 
 def _tell(text: str) -> None:

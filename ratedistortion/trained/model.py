@@ -1,28 +1,24 @@
 """A model that a sweep has kept, for programs that use it: NumPy in, NumPy out."""
 
-import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ratedistortion.datasets.dataset import as_models_see, in_own_units
-from ratedistortion.errors import DatasetError, SettingsError
-from ratedistortion.measuring.measurement import coded, keys_of, rates_of
-from ratedistortion.models.autoencoder import Autoencoder
+from ratedistortion.datasets.dataset import in_own_units
+from ratedistortion.errors import SettingsError
+from ratedistortion.measuring.measurement import keys_of
 from ratedistortion.models.families import own_options
 from ratedistortion.models.parameters import filled
 from ratedistortion.run_directory.model_files import read_model
-from ratedistortion.settings import LEVELLED, from_mapping, in_todays_terms
+from ratedistortion.settings import from_mapping, in_todays_terms
+from ratedistortion.trained.functions import functions_of, in_blocks
+from ratedistortion.trained.inputs import Inputs, key_of
 from ratedistortion.untrusted import damaged
-
-# Images that are computed at once; more are computed in blocks of so many.
-_BLOCK = 250
-_ROUNDING = 1e-5  # by which values may miss a grey level
 
 
 class TrainedModel:
@@ -59,20 +55,18 @@ class TrainedModel:
     ) -> None:
         remedy = "restore it, or load it with the version that made it"
         self.parameters = parameters
-        self._centre, self._spread = (parameters.get(f"data.{n}") for n in ("centre", "spread"))
+        centre, spread = (parameters.get(f"data.{name}") for name in ("centre", "spread"))
         try:
             self.settings = from_mapping(in_todays_terms(facts["settings"]), "settings")
             self.beta, self.seed = float(facts["beta"]), int(facts["seed"])
             target = facts["target_rate"]
             self.target_rate = None if target is None else float(target)
             self.shape = tuple(int(size) for size in facts["shape"])
-            self.data, (self._low, self._high) = str(facts["data"]), facts["range"]
-            spread = None
-            if self._spread is not None:
-                spread = self._spread.tobytes()
-                if self._spread.shape != self.shape:
-                    raise ValueError(f"data.spread is not of shape {self.shape}")
-            self._does = _functions(json.dumps(facts["settings"]), self.shape, spread)
+            self.data, (low, high) = str(facts["data"]), facts["range"]
+            if spread is not None and spread.shape != self.shape:
+                raise ValueError(f"data.spread is not of shape {self.shape}")
+            units = None if spread is None else spread.tobytes()
+            self._does = functions_of(json.dumps(facts["settings"]), self.shape, units)
             shapes = jax.eval_shape(self._does.autoencoder.build, jax.random.key(0))
             self._model = jax.device_put(filled(shapes, parameters))
         except (KeyError, TypeError, ValueError, SettingsError) as error:
@@ -83,6 +77,9 @@ class TrainedModel:
                 ) from error
             raise damaged(path, error, remedy) from error
         self.latents = self._does.autoencoder.latents
+        self._inputs = Inputs(
+            self.settings, self.shape, self.latents, self.data, (low, high), centre, spread
+        )
 
     def __repr__(self) -> str:
         asked = f"beta={self.beta:g}"
@@ -100,7 +97,7 @@ class TrainedModel:
             Two arrays (N, latents). Of an encoder with a flow (`iaf`) they are those of the
             Gaussian that the flow starts from: `draw` goes through it.
         """
-        return self._in_blocks(self._does.encode, self._images(x))
+        return in_blocks(self._does.encode, self._model, self._inputs.images(x))
 
     def draw(self, x: Any, key: int = 0) -> np.ndarray:
         """One code of every image, from q(z|x).
@@ -113,8 +110,8 @@ class TrainedModel:
             Codes (N, latents). With the seed of the run, and all images of a split, those that the
             sweep measured.
         """
-        x = self._images(x)
-        return self._in_blocks(self._does.draw, x, self._noise(key, len(x)))
+        x = self._inputs.images(x)
+        return in_blocks(self._does.draw, self._model, x, self._noise(key, len(x)))
 
     def decode(self, z: Any, key: int = 0) -> np.ndarray:
         """An image for every code.
@@ -126,7 +123,7 @@ class TrainedModel:
         Returns:
             E[x|z], (N, *shape), or a draw from p(x|z) where pixels depend on one another.
         """
-        return self._decoded(self._codes(z), jax.random.split(_key(key), 3)[1])
+        return self._decoded(self._inputs.codes(z), jax.random.split(key_of(key), 3)[1])
 
     def sample(self, n: int, key: int = 0) -> np.ndarray:
         """Images whose codes are drawn from the prior.
@@ -140,7 +137,7 @@ class TrainedModel:
         """
         if not isinstance(n, int | np.integer) or n < 1:
             raise SettingsError(f"n must be a whole number of at least 1: got {n!r}.")
-        keys = jax.random.split(_key(key), 3)
+        keys = jax.random.split(key_of(key), 3)
         z = np.asarray(self._does.sample_prior(self._model, keys[0], int(n)))
         return self._decoded(z, keys[2])
 
@@ -154,8 +151,8 @@ class TrainedModel:
         Returns:
             As of `decode`; with the seed of the run those of the gallery.
         """
-        x = self._images(x)
-        z = self._in_blocks(self._does.draw, x, np.zeros((len(x), self.latents), np.float32))
+        x = self._inputs.images(x)
+        z = in_blocks(self._does.draw, self._model, x, np.zeros((len(x), self.latents), np.float32))
         return self.decode(z, key)
 
     def log_likelihood(self, x: Any, z: Any) -> np.ndarray:
@@ -168,10 +165,10 @@ class TrainedModel:
         Returns:
             Nats, (N,), of vectors in their own units.
         """
-        x, z = self._images(x, measured=True), self._codes(z)
+        x, z = self._inputs.images(x, measured=True), self._inputs.codes(z)
         if len(x) != len(z):
             raise SettingsError(f"x and z must be as many: got {len(x)} images, {len(z)} codes.")
-        return self._in_blocks(self._does.log_likelihood, x, z)
+        return in_blocks(self._does.log_likelihood, self._model, x, z)
 
     def negative_elbo(self, x: Any, key: int = 0) -> np.ndarray:
         """R + D of every image, by one code: an upper bound of -log p(x) on average over codes.
@@ -186,81 +183,21 @@ class TrainedModel:
         Returns:
             Nats, (N,), float64.
         """
-        x = self._images(x, measured=True)
+        x = self._inputs.images(x, measured=True)
         noise = self._noise(key, len(x))
         with jax.enable_x64(True):
-            return self._in_blocks(self._does.negative_elbo, x, noise)
-
-    def _images(self, x: Any, measured: bool = False) -> np.ndarray:
-        """Images as models see them, flat and checked."""
-        x = np.asarray(x)
-        shapes = [self.shape] + [self.shape[:-1]] * (len(self.shape) == 3 and self.shape[2] == 1)
-        if x.dtype.kind not in "buif" or x.ndim == 0 or x.shape[1:] not in shapes or len(x) == 0:
-            expected = ", ".join(map(str, self.shape))
-            raise DatasetError(
-                f"x must be numbers of shape (N, {expected}): got {x.dtype} of shape {x.shape}."
-            )
-        x = x.reshape(len(x), -1)
-        if x.dtype.kind == "f" and not np.isfinite(x).all():
-            raise DatasetError(
-                f"x must be finite: got nan or inf, first in row"
-                f" {int(np.isfinite(x).all(axis=1).argmin())}."
-            )
-        likelihood, (low, high) = self.settings.likelihood, (x.min(), x.max())
-        unit = self._spread is None and -_ROUNDING <= self._low and self._high <= 1 + _ROUNDING
-        if unit and (len(self.shape) == 3 or likelihood != "gaussian"):
-            if not (-_ROUNDING <= low and high <= 1 + _ROUNDING):
-                raise DatasetError(
-                    f"x must lie in 0 to 1, as the model was trained on {self.data}: got {low:g} to"
-                    f" {high:g}; divide it likewise."
-                )
-        steps = {"bernoulli": 1, **dict.fromkeys(LEVELLED, self.settings.levels - 1)}
-        if measured and likelihood in steps:
-            levels = x * np.float64(steps[likelihood])
-            if np.abs(levels - np.rint(levels)).max() > _ROUNDING * steps[likelihood]:
-                raise DatasetError(
-                    f"x must be multiples of 1/{steps[likelihood]} for the {likelihood} likelihood:"
-                    " binarise it or cut its grey levels as the sweep did."
-                )
-        return as_models_see(x, self._centre, self._spread)
-
-    def _codes(self, z: Any) -> np.ndarray:
-        z = np.asarray(z)
-        if z.dtype.kind not in "buif" or z.shape[1:] != (self.latents,) or len(z) == 0:
-            raise SettingsError(
-                f"z must be numbers of shape (N, {self.latents}): got {z.dtype} of shape {z.shape}."
-            )
-        z = z.astype(np.float32)
-        if not np.isfinite(z).all():
-            code = int(np.argmin(np.isfinite(z).all(axis=1)))
-            raise SettingsError(f"z must be finite: code {code} (from 0) is not.")
-        return z
+            return in_blocks(self._does.negative_elbo, self._model, x, noise)
 
     def _noise(self, key: int, count: int) -> np.ndarray:
         """The noise that the codes of a split are measured with."""
-        _key(key)
+        key_of(key)
         shape = count, self.latents
         return np.asarray(jax.random.normal(keys_of(key, count)[0], shape, jnp.float32))
 
     def _decoded(self, z: np.ndarray, key: Any) -> np.ndarray:
-        images = self._in_blocks(self._does.decode, z, key=key)
-        images = in_own_units(images, self._centre, self._spread)
+        images = in_blocks(self._does.decode, self._model, z, key=key)
+        images = in_own_units(images, self._inputs.centre, self._inputs.spread)
         return images.reshape(-1, *self.shape)
-
-    def _in_blocks(self, function: Callable[..., Any], *arrays: np.ndarray, key: Any = None) -> Any:
-        """A function of the model and of arrays with one row for each image, block by block."""
-        count, parts = len(arrays[0]), []
-        size = min(count, _BLOCK)
-        for first in range(0, count, size):
-            rows: list[Any] = [array[first : first + size] for array in arrays]
-            short = size - len(rows[0])
-            if short:  # the last block is filled up: another size would be compiled anew
-                rows = [np.concatenate([part, part[-1:].repeat(short, axis=0)]) for part in rows]
-            if key is not None:
-                rows.append(jax.random.fold_in(key, first) if first else key)
-            found = function(self._model, *rows)
-            parts.append(jax.tree.map(lambda leaf, s=short: np.asarray(leaf)[: size - s], found))
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
 def load(path: Path, written: str | None) -> TrainedModel:
@@ -275,59 +212,3 @@ def load(path: Path, written: str | None) -> TrainedModel:
     """
     parameters, facts = read_model(path, written, "restore it")
     return TrainedModel(path, parameters, facts)
-
-
-class _Functions(NamedTuple):
-    """What all models of a sweep can do; each is compiled for a number of images."""
-
-    autoencoder: Autoencoder
-    encode: Any
-    draw: Any
-    decode: Any
-    sample_prior: Any
-    log_likelihood: Any
-    negative_elbo: Any
-
-
-@functools.lru_cache(maxsize=16)
-def _functions(settings: str, shape: tuple[int, ...], spread: bytes | None) -> _Functions:
-    """The functions of the models with these settings, whose vectors were divided by `spread`."""
-    units = None if spread is None else np.frombuffer(spread, np.float32)
-    own = from_mapping(in_todays_terms(json.loads(settings)), "settings")
-    autoencoder = Autoencoder(own, shape, units)
-
-    def encode(model: Any, x: Any) -> Any:
-        posterior = autoencoder.encode(model, x)
-        return posterior.mean, jnp.exp(posterior.log_scale)
-
-    def draw(model: Any, x: Any, noise: Any) -> Any:
-        return autoencoder.draw(model, autoencoder.encode(model, x), noise)
-
-    def negative_elbo(model: Any, x: Any, noise: Any) -> Any:
-        posterior, _, log_likelihood = coded(autoencoder, model, x, noise)
-        return rates_of(autoencoder, model, posterior, noise)[0] - log_likelihood
-
-    def compiled(function: Callable[..., Any], **options: Any) -> Any:
-        @functools.wraps(function)
-        def exactly(*inputs: Any) -> Any:
-            with jax.default_matmul_precision("highest"):
-                return function(*inputs)
-
-        return jax.jit(exactly, **options)
-
-    return _Functions(
-        autoencoder=autoencoder,
-        encode=compiled(encode),
-        draw=compiled(draw),
-        decode=compiled(autoencoder.decode),
-        sample_prior=compiled(autoencoder.sample_prior, static_argnums=2),
-        log_likelihood=compiled(autoencoder.log_likelihood),
-        negative_elbo=compiled(negative_elbo),
-    )
-
-
-def _key(seed: Any) -> Any:
-    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
-    if not whole or not 0 <= seed < 1 << 32:  # a larger one would be taken for a smaller one
-        raise SettingsError(f"key must be a whole number from 0 to 2^32 - 1: got {seed!r}.")
-    return jax.random.key(seed, impl="threefry2x32")

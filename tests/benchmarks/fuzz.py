@@ -33,7 +33,7 @@ import mnist_like  # noqa: E402
 
 from ratedistortion.datasets import load  # noqa: E402
 from ratedistortion.errors import RateDistortionError  # noqa: E402
-from ratedistortion.run_directory import reading  # noqa: E402
+from ratedistortion.run_directory import npz_files  # noqa: E402
 from ratedistortion.settings import Settings, from_mapping, read_config  # noqa: E402
 from ratedistortion.table import parquet  # noqa: E402
 
@@ -104,7 +104,7 @@ READERS: dict[str, tuple[str, Callable[[Path], bytes], Callable[[Path], object]]
     "records": ("tiny-train.tfrecord-00000-of-00002", _tfds, lambda path: _load(path.parent)),
     "csv": ("a.csv", _csv, lambda path: _load(Path(f"hf:csv:{path}"))),
     "table": ("rd.parquet", _table, parquet.read),
-    "preview": ("data.npz", _preview, lambda path: reading.read_data(path.parent)),
+    "preview": ("data.npz", _preview, lambda path: npz_files.read_data(path.parent)),
     "config": ("a.toml", _toml, lambda path: from_mapping(read_config(path), "a.toml")),
 }
 

@@ -36,7 +36,8 @@ from faulty_files import KINDS  # noqa: E402
 import ratedistortion as rd  # noqa: E402
 from ratedistortion.errors import RateDistortionError, Stopped  # noqa: E402
 from ratedistortion.events import Measured  # noqa: E402
-from ratedistortion.run_directory import reading  # noqa: E402
+from ratedistortion.run_directory import npz_files, reading  # noqa: E402
+from ratedistortion.run_directory.model_files import model_path, read_model  # noqa: E402
 from ratedistortion.sweeping.manifest import Manifest  # noqa: E402
 
 FLIPS, KILLED_SWEEPS = 100_000, 200
@@ -121,7 +122,7 @@ def _readers(path: Path) -> dict[Path, Callable[[], Any]]:
     chunk = reading.ChunkFiles(path, 0, part.sweep_id)
     readers: dict[Path, Callable[[], Any]] = {
         path / reading.MANIFEST: lambda: getattr(Manifest.read(path), "values", None),
-        path / reading.DATA: lambda: reading.read_data(path),
+        path / reading.DATA: lambda: npz_files.read_data(path),
     }
     for name in (reading.STATE, reading.ROWS, reading.RESULT):
         if chunk.path(name).exists():
@@ -129,12 +130,12 @@ def _readers(path: Path) -> dict[Path, Callable[[], Any]]:
     if (path / reading.TABLE).exists():
         kept = rd.read(path).attrs["ratedistortion"]["images_sha256"]
         readers[path / reading.TABLE] = lambda: rd.read(path)
-        readers[path / reading.IMAGES] = lambda: reading.read_images(path, kept)
+        readers[path / reading.IMAGES] = lambda: npz_files.read_images(path, kept)
         for file in (path / reading.POSTERIORS).iterdir():
-            readers[file] = lambda file=file: reading.read_posteriors(file)
+            readers[file] = lambda file=file: npz_files.read_posteriors(file)
         for label, written in reading.read_results(path)[0]["models"].items():
             file = model_path(path, label)
-            readers[file] = lambda file=file, written=written: read_model(file, written, "")[0]
+            readers[file] = lambda file=file, written=written: read_model(file, written, "")
     return readers
 
 

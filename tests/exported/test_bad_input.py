@@ -1,10 +1,16 @@
 """What was exported and cannot be right: one line that says which image, or a suspect row."""
 
+import io
+import pickle
 import re
 
+import jax.numpy as jnp
 import numpy as np
+import pandas
 import pytest
-from commands import check_error, rd_measure, rd_plot
+from commands import check_error, check_message, rd_measure, rd_plot
+from foreign_arrays import TorchBfloat16
+from scipy import stats
 
 import ratedistortion as rd
 from ratedistortion.errors import SettingsError
@@ -26,6 +32,12 @@ def gaussians(**changed):
 def matrix(**changed):
     arrays = {"log_q": normals(10, 6), "own": np.arange(10) % 6, "log_prior": normals(10)}
     return arrays | changed
+
+
+def saved(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=True)
+    return buffer.getvalue()
 
 
 def at(array, place, value):
@@ -120,6 +132,14 @@ REFUSED = [
         matrix(log_q=at(normals(10, 6), (7, 4), np.inf)),
         "log_q of code 7 under image 4 (from 0) must be a number or -inf: got inf",
     ),
+    (
+        gaussians(mean=[[1.0, 2.0], [3.0]]),
+        "measure: mean must be an array that NumPy takes: got parts of different shapes.",
+    ),
+    (
+        gaussians(scale=TorchBfloat16()),
+        "got torch.bfloat16, which NumPy does not know: call .float() of it.",
+    ),
     (gaussians(mean=1e155 * GOOD["mean"], code=None), "is infinite: are means and scales right?"),
 ]  # fmt: skip
 
@@ -135,6 +155,23 @@ def test_one_line_says_what_was_expected_and_which_image(arrays, text):
 def test_counts_and_seeds_are_whole_numbers(wrong):
     with pytest.raises(SettingsError, match=f"^{next(iter(wrong))} must be a whole number of at"):
         rd.measure(GOOD, **wrong)
+
+
+def test_narrow_floats_of_jax_are_numbers_and_their_rounding_is_known():
+    narrow = {name: jnp.asarray(GOOD[name], jnp.bfloat16) for name in ("mean", "scale")}
+    wide = {name: np.asarray(array, np.float64) for name, array in narrow.items()}
+    noise = normals(COUNT, LATENTS, seed=1)
+    found, expected = (
+        rd.measure(**arrays, noise=noise, prior="standard", beta=beta)
+        for arrays, beta in ((narrow, jnp.bfloat16(0.5)), (wide, 0.5))
+    )
+    pandas.testing.assert_frame_equal(found, expected)
+    code = jnp.asarray(wide["mean"] + wide["scale"] * noise, jnp.bfloat16)
+    (row,) = rd.measure(**narrow, code=code, prior="standard").to_dict("records")
+    assert "codes are rounded too much: export noise as well" in row["failed_checks"]
+    log_q = normals(10, 6).astype(jnp.bfloat16)
+    found, expected = (rd.measure(matrix(log_q=m)) for m in (log_q, log_q.astype(float)))
+    pandas.testing.assert_frame_equal(found, expected)
 
 
 SUSPECT = [
@@ -158,6 +195,17 @@ SUSPECT = [
 def test_codes_that_are_not_of_their_posteriors_make_a_suspect_row(arrays, text):
     (row,) = rd.measure(arrays).to_dict("records")
     assert row["status"] == "suspect" and re.search(text, row["failed_checks"])
+
+
+def test_rows_and_columns_that_were_exchanged_contradict_each_other():
+    """Given a code, its own image is n with probability q(n|z): of the right matrix alone."""
+    mean = 0.3 * normals(300, 10)
+    code = mean + normals(300, 10, seed=1)
+    log_q = stats.norm.logpdf(code[:, None], mean[None]).sum(2)
+    given = {"own": np.arange(300), "log_prior": stats.norm.logpdf(code).sum(1)}
+    found = rd.measure(*({"log_q": m, **given, "beta": n} for n, m in enumerate((log_q, log_q.T))))
+    assert found["status"].tolist() == ["ok", "suspect"]
+    assert "identity" in found["failed_checks"][1]
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -198,7 +246,34 @@ def test_what_is_said_twice_or_cannot_be_read_is_one_line(tmp_path):
     (tmp_path / "empty").mkdir()
     check_error(rd_measure(tmp_path / "empty"), 2, "it has no .npy")
     np.savez(tmp_path / "bomb.npz", mean=np.array([object()], object))
-    check_error(rd_measure(tmp_path / "bomb.npz"), 2, "bomb.npz")
+    check_error(rd_measure(tmp_path / "bomb.npz"), 2, "bomb.npz", f"mean {OBJECTS}")
+
+
+OBJECTS = "holds Python objects, which are never read: save numbers"
+
+
+JUNK = "is damaged, or was not written by numpy.save: write it again, or take it out"
+
+
+@pytest.mark.parametrize(
+    "content, text",
+    [
+        (b"junk", JUNK),
+        (b"", JUNK),
+        (pickle.dumps([1.0]), JUNK),
+        (saved(normals(10, 6))[:-1], JUNK),
+        (saved(normals(10, 6))[:40], JUNK),
+        (saved(np.array([[None]])), OBJECTS),
+    ],
+    ids=["text", "empty", "pickle", "cut off", "cut header", "objects"],
+)
+def test_a_folder_with_a_file_that_is_no_array_is_one_line_which_names_it(tmp_path, content, text):
+    for name, array in matrix().items():
+        np.save(tmp_path / f"{name}.npy", array)
+    (tmp_path / "log_q.npy").write_bytes(content)
+    result = rd_measure(tmp_path)
+    expected = f"{tmp_path}: expected an .npz, or a folder with one .npy for each array: "
+    check_message(result, 2, f"{expected}log_q.npy {text}.")
 
 
 def test_arrays_that_are_not_used_are_named(tmp_path):

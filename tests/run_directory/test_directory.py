@@ -19,7 +19,7 @@ from ratedistortion.errors import (
     RateDistortionError,
 )
 from ratedistortion.files import write_file
-from ratedistortion.run_directory import reading
+from ratedistortion.run_directory import npz_files, reading
 from ratedistortion.run_directory.directory import RunDirectory, check_folder
 from ratedistortion.run_directory.sealed import seal
 
@@ -287,7 +287,7 @@ def test_objects_are_never_unpickled(directory, tmp_path, monkeypatch, form):
     with refused(4):
         read_result(directory.path, 0, SWEEP)
     with refused(4):
-        reading.read_images(directory.path)
+        npz_files.read_images(directory.path)
     assert not mark.exists()
     pickle.loads(pickle.dumps(Bomb(mark)))
     assert mark.exists()  # the bomb is live
@@ -318,17 +318,17 @@ def test_a_folder_that_is_no_run_directory_has_no_table(tmp_path):
 
 def test_images_come_back_and_damage_is_seen(directory):
     directory.write_arrays(reading.IMAGES, IMAGES)
-    read = reading.read_images(directory.path)
+    read = npz_files.read_images(directory.path)
     for name, array in IMAGES.items():
         np.testing.assert_array_equal(read[name], array)
     path = directory.path / "images.npz"
     for damage in (b"", path.read_bytes()[:100]):
         path.write_bytes(damage)
         with refused(4, "images.npz", "damaged", "rd-sweep"):
-            reading.read_images(directory.path)
+            npz_files.read_images(directory.path)
     path.unlink()
     with refused(4):
-        reading.read_images(directory.path)
+        npz_files.read_images(directory.path)
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_images_that_do_not_fit_together(directory, change):
     arrays = {name: array for name, array in (IMAGES | change).items() if array is not None}
     directory.write_arrays(reading.IMAGES, arrays)
     with refused(4, "images.npz"):
-        reading.read_images(directory.path)
+        npz_files.read_images(directory.path)
 
 
 def finish(directory: RunDirectory, chunk: int, losses=(), sweep=SWEEP, posteriors=None) -> None:
@@ -387,7 +387,7 @@ def test_posteriors_are_those_that_the_sweep_wrote(directory):
     written = directory.write_arrays("posteriors/one.npz", arrays)
     finish(directory, 0, posteriors={"one.npz": written})
     file = directory.path / "posteriors" / "one.npz"
-    np.testing.assert_array_equal(reading.read_posteriors(file)["mean"], arrays["mean"])
+    np.testing.assert_array_equal(npz_files.read_posteriors(file)["mean"], arrays["mean"])
     directory.write_arrays("posteriors/one.npz", {"mean": np.arange(4.0)})
     with refused(4, "one.npz", "SHA-256"):
-        reading.read_posteriors(file)
+        npz_files.read_posteriors(file)

@@ -9,7 +9,7 @@ import pytest
 from chunk_files import read_result, read_rows, read_state, write_result, write_rows, write_state
 
 from ratedistortion.errors import RunDirectoryError
-from ratedistortion.run_directory import reading
+from ratedistortion.run_directory import npz_files, reading
 from ratedistortion.run_directory.directory import RunDirectory
 from ratedistortion.run_directory.model_files import model_path, pack, read_model
 from ratedistortion.run_directory.sealed import npz, sha256
@@ -22,7 +22,7 @@ IMAGES = {"originals": np.ones((2, 2, 2, 1)), **PICTURES, "beta": np.ones(1), "s
 PARAMETERS = {"skip.open": np.ones((1, 2), np.float32), "data.centre": np.arange(3.0)}
 READERS = {
     "manifest.json": lambda directory: reading.read_manifest(directory.path),
-    "images.npz": lambda directory: reading.read_images(directory.path, sha256(npz(IMAGES))),
+    "images.npz": lambda directory: npz_files.read_images(directory.path, sha256(npz(IMAGES))),
     "models/beta=0.5,seed=0.safetensors": lambda directory: read_model(
         model_path(directory.path, "beta=0.5,seed=0"), sha256(pack(PARAMETERS, {"beta": 0.5})), ""
     ),

@@ -16,7 +16,7 @@ import ratedistortion as rd
 from ratedistortion.engine.engine import Engine
 from ratedistortion.errors import RunDirectoryError, SettingsError
 from ratedistortion.run_directory.directory import RunDirectory
-from ratedistortion.run_directory.reading import read_posteriors
+from ratedistortion.run_directory.npz_files import read_posteriors
 
 # The last beta is so large that its runs diverge.
 FIRST = settings_of(betas=(0.1, 1.0, 1e30), runs_at_once=2, max_examples=100, codes=60, steps=10)

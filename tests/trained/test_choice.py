@@ -1,5 +1,6 @@
 """Which model `rd.load` takes, and how it says so."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from tiny_engine import settings_of
@@ -47,9 +48,22 @@ def test_the_best_elbo_and_the_knee_are_those_of_the_summary(swept, capsys):
     assert capsys.readouterr().err == said
 
 
+@pytest.mark.parametrize("scalar", [np.float16, np.float32, np.float64, np.array, jnp.float32])
+def test_scalars_of_numpy_and_jax_are_numbers(swept, capsys, scalar):
+    model = rd.load(swept, beta=scalar(0.1), seed=np.int64(1))
+    assert (model.beta, model.seed) == (0.1, 1)
+    assert rd.load(swept, beta=scalar(4), seed=jnp.int32(0)).beta == 4
+    assert capsys.readouterr().err == ""  # 0.1 in float16 is meant to be 0.1
+
+
 @pytest.mark.parametrize(
     "asked, words",
     [
+        ({"beta": np.ones(1)}, r"beta must be a number of at least 0, .*: got array\(\[1\.\]\)"),
+        ({"beta": np.bool_(True)}, "beta must be a number of at least 0, .*: got "),
+        ({"beta": np.float32("nan")}, "beta must be a number of at least 0, .*: got "),
+        ({"beta": 1.0, "seed": np.array([0, 1])}, "seed must be a number of at least 0: got array"),
+        ({"beta": 1.0, "seed": True}, "seed must be a number of at least 0: got "),
         ({"seed": 0}, "either beta or target_rate"),
         ({"beta": 1.0, "target_rate": 1.0}, "either beta or target_rate"),
         ({"beta": 1.0, "seed": 7}, "seed: the run directory has models of seeds 0, 1: got 7"),

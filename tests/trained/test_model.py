@@ -2,15 +2,17 @@
 
 import shutil
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from foreign_arrays import TorchBfloat16
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from tiny_engine import settings_of
 
 import ratedistortion as rd
 from ratedistortion.errors import DatasetError, RunDirectoryError, SettingsError
-from ratedistortion.run_directory.reading import read_images, read_posteriors
+from ratedistortion.run_directory.npz_files import read_images, read_posteriors
 
 FEW = {"max_examples": 60, "steps": 3, "codes": 60, "betas": (1.0,)}
 
@@ -171,6 +173,9 @@ def test_bad_input_is_refused_in_one_line(swept):
         (x[0], r"x must be numbers of shape \(N, 8, 8, 1\): got float64 of shape \(8, 8, 1\)"),
         (x[:0], "got float64 of shape"),
         (x.astype(str), "got <U"),
+        (x.tolist() + [[[[0.0]]]], "x must be numbers .*: got parts of different shapes"),
+        (TorchBfloat16(), r"x must be numbers .*: got torch.bfloat16, .* call \.float\(\) of it"),
+        (x + 0j, "got complex128"),
         (x + np.nan, "first in row 0"),
         (x + 16, "x must lie in 0 to 1, as the model was trained on digits: .* got 16 to 16"),
     ):
@@ -181,6 +186,8 @@ def test_bad_input_is_refused_in_one_line(swept):
         model.negative_elbo(x + 0.5)
     with pytest.raises(SettingsError, match=r"z must be numbers of shape \(N, 2\)"):
         model.decode(x)
+    with pytest.raises(SettingsError, match="z must be .*: got parts of different shapes"):
+        model.decode([[0.0, 1.0], [2.0]])
     with pytest.raises(SettingsError, match="got 3 images, 2 codes"):
         model.log_likelihood(x, z[:2])
     with pytest.raises(SettingsError, match=r"z must be finite: code 1 \(from 0\) is not"):
@@ -190,3 +197,16 @@ def test_bad_input_is_refused_in_one_line(swept):
             model.sample(3, key=bad)
     with pytest.raises(SettingsError, match="n must be"):
         model.sample(0)
+
+
+def test_narrow_floats_of_jax_are_numbers(swept):
+    model, x = rd.load(swept, 0.1), np.tile(np.eye(8)[..., None], (3, 1, 1, 1))
+    z = np.array([[0.5, -1.0], [2.0, 0.25], [0.0, 1.5]])  # exact in bfloat16
+    for found, expected in (
+        (model.encode(jnp.asarray(x, jnp.bfloat16)), model.encode(x)),
+        (model.decode(jnp.asarray(z, jnp.bfloat16)), model.decode(z)),
+        (model.log_likelihood(jnp.asarray(x, jnp.bfloat16), z), model.log_likelihood(x, z)),
+    ):
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(DatasetError, match="first in row 1"):
+        model.encode(jnp.asarray(x, jnp.bfloat16).at[1, 0, 0, 0].set(jnp.nan))
