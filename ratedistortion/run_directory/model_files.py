@@ -9,12 +9,14 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from ratedistortion.run_directory.reading import MODELS
-from ratedistortion.run_directory.sealed import read_checked
+from ratedistortion.run_directory.sealed import read_checked, sha256
 from ratedistortion.untrusted import damaged, parse_object
 
 # The one entry of the metadata. The format keeps several in no fixed order, and the same model must
 # give the same bytes.
 _ENTRY = "ratedistortion"
+# The fact that is the SHA-256 of the file without this fact: a file alone can be checked by it.
+_SUM = "sha256"
 
 
 def model_path(path: Path, label: str) -> Path:
@@ -35,7 +37,7 @@ def pack(parameters: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> byte
         facts: What the model is, as JSON can hold it.
     """
     arrays = {name: np.asarray(array) for name, array in parameters.items()}  # numbers too
-    return save(arrays, {_ENTRY: json.dumps(facts, allow_nan=False)})
+    return _pack(arrays, {**facts, _SUM: sha256(_pack(arrays, facts))})
 
 
 def read_model(
@@ -45,7 +47,7 @@ def read_model(
 
     Args:
         path: The file.
-        written: The SHA-256 that the result of its chunk has; None where nobody knows it.
+        written: The SHA-256 that the result of its chunk has; None for a file alone.
         remedy: What to do if it is damaged, as the end of a sentence.
 
     Returns:
@@ -63,4 +65,11 @@ def read_model(
     except Exception as error:  # its own class of errors says no more
         reason = "it has no model of a sweep" if isinstance(error, KeyError) else error
         raise damaged(path, reason, remedy) from error
-    return parameters, parse_object(path, facts.encode(), remedy)
+    values = parse_object(path, facts.encode(), remedy)
+    if values.pop(_SUM, None) != sha256(_pack(parameters, values)):
+        raise damaged(path, "its SHA-256 differs", remedy)
+    return parameters, values
+
+
+def _pack(arrays: dict[str, np.ndarray], facts: Mapping[str, Any]) -> bytes:
+    return save(arrays, {_ENTRY: json.dumps(facts, allow_nan=False)})

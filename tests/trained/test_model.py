@@ -12,6 +12,7 @@ from tiny_engine import settings_of
 
 import ratedistortion as rd
 from ratedistortion.errors import DatasetError, RunDirectoryError, SettingsError
+from ratedistortion.run_directory.model_files import pack, read_model
 from ratedistortion.run_directory.npz_files import read_images, read_posteriors
 
 FEW = {"max_examples": 60, "steps": 3, "codes": 60, "betas": (1.0,)}
@@ -150,14 +151,16 @@ def test_a_damaged_or_foreign_file_is_refused(swept, tmp_path):
         (tmp_path / "part.safetensors").write_bytes(content)
         with pytest.raises(RunDirectoryError, match="part.safetensors: it is damaged"):
             rd.load(tmp_path / "part.safetensors")
+    (tmp_path / "alone.safetensors").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(RunDirectoryError, match="its SHA-256 differs"):
+        rd.load(tmp_path / "alone.safetensors")
     parameters = load_file(path / "models" / "beta=1.0,seed=0.safetensors")
     save_file(parameters, tmp_path / "theirs.safetensors")
     with pytest.raises(RunDirectoryError, match="it has no model of a sweep"):
         rd.load(tmp_path / "theirs.safetensors")
-    with safe_open(path / "models" / "beta=1.0,seed=0.safetensors", "np") as opened:
-        facts = opened.metadata()
+    parameters, facts = read_model(path / "models" / "beta=1.0,seed=0.safetensors", None, "")
     parameters["skip.decoder"] = parameters["skip.decoder"][:1]
-    save_file(parameters, tmp_path / "other.safetensors", facts)
+    (tmp_path / "other.safetensors").write_bytes(pack(parameters, facts))
     with pytest.raises(RunDirectoryError, match=r"skip.decoder: expected float32 \(2, 64\), got"):
         rd.load(tmp_path / "other.safetensors")
     facts = {"ratedistortion": "{}"}
