@@ -77,7 +77,7 @@ def summarise(
             "diverged": table.diverged,
             "suspects": table.suspects.reindex(columns=list(_SUSPECT)).to_dict("records"),
             "no_verdict": objection,
-            "likelihood_scales": table.scales(),
+            "likelihood_scales": table.likelihood_scales(),
         }
         found = _found(analysis, objection is None, table.rows)
         runs.append(head | found | _known(table) | places)

@@ -70,9 +70,8 @@ def principal_components(data: Dataset, examples: int, count: int) -> Principal:
         variances, vectors = np.linalg.eigh(some @ some.T / len(some))
         directions = some.T @ vectors / np.sqrt(np.maximum(variances, 1e-300) * len(some))
     least = len(variances) * _ROUNDING * max(variances[-1], 0.0)
-    total = np.sum(variances)
-    variances = np.where(variances > least, variances, 0.0)[::-1][:count]
-    rest = np.maximum(total - np.sum(variances), 0.0)
+    variances = np.where(variances > least, variances, 0.0)[::-1]
+    variances, rest = variances[:count], np.sum(variances[count:])
     directions = np.where(variances > 0, directions[:, ::-1][:, :count], 0.0)
     # Libraries of linear algebra differ in the signs, on which the numbers of a run depend.
     largest = np.argmax(np.abs(directions), axis=0)[None]

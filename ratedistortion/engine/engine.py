@@ -19,6 +19,7 @@ from ratedistortion.measuring.pictures import PICTURES, pictures
 from ratedistortion.models.autoencoder import Autoencoder, Model
 from ratedistortion.models.contract import check_values
 from ratedistortion.models.parameters import filled
+from ratedistortion.models.skip import check_learned_scale
 from ratedistortion.table.identity import run_key
 from ratedistortion.training.run import Run
 from ratedistortion.training.state import DataShape, SweptParameters, TrainState, selected
@@ -75,11 +76,14 @@ class Engine:
         check_values(self.autoencoder.likelihood, sweep.settings.likelihood, data)
         shape = DataShape(len(data.train), data.scale, data.dynamic, data.held_out)
         self._run = Run(sweep.settings, self.autoencoder, shape)
-        self._principal = None
-        if sweep.settings.start == "linear":
+        self._principal, settings = None, sweep.settings
+        if settings.start == "linear" or self.autoencoder.learns_scale:
             count = self.autoencoder.latents
             principal = principal_components(data, self._run.examples, count)
-            self._principal = jax.tree.map(put, principal)
+            if self.autoencoder.learns_scale:
+                check_learned_scale(principal, () if settings.target_rates else settings.betas)
+            if settings.start == "linear":
+                self._principal = jax.tree.map(put, principal)
         gaussian = self.autoencoder.gaussian(self._run.state.model)
         self.information_kind = "exact" if gaussian else "bounds"
         self.steps = self._run.steps

@@ -47,7 +47,7 @@ class Table(NamedTuple):
         """How much of the sweep there is, such as `3 of 6 chunks`; empty if it is finished."""
         return self.rows.attrs.get("ratedistortion", {}).get("unfinished", "")
 
-    def scales(self) -> tuple[float, float] | None:
+    def likelihood_scales(self) -> tuple[float, float] | None:
         """The least and the largest scale of the likelihood, where they differ: it is learned."""
         if "likelihood_scale" not in self.rows:
             return None
@@ -124,7 +124,9 @@ class Inputs(NamedTuple):
         notes += [
             f"so far {text}" for table in self.tables.values() if (text := table.unfinished())
         ]
-        if moving := [found for table in self.tables.values() if (found := table.scales())]:
+        if moving := [
+            found for table in self.tables.values() if (found := table.likelihood_scales())
+        ]:
             low, high = min(each[0] for each in moving), max(each[1] for each in moving)
             notes.append(f"D moves with the likelihood's scale, {low:.2g} to {high:.2g}")
         if others := sum(not table.is_measured() for table in self.tables.values()):

@@ -33,7 +33,7 @@ class Facts(NamedTuple):
         least_distortion: The least value of D that the likelihood allows, nats per image.
         exact: Whether I(n;z) is estimated, and not only bounded.
         importance: Whether an importance-weighted bound was asked for.
-        least_scale: The smallest scale of the likelihood that can be learned.
+        least_likelihood_scale: The smallest scale of the likelihood that can be learned.
     """
 
     images: int
@@ -44,7 +44,7 @@ class Facts(NamedTuple):
     least_distortion: float
     exact: bool
     importance: bool
-    least_scale: float = 0.0
+    least_likelihood_scale: float = 0.0
 
 
 def contradictions(m: Measurement, facts: Facts) -> list[str]:
@@ -108,7 +108,7 @@ def contradictions(m: Measurement, facts: Facts) -> list[str]:
     ):
         if n >= _MIN_IMAGES and value > 1 and error > _MAX_ERROR_SHARE * value:
             found.append(f"{name} rests on one image")
-    if m.likelihood_scale <= facts.least_scale:
+    if m.likelihood_scale <= facts.least_likelihood_scale:
         found.append("the likelihood's scale fell to the least that is allowed")
     return found
 

@@ -119,7 +119,9 @@ def make_measure(
         if iwae:
             nll = estimate(lax.map(one_bound, chosen, batch_size=BATCH))
         distortion = estimate(drawn.distortion)
-        learned = jnp.asarray(jnp.nan if model.scale is None else model.scale, jnp.float64)
+        learned = jnp.asarray(
+            jnp.nan if model.likelihood_scale is None else model.likelihood_scale, jnp.float64
+        )
         return Measurement(rate, distortion, negative_elbo, nll, information, learned), drawn
 
     return measure

@@ -18,7 +18,14 @@ from ratedistortion.models.draws import draw_pixels
 from ratedistortion.models.families import members
 from ratedistortion.models.interfaces import Posterior
 from ratedistortion.models.shapes import Codes, Images, Outputs, PerImage
-from ratedistortion.models.skip import Skip, beta_of_rate, optimal_skip, random_skip
+from ratedistortion.models.skip import (
+    Level,
+    Skip,
+    level_of_beta,
+    level_of_rate,
+    optimal_skip,
+    random_skip,
+)
 from ratedistortion.settings import Settings, code
 
 # Latents where the settings do not say: a code of small beta needs that many.
@@ -35,8 +42,9 @@ class Model(NamedTuple):
         decoder: An `interfaces.Decoder` or `AutoregressiveDecoder`.
         prior: An `interfaces.Prior` or `EncoderPrior`.
         skip: The linear maps beside encoder and decoder.
-        scale: Standard deviation of the gaussian likelihood where it is learned: no gradient
-            changes it, and it is nan until it is fitted. None elsewhere.
+        likelihood_scale: Standard deviation of the gaussian likelihood where it is learned, in
+            units of the data: no gradient changes it, and it is nan until it is fitted. None
+            elsewhere.
     """
 
     # Typed as what JAX's functions of pytrees return, which may hold gradients or shapes too.
@@ -44,7 +52,7 @@ class Model(NamedTuple):
     decoder: Any
     prior: Any
     skip: Skip
-    scale: Any = None
+    likelihood_scale: Any = None
 
 
 class Autoencoder:
@@ -61,6 +69,7 @@ class Autoencoder:
     Attributes:
         latents: Dimensions of a code: as the settings say, else 256, or those of x if fewer.
         likelihood: What the decoder's outputs mean.
+        learns_scale: Whether the scale of the gaussian likelihood is learned.
 
     Raises:
         SettingsError: If code of the user's own is not at hand, or its members do not keep to what
@@ -81,6 +90,7 @@ class Autoencoder:
         self._builders = members(settings) | dict(builders or {})
         check_own(self._builders, self._settings, shape)
         self.likelihood = self._builders["likelihood"](self._settings)
+        self.learns_scale = settings.likelihood_scale == "learned"
 
     def build(self, key: PRNGKeyArray) -> Model:
         """Random parameters, with which training starts unless `optimal` replaces the linear maps.
@@ -98,7 +108,7 @@ class Autoencoder:
             builders["decoder"](keys[1], settings, shape, outputs),
             builders["prior"](keys[2], settings, shape),
             random_skip(keys[3], self._dimensions, self.latents, self._dimensions * outputs),
-            jnp.float32(jnp.nan) if self.likelihood.learns_scale else None,
+            jnp.float32(jnp.nan) if self.learns_scale else None,
         )
         encoder, prior = code.shown(settings.encoder), code.shown(settings.prior)
         gaussian, uses_encoder = self.gaussian(model), model.prior.uses_encoder
@@ -107,17 +117,6 @@ class Autoencoder:
                 f"prior {prior} needs an encoder with a Gaussian posterior: got {encoder}; use"
                 " another prior, such as mixture."
             )
-        betas = () if settings.target_rates else settings.betas
-        if (
-            self.likelihood.learns_scale
-            and self.latents >= self._dimensions
-            and min(betas, default=2) <= 1
-        ):
-            raise SettingsError(
-                "likelihood_scale learned: with as many latents as x has dimensions,"
-                f" {self._dimensions}, D + beta R falls without end as the scale goes to 0 where"
-                f" beta is at most 1: got {min(betas):g}; give fewer latents, or betas above 1."
-            )
         if settings.free_bits and (uses_encoder or not (model.prior.gaussian and gaussian)):
             raise SettingsError(
                 "free_bits needs a rate that is a closed form for every latent: use a Gaussian"
@@ -125,25 +124,32 @@ class Autoencoder:
             )
         return model
 
-    def optimal(self, model: Model, principal: Principal, beta: Array) -> Model:
+    def optimal(self, model: Model, principal: Principal, level: Level) -> Model:
         """The model with its linear maps at the optimum of the linear beta-VAE.
 
         Args:
             model: The parameters.
             principal: Of the training images.
-            beta: The weight of the rate.
+            level: Of a beta or of a rate.
         """
         outputs = self.likelihood.linear(principal.mean)
-        return model._replace(skip=optimal_skip(principal, outputs, beta, self.latents))
+        return model._replace(skip=optimal_skip(principal, outputs, level.level, self.latents))
 
-    def beta_of_rate(self, principal: Principal, rate: Array) -> Array:
-        """The beta at which the linear beta-VAE has this rate.
+    def level(
+        self, principal: Principal, beta: Array | None = None, rate: Array | None = None
+    ) -> Level:
+        """Where the linear beta-VAE is at its optimum.
 
         Args:
             principal: Of the training images.
-            rate: R in nats.
+            beta: The weight of the rate.
+            rate: R in nats, instead of beta.
         """
-        return beta_of_rate(principal, self.likelihood.linear(principal.mean), rate)
+        noise = self.likelihood.linear(principal.mean).noise
+        if rate is not None:
+            return level_of_rate(principal, noise, rate)
+        assert beta is not None
+        return level_of_beta(principal, noise, beta)
 
     def encode(self, model: Model, x: Images) -> Posterior:
         """The posterior of every image.
@@ -284,37 +290,46 @@ class Autoencoder:
             Nats.
         """
         x, outputs = self._in_own_units(x, self._outputs(model, x, z))
-        if model.scale is None:
+        if model.likelihood_scale is None:
             return self.likelihood.log_density(x, outputs)
-        log_density = self.likelihood.log_density(x / model.scale, outputs / model.scale)
-        return log_density - self._dimensions * jnp.log(model.scale)
+        log_density = self.likelihood.log_density(
+            x / model.likelihood_scale, outputs / model.likelihood_scale
+        )
+        return log_density - self._dimensions * jnp.log(model.likelihood_scale)
 
-    def with_best_scale(self, model: Model, error: Array) -> Model:
+    def with_best_likelihood_scale(self, model: Model, error: Array) -> Model:
         """The model with the scale of the gaussian likelihood at which D is least.
 
         Args:
             model: The parameters.
-            error: What `squared_error` gives of the images that count, or its mean.
+            error: The mean of `squared_errors` over the images that count, a scalar.
         """
-        scale = jnp.maximum(jnp.sqrt(error), self.least_scale)
-        return model._replace(scale=lax.stop_gradient(scale))
+        scale = jnp.maximum(jnp.sqrt(error), jnp.float32(self.least_likelihood_scale))
+        return model._replace(likelihood_scale=lax.stop_gradient(scale))
 
-    def squared_error(self, model: Model, x: Images, z: Codes) -> Array:
-        """The mean of (x - E[x|z])^2 over images and dimensions, in units of the data.
+    def squared_errors(self, model: Model, x: Images, z: Codes) -> PerImage:
+        """(x - E[x|z])^2 of every image, the mean over its dimensions.
 
         Args:
             model: The parameters.
             x: Images.
             z: A code for each.
+
+        Returns:
+            In squared units of the data.
         """
         x, outputs = self._in_own_units(x, self._outputs(model, x, z))
-        return jnp.mean((x - self.likelihood.mean(outputs)) ** 2)
+        return jnp.mean((x - self.likelihood.mean(outputs)) ** 2, axis=-1)
 
     @property
-    def least_scale(self) -> float:
-        """The smallest scale that is learned: below it, float32 would not keep D exact."""
-        spread = 1.0 if self._spread is None else float(np.sqrt(np.mean(self._spread**2)))
-        return _LEAST_SCALE * spread
+    def least_likelihood_scale(self) -> float:
+        """The smallest scale that is learned, in units of the data.
+
+        Below it, float32 would not keep D exact. It is a number of float32, with which scales can
+        be compared.
+        """
+        spread = 1.0 if self._spread is None else np.sqrt(np.mean(self._spread.astype(float) ** 2))
+        return float(np.float32(_LEAST_SCALE * spread))
 
     def decode(self, model: Model, z: Codes, key: PRNGKeyArray) -> Images:
         """An image for each code.
@@ -330,8 +345,8 @@ class Autoencoder:
         z, linear = model.skip.decode(z)
         if model.decoder.autoregressive:
             units = np.ones(self._dimensions, np.float32) if self._spread is None else self._spread
-            if model.scale is not None:
-                units = units / model.scale
+            if model.likelihood_scale is not None:
+                units = units / model.likelihood_scale
             return draw_pixels(
                 model.decoder, self.likelihood, z, self._per_dimension(linear), key, units
             )

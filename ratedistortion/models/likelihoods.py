@@ -13,7 +13,8 @@ class LinearOutputs(NamedTuple):
     Attributes:
         slope: Change of each output per unit of the prediction, (outputs,).
         bias: The outputs where the prediction is the mean, (dimensions, outputs).
-        noise: The variance of one dimension of x about its prediction; None where it is learned.
+        noise: The variance of one dimension of x about its prediction; None where it is learned,
+            for then `skip.Level` computes it.
     """
 
     slope: Any
@@ -36,8 +37,6 @@ class Likelihood(NamedTuple):
         accepts: x, a NumPy array -> whether each of its values has a density, as booleans of the
             same shape; None where that is known when data are read, or for any real number.
         needs: What `accepts` asks for, in words, such as `whole numbers of at least 0`.
-        learns_scale: Whether x and the decoder's outputs are divided by `Model.scale` before they
-            come here. The likelihood is then the standard normal density about the outputs.
     """
 
     outputs: int
@@ -48,7 +47,6 @@ class Likelihood(NamedTuple):
     least: float = 0.0
     accepts: Callable[[Any], Any] | None = None
     needs: str = "other values"
-    learns_scale: bool = False
 
 
 def bernoulli(settings: Settings) -> Likelihood:
@@ -109,7 +107,8 @@ def gaussian(settings: Settings) -> Likelihood:
     """Real x with a mean from the decoder and the standard deviation `likelihood_scale`.
 
     Args:
-        settings: Used is `likelihood_scale`.
+        settings: Used is `likelihood_scale`. Where it is `learned`, x and the outputs must come
+            divided by the scale.
 
     Returns:
         One output for each dimension, the mean.
@@ -138,7 +137,6 @@ def gaussian(settings: Settings) -> Likelihood:
         sample=sample,
         linear=linear,
         least=constant,
-        learns_scale=learned,
     )
 
 

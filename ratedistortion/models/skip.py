@@ -8,14 +8,17 @@ $$r_i = \min(1, \beta s^2 / l_i), \quad \mathbb{E}[z_i|x] = \sqrt{(1 - r_i) / l_
 Where s is learned, it is that of least D: $s^2 = \tfrac1d \sum_i \min(l_i, \beta s^2)$.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ratedistortion.datasets.principal import Principal
+from ratedistortion.errors import SettingsError
 from ratedistortion.models.interfaces import Encoder, Posterior
 from ratedistortion.models.layers import LOG_SCALES, bounded_log_scale
 from ratedistortion.models.likelihoods import LinearOutputs
@@ -100,15 +103,27 @@ def random_skip(key: PRNGKeyArray, dimensions: int, latents: int, outputs: int) 
     )
 
 
+class Level(NamedTuple):
+    """An optimum of the linear beta-VAE.
+
+    Attributes:
+        level: beta s^2, below which a variance is not described.
+        beta: The weight of the rate.
+    """
+
+    level: Array
+    beta: Array
+
+
 def optimal_skip(
-    principal: Principal, outputs: LinearOutputs, beta: Float[Array, ""], latents: int
+    principal: Principal, outputs: LinearOutputs, level: Float[Array, ""], latents: int
 ) -> Skip:
     """The optimum of the linear beta-VAE. Latents that it does not use, but for 32, are shut.
 
     Args:
         principal: Of the training images.
-        outputs: How the likelihood's parameters are linear in a prediction of x, and its noise.
-        beta: The weight of the rate.
+        outputs: How the likelihood's parameters are linear in a prediction of x.
+        level: beta s^2.
         latents: Dimensions of a code; the leading ones are the leading components.
 
     Returns:
@@ -117,7 +132,6 @@ def optimal_skip(
     missing = latents - principal.variances.shape[0]
     variances = jnp.pad(principal.variances, (0, missing))
     directions = jnp.pad(principal.directions, ((0, 0), (0, missing)))
-    level = _level(principal, outputs, beta)
     # Of the variance that stays unknown. A direction without variance is useless at beta 0 too.
     share = level / jnp.maximum(variances, jnp.finfo(jnp.float32).tiny)
     share = jnp.where(variances > level, share, 1.0)
@@ -137,40 +151,74 @@ def optimal_skip(
     )
 
 
-def beta_of_rate(
-    principal: Principal, outputs: LinearOutputs, rate: Float[Array, ""]
-) -> Float[Array, ""]:
-    """The beta at which the linear beta-VAE has this rate.
+def level_of_beta(principal: Principal, noise: Any, beta: Float[Array, ""]) -> Level:
+    """The optimum at a beta.
+
+    Args:
+        principal: Of the training images.
+        noise: s^2, the variance of one dimension of x about its prediction; None where it is
+            learned, and so is the mean squared error.
+        beta: The weight of the rate.
+    """
+    if noise is not None:
+        return Level(beta * noise, beta)
+    level = lax.fori_loop(
+        0,
+        _REFINEMENTS,
+        lambda _, level: beta * _unknown(principal, level),
+        beta * _unknown(principal, jnp.float32(jnp.inf)),
+    )
+    return Level(level, beta)
+
+
+def level_of_rate(principal: Principal, noise: Any, rate: Float[Array, ""]) -> Level:
+    """The optimum at a rate.
 
     R is the largest of (1/2) sum_{i <= k} log(l_i / level) over k, which gives the level at once.
     Where float32 has no such beta, as for images that are all equal, it is very small.
 
     Args:
         principal: Of the training images.
-        outputs: As for `optimal_skip`.
+        noise: As for `level_of_beta`.
         rate: R in nats, at least 0.
 
     Returns:
-        Beta, above 0.
+        Its beta is above 0.
     """
     tiny = jnp.finfo(jnp.float32).tiny
     logs = jnp.log(jnp.maximum(principal.variances, tiny))
     count = jnp.arange(1, len(logs) + 1, dtype=jnp.float32)
     level = jnp.exp(jnp.max((jnp.cumsum(logs) - 2 * rate) / count))
-    noise = _unknown(principal, level) if outputs.noise is None else outputs.noise
-    return jnp.maximum(level / noise, _LEAST_BETA)
+    noise = _unknown(principal, level) if noise is None else noise
+    return Level(level, jnp.maximum(level / noise, _LEAST_BETA))
 
 
-def _level(principal: Principal, outputs: LinearOutputs, beta: Array) -> Array:
-    """The water level beta s^2."""
-    if outputs.noise is not None:
-        return beta * outputs.noise
-    return lax.fori_loop(
-        0,
-        _REFINEMENTS,
-        lambda _, level: beta * _unknown(principal, level),
-        beta * _unknown(principal, jnp.float32(jnp.inf)),
-    )
+def check_learned_scale(principal: Principal, betas: Sequence[float]) -> None:
+    """Refuses betas at which no scale of the likelihood is the best one.
+
+    If r latents describe the images of d dimensions without an error, the least D + beta R at a
+    water level is (d - beta r) / 2 times its logarithm, but for a constant: where beta is below
+    d / r it falls without end as the level, and with it the scale, goes to 0.
+
+    Args:
+        principal: Of the training images, with as many components as there are latents.
+        betas: The weights of the rate.
+
+    Raises:
+        SettingsError: If a beta is too small.
+    """
+    dimensions, used = len(principal.mean), int(np.count_nonzero(principal.variances))
+    if principal.rest > 0 or not betas:
+        return
+    if used == 0:
+        raise SettingsError("likelihood_scale learned needs images that differ: all are equal.")
+    if min(betas) <= dimensions / used:
+        raise SettingsError(
+            f"likelihood_scale learned: {used} latents can describe these images of {dimensions}"
+            " dimensions without an error, so that D + beta R falls without end as the scale goes"
+            f" to 0 where beta is at most {dimensions / used:.4g}: got {min(betas):g}; give fewer"
+            " latents, or larger betas."
+        )
 
 
 def _unknown(principal: Principal, level: Array) -> Array:

@@ -79,7 +79,7 @@ def facts(engine: Engine, measured: MeasuredRun) -> Facts:
     settings, data, autoencoder = engine.sweep.settings, engine.sweep.data, engine.autoencoder
     count, exact = len(data.splits[measured.split]), engine.information_kind == "exact"
     least = autoencoder.likelihood.least
-    if autoencoder.likelihood.learns_scale:
+    if autoencoder.learns_scale:
         least += math.log(measured.measurement.likelihood_scale)
     # A model can overfit the images it was trained on, and -ELBO is then below the entropy.
     entropy = known_entropy(settings.as_json()) if measured.split == "test" else None
@@ -95,7 +95,9 @@ def facts(engine: Engine, measured: MeasuredRun) -> Facts:
         least_distortion=least * math.prod(data.shape),
         exact=exact,
         importance=settings.iwae > 0,
-        least_scale=autoencoder.least_scale if autoencoder.likelihood.learns_scale else 0.0,
+        least_likelihood_scale=autoencoder.least_likelihood_scale
+        if autoencoder.learns_scale
+        else 0.0,
     )
 
 

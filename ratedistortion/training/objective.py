@@ -65,15 +65,16 @@ def make_loss(settings: Settings, autoencoder: Autoencoder, shape: DataShape) ->
         each = autoencoder.latent_rates(model, posterior) if settings.free_bits else None
         if each is not None:
             counted = jnp.sum(jnp.maximum(jnp.mean(each, axis=0), settings.free_bits))
-        if autoencoder.likelihood.learns_scale:
-            model = autoencoder.with_best_scale(model, autoencoder.squared_error(model, x, z))
+        if autoencoder.learns_scale:
+            errors = autoencoder.squared_errors(model, x, z)
+            model = autoencoder.with_best_likelihood_scale(model, jnp.mean(errors))
         distortion = -jnp.mean(autoencoder.log_likelihood(model, x, z))
         return distortion + term(counted), jnp.stack([distortion, rate])
 
     return loss
 
 
-def fit_scale(
+def fit_likelihood_scale(
     autoencoder: Autoencoder,
     shape: DataShape,
     model: Model,
@@ -87,19 +88,21 @@ def fit_scale(
         autoencoder: The model, as pure functions.
         shape: What is static about the data.
         model: Its parameters.
-        images: Those that it was trained on, (images, dimensions) as stored; what is left after
-            the last whole batch is not used.
+        images: Those that count, (images, dimensions) as stored.
         key: Of all noise: one code of every image.
         batch_size: How many images are read at once.
+
+    Returns:
+        The same parameters; the scale is in units of the data.
     """
 
-    def one_batch(batch: Array) -> Array:
-        stored = lax.dynamic_slice_in_dim(images, batch * batch_size, batch_size)
-        x, _, _, z = _coded(autoencoder, shape, model, stored, jax.random.fold_in(key, batch))
-        return autoencoder.squared_error(model, x, z)
+    def one_image(row: Array) -> Array:
+        key_of_row = jax.random.fold_in(key, row)
+        x, _, _, z = _coded(autoencoder, shape, model, images[row][None], key_of_row)
+        return autoencoder.squared_errors(model, x, z)[0]
 
-    errors = lax.map(one_batch, jnp.arange(len(images) // batch_size))
-    return autoencoder.with_best_scale(model, jnp.mean(errors))
+    errors = lax.map(one_image, jnp.arange(len(images)), batch_size=batch_size)
+    return autoencoder.with_best_likelihood_scale(model, jnp.mean(errors))
 
 
 def _coded(

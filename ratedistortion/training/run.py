@@ -17,7 +17,7 @@ from ratedistortion.settings.fields import MAX_COUNT
 from ratedistortion.training.held_out import count_held_out, make_selection
 from ratedistortion.training.keys import key_for
 from ratedistortion.training.minibatch import minibatch
-from ratedistortion.training.objective import fit_scale, make_loss, weighted_rate
+from ratedistortion.training.objective import fit_likelihood_scale, make_loss, weighted_rate
 from ratedistortion.training.state import (
     HISTORY_POINTS,
     Best,
@@ -39,7 +39,8 @@ class Run:
     takes no step from then on: it keeps the finite parameters that it had. With
     `settings.select` `best` the last images are held out of training, and a run ends with the
     parameters whose loss on them was lowest. A scale of the likelihood that is learned is fitted
-    once more after the last step, to all images that the run is trained on.
+    once more after the last step: to the images that are held out, else to all that the run is
+    trained on.
 
     Args:
         settings: The sweep's settings; beta, seeds and learning rate are not read.
@@ -58,8 +59,8 @@ class Run:
 
     def __init__(self, settings: Settings, autoencoder: Autoencoder, shape: DataShape) -> None:
         select_best = settings.select == "best"
-        self._autoencoder, self._shape = autoencoder, shape
-        self._batch_size = settings.batch_size
+        self._autoencoder, self._batch_size = autoencoder, settings.batch_size
+        self._shape = shape
         held_out = (shape.held_out or count_held_out(shape.examples)) if select_best else 0
         self.examples = shape.examples - held_out
         self.steps = _count_steps(settings, shape.examples, self.examples)
@@ -92,10 +93,12 @@ class Run:
         """
         model = self._autoencoder.build(key_for(arguments.seed, "model"))
         if principal is not None:
+            asked = {"beta": arguments.beta}
             if self._has_target:
-                beta = self._autoencoder.beta_of_rate(principal, arguments.target_rate)
-                arguments = arguments._replace(beta=beta)
-            model = self._autoencoder.optimal(model, principal, arguments.beta)
+                asked = {"rate": arguments.target_rate}
+            level = self._autoencoder.level(principal, **asked)
+            arguments = arguments._replace(beta=level.beta)
+            model = self._autoencoder.optimal(model, principal, level)
         log_beta = self._rate_term.init(arguments)
         nothing = Best(model, jnp.float32(jnp.inf), jnp.int32(0), log_beta)
         return TrainState(
@@ -136,19 +139,19 @@ class Run:
             return state._replace(best=self._select(index, state, arguments, images))
 
         state = lax.fori_loop(first, last, one, state)
-        if self._autoencoder.likelihood.learns_scale:
-            # Whether the run ends here is the same for all runs, so that vmap keeps the branch.
-            fitted = functools.partial(self._with_scale, arguments=arguments, images=images)
+        if self._autoencoder.learns_scale:
+            # `last` is the same for all runs, so that vmap does not compute both branches.
+            fitted = functools.partial(self._with_fitted_scale, arguments=arguments, images=images)
             state = lax.cond(last == self.steps, fitted, lambda state: state, state)
         return state
 
-    def _with_scale(self, state: TrainState, arguments: SweptParameters, images: Array):
+    def _with_fitted_scale(self, state: TrainState, arguments: SweptParameters, images: Array):
         """The state with the scale of the likelihood fitted for the parameters that are kept."""
-        model = fit_scale(
+        model = fit_likelihood_scale(
             self._autoencoder,
             self._shape,
             selected(state),
-            images[: self.examples],
+            images if state.best is None else images[self.examples :],
             key_for(arguments.seed, "scale"),
             self._batch_size,
         )

@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 
 from ratedistortion.datasets.principal import Principal
+from ratedistortion.errors import SettingsError
 from ratedistortion.models.layers import bounded_log_scale
 from ratedistortion.models.likelihoods import LIKELIHOODS, LinearOutputs
-from ratedistortion.models.skip import beta_of_rate, optimal_skip
+from ratedistortion.models.skip import (
+    check_learned_scale,
+    level_of_beta,
+    level_of_rate,
+    optimal_skip,
+)
 from ratedistortion.settings import Settings
 
 DIMENSIONS, NOISE = 50, 0.3
@@ -38,7 +44,8 @@ def test_the_optimum_is_that_of_the_formulas(beta, latents):
     leading = PRINCIPAL._replace(
         directions=PRINCIPAL.directions[:, :count], variances=PRINCIPAL.variances[:count]
     )
-    skip = optimal_skip(leading, OUTPUTS, jnp.float32(beta), latents)
+    level = level_of_beta(leading, NOISE, jnp.float32(beta)).level
+    skip = optimal_skip(leading, OUTPUTS, level, latents)
     with np.errstate(divide="ignore", invalid="ignore"):
         unknown = np.where(VARIANCES > beta * NOISE, beta * NOISE / VARIANCES, 1.0)[:count]
         to_code = np.where(unknown < 1, np.sqrt((1 - unknown) / VARIANCES[:count]), 0)
@@ -70,21 +77,24 @@ def test_the_optimum_is_that_of_the_formulas(beta, latents):
 
 @pytest.mark.parametrize("rate", [0.0, 0.01, 1.0, 17.0, 90.0, 400.0])
 def test_beta_of_a_rate_is_the_beta_that_has_this_rate(rate):
-    beta = float(jax.jit(beta_of_rate)(PRINCIPAL, OUTPUTS, jnp.float32(rate)))
+    found = jax.jit(level_of_rate)(PRINCIPAL, NOISE, jnp.float32(rate))
+    beta = float(found.beta)
+    assert float(found.level) == pytest.approx(beta * NOISE, rel=1e-5)
     assert rate_of(beta) == pytest.approx(rate, rel=1e-4, abs=1e-5)
     if rate == 0:  # the smallest one at which every latent is useless
         assert beta == pytest.approx(VARIANCES[0] / NOISE, rel=1e-5)
 
 
 def test_equal_images_have_a_beta_above_0():
-    beta = beta_of_rate(PRINCIPAL._replace(variances=0 * VARIANCES), OUTPUTS, jnp.float32(5.0))
-    assert float(beta) > 0
+    equal = PRINCIPAL._replace(variances=0 * VARIANCES)
+    assert float(level_of_rate(equal, NOISE, jnp.float32(5.0)).beta) > 0
 
 
 def test_beta_of_the_rate_of_a_beta_is_this_beta():
     for beta in (1e-5, 0.02, 0.5, 2.9):
         rate = jnp.float32(rate_of(beta))
-        assert float(beta_of_rate(PRINCIPAL, OUTPUTS, rate)) == pytest.approx(beta, rel=1e-3)
+        found = float(level_of_rate(PRINCIPAL, NOISE, rate).beta)
+        assert found == pytest.approx(beta, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
@@ -119,21 +129,32 @@ def test_the_noise_of_an_output():
 
 
 @pytest.mark.parametrize("rate", [0.5, 4.0, 17.0, 60.0])
-def test_a_learned_scale_is_that_of_the_error_at_the_start(rate):
+@pytest.mark.parametrize("count", [30, DIMENSIONS])
+def test_a_learned_scale_is_that_of_the_error_at_the_start(rate, count):
     """At the level beta s^2 the error of a dimension is s^2, whichever of them is asked for."""
-    count = 30  # latents: the variance of the other directions is never predicted
-    leading = PRINCIPAL._replace(
+    leading = PRINCIPAL._replace(  # the variance of other directions is never predicted
         directions=PRINCIPAL.directions[:, :count],
         variances=PRINCIPAL.variances[:count],
         rest=jnp.float32(VARIANCES[count:].sum()),
     )
-    outputs = OUTPUTS._replace(noise=None)
-    beta = float(beta_of_rate(leading, outputs, jnp.float32(rate)))
-    skip = optimal_skip(leading, outputs, jnp.float32(beta), count)
-    share = np.exp(2 * np.asarray(bounded_log_scale(skip.log_scale), float)[0])
-    assert -0.5 * np.log(share).sum() == pytest.approx(rate, rel=1e-3)
-    unknown = (
-        np.minimum(VARIANCES[:count], share * VARIANCES[:count]).sum() + VARIANCES[count:].sum()
-    )
-    level = (share * VARIANCES[:count])[share < 1]
-    np.testing.assert_allclose(level, beta * unknown / DIMENSIONS, rtol=1e-3)
+    level, beta = map(float, level_of_rate(leading, None, jnp.float32(rate)))
+    known = VARIANCES[:count]
+    assert 0.5 * np.log(np.maximum(known / level, 1)).sum() == pytest.approx(rate, rel=1e-3)
+    error = (np.minimum(known, level).sum() + VARIANCES[count:].sum()) / DIMENSIONS
+    assert level == pytest.approx(beta * error, rel=1e-3)
+    if level > VARIANCES[VARIANCES > 0].min() or count < 46:  # else all levels have this beta
+        again = level_of_beta(leading, None, jnp.float32(beta))
+        assert float(again.level) == pytest.approx(level, rel=1e-2)
+    elif rate == 60:  # D is described in 46 of 50 dimensions
+        assert beta == pytest.approx(50 / 46, rel=1e-4)
+
+
+def test_a_learned_scale_has_an_optimum_only_where_beta_is_large_enough():
+    """Of 50 dimensions 46 have a variance: the loss is (50 - 46 beta) / 2 times log level."""
+    check_learned_scale(PRINCIPAL, (50 / 46 + 1e-6, 3.0))
+    check_learned_scale(PRINCIPAL, ())
+    check_learned_scale(PRINCIPAL._replace(rest=jnp.float32(1e-9)), (0.1,))
+    with pytest.raises(SettingsError, match="46 latents can .* beta is at most 1.087: got 1;"):
+        check_learned_scale(PRINCIPAL, (2.0, 1.0))
+    with pytest.raises(SettingsError, match="all are equal"):
+        check_learned_scale(PRINCIPAL._replace(variances=0 * VARIANCES), (2.0,))

@@ -40,7 +40,7 @@ def test_a_linear_run_finds_its_scale(train_linear, select):
     variances = np.linalg.eigvalsh(np.cov(datasets.load(settings).train.T.astype(float), bias=True))
     for n, beta in enumerate(BETAS):
         scale, distortion, rate = optimum(variances, beta)
-        found = float(selected(ended.state).scale[n])
+        found = float(selected(ended.state).likelihood_scale[n])
         # The fixture's D is of other codes, and of the scale that is the best for these.
         own = math.exp(ended.distortion[n] / 3 - 0.5 * math.log(2 * math.pi * math.e))
         assert found == pytest.approx(own, rel=0.03)
@@ -78,7 +78,7 @@ def test_the_loss_is_that_of_the_best_scale_and_so_is_its_gradient():
     assert found == pytest.approx(float(expected), rel=1e-5)
     jax.tree.map(
         lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5),
-        slopes._replace(scale=0.0),
-        true_slopes._replace(scale=0.0),
+        slopes._replace(likelihood_scale=0.0),
+        true_slopes._replace(likelihood_scale=0.0),
     )
-    assert slopes.scale == 0
+    assert slopes.likelihood_scale == 0
