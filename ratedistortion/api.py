@@ -165,8 +165,8 @@ def read(
 def measure(
     *exported: Mapping[str, Any] | str | Path,
     output: str | Path | None = None,
-    codes: int = 10_000,
-    draw_seed: int = 0,
+    codes: SupportsIndex = 10_000,
+    draw_seed: SupportsIndex = 0,
     **given: Any,
 ) -> "pandas.DataFrame":
     """Measures posteriors that any program exported: R, D, I(n;z), marginal KL and their bounds.

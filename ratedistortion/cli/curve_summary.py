@@ -154,33 +154,49 @@ def _comparison(tables: list[Table], analyses: list[curve.Analysis]) -> dict[str
     """The comparison of two tables; `undefined` says why there is none."""
     if len(tables) != 2:
         return None
-    measured = all(table.is_measured() for table in tables)
-    if not measured and not _may_be_same(tables):
-        return {"undefined": "they have different data: D is not the same."}
-    if measured and _source(tables[0]) != _source(tables[1]):
+    if _differ(*tables):
         return {"undefined": "they have different data, likelihoods or scales: D is not the same."}
     try:
         found = curve.compare(*(analysis.points for analysis in analyses))
     except SettingsError as error:
         return {"undefined": str(error)}
     found = dict(zip(_COMPARISON, found, strict=True))
-    return {"undefined": None, **found, "same_data": measured or None}
+    known = all(_data_sha256(table) for table in tables)
+    return {"undefined": None, **found, "same_data": known or None}
 
 
-def _source(table: Table) -> list[Any]:
-    """What defines D: two tables can be compared only if all of these are the same."""
-    data = table.rows.attrs.get("ratedistortion", {}).get("data_sha256")
-    # The likelihood of the settings has the SHA-256 of code of the user's own.
-    asked = [table.settings().get(name) for name in ("likelihood", "likelihood_scale", "scale")]
-    first = table.rows.iloc[0]
-    return [data, first["likelihood"], first["dimensions"], first["examples"], *asked]
+def _data_sha256(table: Table) -> str | None:
+    """The SHA-256 of the data of a sweep; None of exported posteriors and of a CSV file."""
+    return table.rows.attrs.get("ratedistortion", {}).get("data_sha256")
 
 
-def _may_be_same(tables: list[Table]) -> bool:
-    """Whether nothing that is said of points of other people makes their data different."""
-    named = [table for table in tables if table.dataset]
-    counted = [count for table in tables for count in table.rows["dimensions"].dropna()[:1]]
-    return len({table.dataset for table in named}) < 2 and len(set(counted)) < 2
+def _differ(one: Table, other: Table) -> bool:
+    """Whether two tables say different things of what defines D, where both say something."""
+    said = [_source(table) for table in (one, other)]
+    if None not in (said[0]["data"], said[1]["data"]):
+        said[0]["dataset"] = None  # the same data may have two names
+    return any(
+        None not in (mine := said[0][name], theirs := said[1][name]) and mine != theirs
+        for name in said[0]
+    )
+
+
+def _source(table: Table) -> dict[str, Any]:
+    """What a table says of what defines D; None where it says nothing."""
+    rows, settings = table.rows, table.settings()
+    names = [name for name in ("likelihood", "dimensions", "examples") if name in rows]
+    first = {name: values[0] for name in names if (values := rows[name].dropna().tolist())}
+    scale = rows["likelihood_scale"].dropna().tolist()[:1] if "likelihood_scale" in rows else []
+    return {
+        "data": _data_sha256(table),
+        "dataset": table.dataset or None,
+        "likelihood": first.get("likelihood") or None,
+        "dimensions": first.get("dimensions"),
+        "examples": first.get("examples"),
+        "scale": "learned" if table.likelihood_scales() else scale[0] if scale else None,
+        # The likelihood of the settings has the SHA-256 of code of the user's own.
+        "asked": [settings.get(name) for name in ("likelihood", "scale")] if settings else None,
+    }
 
 
 def _table(run: Mapping[str, Any], digits: int) -> list[str]:
@@ -286,7 +302,7 @@ def _compared(comparison: Mapping[str, Any], summary: Mapping[str, Any], digits:
         for name in ("rates", "distortions")
     )
     trust = (
-        "Whether both have the same images and likelihood is not known: a CSV file says no more."
+        "Whether both have the same images and likelihood is not known: not both are of a sweep."
     )
     return [
         f"{title}, {summary['units']}; below 0, it is better:",

@@ -38,6 +38,11 @@ class Prior(NamedTuple):
     log_density: Any = None
 
     @property
+    def is_gaussian(self) -> bool:
+        """Whether it is one Gaussian, with which R has a closed form."""
+        return self.mean is not None and self.weights is None
+
+    @property
     def name(self) -> str:
         """The word for the table."""
         if self.mean is None:
@@ -117,7 +122,7 @@ def check(arrays: Mapping[str, Any], where: str) -> Exported:
     mean = scale = log_q = own = None
     if given.has("log_q"):
         if both := [name for name in _OF_POSTERIORS if given.has(name)]:
-            given.refuse(f"log_q stands instead of {both[0]}: leave one of them out")
+            given.refuse(f"give either log_q or {both[0]}, not both")
         log_q, own = _matrix(given)
         images, codes = log_q.shape[1], len(log_q)
     else:
@@ -125,15 +130,16 @@ def check(arrays: Mapping[str, Any], where: str) -> Exported:
         images = codes = len(mean)
     noise, notes = (None, []) if mean is None or scale is None else noise_of(given, mean, scale)
     prior = _prior(given, mean, codes, has_codes=log_q is not None or noise is not None)
-    distortion, least, dimensions, distinct = distortion_of(given, images)
+    distortion = distortion_of(given, images)
     facts = _facts(given)
     facts["likelihood"] = given.text("likelihood") or ""
     scale_given = given.positive("likelihood_scale", ())
     facts["likelihood_scale"] = None if scale_given is None else float(scale_given)
-    facts["dimensions"] = dimensions
+    facts["dimensions"] = distortion.dimensions
     return Exported(
         where, mean, scale, noise, log_q, own, _chosen(given, images), prior,
-        given.numbers("rate", (codes,)), distortion, least, distinct, facts, notes,
+        given.numbers("rate", (codes,)), distortion.values, distortion.least, distortion.distinct,
+        facts, notes + distortion.notes,
     )  # fmt: skip
 
 
@@ -168,7 +174,7 @@ def _gaussians(given: Given) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _matrix(given: Given) -> tuple[np.ndarray, np.ndarray]:
-    log_q, own = given.any("log_q"), given.numbers("own", (None,))
+    log_q, own = given.raw("log_q"), given.numbers("own", (None,))
     floats = jnp.issubdtype(np.asarray(log_q).dtype, np.floating)
     if np.ndim(log_q) != 2 or not floats or min(log_q.shape) < 2:
         shape = " x ".join(f"{n:,}" for n in np.shape(log_q))
@@ -212,7 +218,7 @@ def _prior(given: Given, mean: np.ndarray | None, codes: int, has_codes: bool) -
     weights = given.positive("prior_weights", (None,))
     shape = (latents,) if weights is None else (len(weights), latents)
     if weights is not None and abs(weights.sum() - 1) > 1e-6:
-        given.refuse(f"prior_weights must sum to 1: got {weights.sum():g}")
+        given.refuse(f"prior_weights must sum to 1: got {weights.sum():.9g}")
     mean, scale = given.numbers("prior_mean", shape), given.positive("prior_scale", shape)
     if scale is None:
         given.refuse("prior_mean needs prior_scale, the standard deviations")

@@ -39,7 +39,7 @@ def noise_of(
         widths = np.broadcast_to(np.abs(np.diagonal(scale, axis1=1, axis2=2)), mean.shape)
     else:
         of_code, widths = (code - mean) / scale, scale
-    kind = np.asarray(given.any("code")).dtype
+    kind = np.asarray(given.raw("code")).dtype
     digits = jnp.finfo(kind if jnp.issubdtype(kind, np.floating) else np.float64).eps
     rounding = digits * np.maximum(np.abs(code), np.abs(mean)) / widths
     exact = rounding < _MAX_ROUNDING

@@ -31,7 +31,7 @@ class Given:
         return name in self._arrays
 
     def refuse(self, text: str) -> NoReturn:
-        """Ends with an error.
+        """Raises an error with the name of the source before the text.
 
         Args:
             text: What was expected and what was got, without a full stop.
@@ -61,7 +61,7 @@ class Given:
         """
         return np.shape(self._arrays[name])
 
-    def any(self, name: str) -> Any:
+    def raw(self, name: str) -> Any:
         """An array that was exported, as it is.
 
         Args:

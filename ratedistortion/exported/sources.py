@@ -13,7 +13,8 @@ from ratedistortion.run_directory import npz_files, reading
 from ratedistortion.text import printable
 from ratedistortion.untrusted import Npz, npy_header
 
-_IN_NAMES = re.compile(r"(?:^|,)(beta|target_rate|seed|split|label|dataset)=([^,]+)")
+_WORDS = "(beta|target_rate|seed|split|label|dataset)"
+_IN_NAMES = re.compile(f"(?:^|,){_WORDS}=([^,]+)")
 _OBJECTS = "holds Python objects, which are never read: save numbers"
 
 
@@ -45,12 +46,18 @@ def from_path(path: Path) -> dict[str, Any]:
             raise SettingsError(
                 f"{path}: expected an .npz, or a folder with one .npy for each array: {reason}."
             ) from error
-    stem = path.name if path.is_dir() else path.stem
+    stem = path.name if path.is_dir() else path.name.removesuffix(".npz")
     for name, text in _IN_NAMES.findall(stem):
         if name in arrays and not same(arrays[name], text):
             raise SettingsError(f"{path}: its name says {name} {text}, its array {arrays[name]}.")
         arrays.setdefault(name, text)
-    if rest := _IN_NAMES.sub("", stem).strip(","):
+    rest = _IN_NAMES.sub("", stem).strip(",")
+    if found := re.search(_WORDS + "=", rest):
+        raise SettingsError(
+            f"{path}: its name must have a comma before {found[0]} and after each value, as in"
+            " NAME,beta=0.5,seed=1.npz; rename it."
+        )
+    if rest:
         arrays.setdefault("label", rest)
     return arrays
 
@@ -116,6 +123,8 @@ def same(one: Any, other: Any) -> bool:
         other: Any of them.
     """
     try:
-        return np.array_equal(np.asarray(one, float), np.asarray(other, float))
+        numbers = [np.asarray(value, float) for value in (one, other)]
     except ValueError:
         return str(one) == str(other)
+    # 0.1 in float32 is meant to be 0.1.
+    return numbers[0].shape == numbers[1].shape and np.allclose(*numbers, rtol=1e-7, atol=0)

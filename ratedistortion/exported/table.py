@@ -1,10 +1,11 @@
 """The table of what was exported: one row for each set of posteriors."""
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 from ratedistortion.errors import SettingsError
 from ratedistortion.exported.checked import NAMES, Exported, check
@@ -23,8 +24,8 @@ _RATE, _RATE_SHARE = 1e-3, 1e-3
 def measured_table(
     sources: Sequence[Mapping[str, Any] | str | Path],
     given: Mapping[str, Any],
-    codes: int,
-    seed: int,
+    codes: SupportsIndex,
+    seed: SupportsIndex,
 ) -> bytes:
     """Measures everything that was exported.
 
@@ -41,11 +42,7 @@ def measured_table(
         SettingsError: As of `check`; or if two sources are one point.
         RunDirectoryError: If a file of `--save-posteriors` is not as the sweep wrote it.
     """
-    for name, value, least in (("codes", codes, 1), ("draw_seed", seed, 0)):
-        if type(value) is not int or not least <= value < 1 << 32:
-            raise SettingsError(
-                f"{name} must be a whole number of at least {least}: got {value!r}."
-            )
+    codes, seed = (_whole(*each) for each in (("codes", codes, 1), ("draw_seed", seed, 0)))
     rows, places, unused = [], {}, set()
     for n, source in enumerate(sources):
         if not isinstance(source, Mapping | str | Path):
@@ -67,13 +64,16 @@ def measured_table(
         if unknown := sorted(arrays.keys() - set(NAMES)):
             if isinstance(source, Mapping):
                 names = ", ".join(NAMES)
-                raise SettingsError(f"{where}: {unknown[0]} is no name that is known: {names}.")
+                raise SettingsError(
+                    f"{where}: {unknown[0]} is not a known name; known are {names}."
+                )
             unused |= set(unknown)
         row = _row(check(arrays, where), codes, seed)
         point = tuple(row[name] for name in ("label", "split", "beta", "target_rate", "seed"))
         if point in places:
             raise SettingsError(
-                f"{where} and {places[point]} are one point: they need another label, beta or seed."
+                f"{where} and {places[point]} have the same label, split, beta, target rate and"
+                " seed: give one of them another label."
             )
         places[point] = where
         rows.append(row)
@@ -108,6 +108,14 @@ def write(output: Path, data: bytes) -> Path:
     except OSError as error:
         raise SettingsError(f"{path}: cannot be written: {error.strerror}.") from error
     return path
+
+
+def _whole(name: str, value: SupportsIndex, least: int) -> int:
+    whole = hasattr(value, "__index__") and not isinstance(value, bool)
+    number = operator.index(value) if whole else -1
+    if not least <= number < 1 << 32:
+        raise SettingsError(f"{name} must be a whole number of at least {least}: got {value!r}.")
+    return number
 
 
 def _row(exported: Exported, codes: int, seed: int) -> dict[str, Any]:
@@ -149,7 +157,7 @@ def _row(exported: Exported, codes: int, seed: int) -> dict[str, Any]:
         "failed_checks": "; ".join(failed) or None,
     }
     if exported.mean is None:
-        columns["active_units"] = None
+        columns |= {"active_units": None, "latents": None}
     return {name: columns[name] for name in check_names(*columns)}
 
 

@@ -48,11 +48,12 @@ class Table(NamedTuple):
         return self.rows.attrs.get("ratedistortion", {}).get("unfinished", "")
 
     def likelihood_scales(self) -> tuple[float, float] | None:
-        """The least and the largest scale of the likelihood, where they differ: it is learned."""
+        """The least and the largest scale of the likelihood where it is learned, else None."""
         if "likelihood_scale" not in self.rows:
             return None
         found = set(self.rows["likelihood_scale"].dropna().tolist())
-        return (min(found), max(found)) if len(found) > 1 else None
+        learned = self.settings().get("likelihood_scale") == "learned" or len(found) > 1
+        return (min(found), max(found)) if found and learned else None
 
     def ceiling(self) -> float:
         """log N, the most that I(n;z) can be, in the units of the axes."""
@@ -124,10 +125,9 @@ class Inputs(NamedTuple):
         notes += [
             f"so far {text}" for table in self.tables.values() if (text := table.unfinished())
         ]
-        if moving := [
-            found for table in self.tables.values() if (found := table.likelihood_scales())
-        ]:
-            low, high = min(each[0] for each in moving), max(each[1] for each in moving)
+        scales = [table.likelihood_scales() for table in self.tables.values()]
+        if not self.squared and (learned := [pair for pair in scales if pair]):
+            low, high = min(pair[0] for pair in learned), max(pair[1] for pair in learned)
             notes.append(f"D moves with the likelihood's scale, {low:.2g} to {high:.2g}")
         if others := sum(not table.is_measured() for table in self.tables.values()):
             notes.append(f"{others} curve{'s' * (others > 1)} from CSV files")

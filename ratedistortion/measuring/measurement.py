@@ -40,8 +40,8 @@ class Measurement(NamedTuple):
         negative_elbo: R + D.
         nll_iwae: The importance-weighted upper bound of -log p(x); nan where none was asked for.
         information: I(n;z), the marginal KL and their bounds.
-        likelihood_scale: Standard deviation of the gaussian likelihood where it is learned, in
-            units of the data; nan elsewhere.
+        likelihood_scale: Standard deviation of the gaussian likelihood, given or learned, in units
+            of the data; nan of other likelihoods.
     """
 
     rate: Estimate
@@ -119,10 +119,8 @@ def make_measure(
         if iwae:
             nll = estimate(lax.map(one_bound, chosen, batch_size=BATCH))
         distortion = estimate(drawn.distortion)
-        learned = jnp.asarray(
-            jnp.nan if model.likelihood_scale is None else model.likelihood_scale, jnp.float64
-        )
-        return Measurement(rate, distortion, negative_elbo, nll, information, learned), drawn
+        s = jnp.asarray(autoencoder.likelihood_scale(model), jnp.float64)
+        return Measurement(rate, distortion, negative_elbo, nll, information, s), drawn
 
     return measure
 

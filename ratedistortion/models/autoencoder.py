@@ -321,6 +321,20 @@ class Autoencoder:
         x, outputs = self._in_own_units(x, self._outputs(model, x, z))
         return jnp.mean((x - self.likelihood.mean(outputs)) ** 2, axis=-1)
 
+    def likelihood_scale(self, model: Model) -> Any:
+        """The standard deviation of the gaussian likelihood, in units of the data.
+
+        Args:
+            model: The parameters.
+
+        Returns:
+            A scalar; nan of other likelihoods.
+        """
+        if model.likelihood_scale is not None:
+            return model.likelihood_scale
+        gaussian = self._settings.likelihood == "gaussian"
+        return float(self._settings.likelihood_scale) if gaussian else math.nan
+
     @property
     def least_likelihood_scale(self) -> float:
         """The smallest scale that is learned, in units of the data.

@@ -16,7 +16,7 @@ from ratedistortion.models.families import own_options
 from ratedistortion.run_directory import reading
 from ratedistortion.run_directory.directory import RunDirectory
 from ratedistortion.run_directory.reading import RESULT, ROWS, STATE, ChunkFiles, StoredChunk
-from ratedistortion.settings import Settings
+from ratedistortion.settings import Settings, code
 from ratedistortion.sweeping.chunk import ChunkResult, MeasuredRow, run_chunk
 from ratedistortion.sweeping.kept_models import keep_models
 from ratedistortion.sweeping.manifest import Manifest, Part
@@ -191,6 +191,9 @@ class Chunks:
         arrays |= arrays.pop("prior")
         if engine.information_kind != "exact":
             arrays["flow"] = np.array(True)  # the posteriors are not these Gaussians
+        arrays["likelihood"] = np.array(code.shown(engine.sweep.settings.likelihood))
+        if np.isfinite(scale := measured.measurement.likelihood_scale):
+            arrays["likelihood_scale"] = scale
         images = self.data.splits[measured.split] * np.float32(self.data.scale)
         arrays["data"] = self.data.in_own_units(images)
         name = f"{measured.run.label},split={measured.split}.npz"

@@ -57,8 +57,6 @@ def row(engine: Engine, measured: MeasuredRun, outcome: Outcome) -> dict[str, An
         return values | {"failed_checks": f"{failed} is not finite" + (f"; {note}" if note else "")}
     values |= as_columns(m, known)
     if settings.likelihood == "gaussian":
-        if settings.likelihood_scale != "learned":
-            values["likelihood_scale"] = settings.likelihood_scale
         variance = float(values["likelihood_scale"]) ** 2
         per_nat, constant = 2 * variance / values["dimensions"], math.log(2 * math.pi * variance)
         values["distortion_mse"] = per_nat * values["distortion"] - variance * constant

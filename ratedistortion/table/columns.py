@@ -15,7 +15,7 @@ TYPED_COLUMNS = (
     ("decoder", "text", "", "family of p(x|z)"),
     ("prior", "text", "", "family of p(z)"),
     ("likelihood", "text", "", "distribution of x given the decoder's output"),
-    ("latents", "int", "dimensions", "dimensions of z"),
+    ("latents", "int?", "dimensions", "dimensions of z"),
     ("dimensions", "int?", "dimensions", "dimensions of x"),
     ("examples", "int", "images", "N, the images of the split"),
     ("steps", "int?", "steps", "training steps that were asked for"),

@@ -202,7 +202,7 @@ def _number(path: Path, line: _Line, name: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         _refuse(path, line, name, "a finite number")
-    if value < 0 and (name == "beta" or name.endswith("_se")):
+    if value < 0 and (name in ("beta", "lambda") or name.endswith("_se")):
         _refuse(path, line, name, "at least 0")
     return value
 

@@ -143,9 +143,38 @@ def test_summary_does_not_compare_points_of_other_data(run_dir, tmp_path):
         other = exact_points(tmp_path / "a.csv", **{name: value})
         said = (*SUM, "--convention", "beta")
         text = rd_plot(run_dir, other, *said, "--summary").stdout
-        assert (
-            "a.csv against ours: no BD-rate: they have different data: D is not the same." in text
-        )
+        assert "a.csv against ours: no BD-rate: they have different data, likelihoods" in text
+
+
+def measured_points(path, **said):
+    """A table of rd-measure of three betas, with what is said of their D."""
+    random = np.random.default_rng(0)
+    sources = []
+    for beta in (0.5, 1.0, 2.0):
+        mean = random.normal(size=(60, 2)) / beta
+        source = {"mean": mean, "scale": np.full((60, 2), 0.5 * beta), "prior": "standard"}
+        sources.append({"beta": beta, "distortion": np.full(60, 50.0 * beta), **source, **said})
+    ratedistortion.measure(*sources, output=path)
+    return path
+
+
+def test_summary_compares_exported_posteriors_as_far_as_they_say_what_d_is_of(tmp_path):
+    first = measured_points(tmp_path / "a.parquet", dataset="cats", likelihood="gaussian")
+    for name, said in (
+        ("unsaid", {}),
+        ("same", {"dataset": "cats", "likelihood": "gaussian", "likelihood_scale": 1.0}),
+        ("counted", {"dimensions": 7}),
+    ):
+        second = measured_points(tmp_path / f"{name}.parquet", **said)
+        found = json.loads(rd_plot(first, second, "--json").stdout)["comparison"]
+        assert found["undefined"] is None is found["same_data"], name
+        text = rd_plot(first, second, "--summary").stdout
+        assert "Whether both have the same images and likelihood is not known" in text
+    scaled = measured_points(tmp_path / "b.parquet", likelihood="gaussian", likelihood_scale=0.5)
+    for second in (measured_points(tmp_path / "c.parquet", dataset="dogs"), scaled):
+        third = measured_points(tmp_path / "d.parquet", dataset="cats", likelihood_scale=1.0)
+        text = rd_plot(third, second, "--summary").stdout
+        assert "no BD-rate: they have different data, likelihoods or scales" in text
 
 
 def test_seeds_and_errors_of_points_are_as_of_a_sweep(tmp_path):

@@ -101,8 +101,12 @@ def test_summary_of_two_runs_compares_the_second_with_the_first(tmp_path):
     assert "BD-distortion +0.72, over R 2.32 to 8.47." in text
     other = mnist_like.run_directory(tmp_path / "other")
     # A likelihood of the user's own, in two versions: the column shows the same name for both.
-    own = {"likelihood": f"net.py:make@sha256:{'0' * 64}"}
-    versions = [mnist_like.run_directory(tmp_path / "own", None, own), other]
+    versions = [
+        mnist_like.run_directory(
+            tmp_path / digit, None, {"likelihood": f"net.py:make@sha256:{digit * 64}"}
+        )
+        for digit in "01"
+    ]
     for pair in ([runs[0], other], [other, runs[0]], versions):
         assert "no BD-rate: they have different data" in rd_plot(*pair, "--summary").stdout
     assert json.loads(rd_plot(*runs, other, "--json").stdout)["comparison"] is None

@@ -117,10 +117,10 @@ REFUSED = [
     ({"log_q": normals(4, 4), "own": np.arange(4)}, "log_prior of every code: got none of them"),
     ({"log_q": normals(4, 4), "own": np.arange(4), "prior": "standard"}, "log_q needs log_prior"),
     ({}, "got nothing"),
-    (matrix(mean=normals(6, 2)), "log_q stands instead of mean: leave one of them out"),
+    (matrix(mean=normals(6, 2)), "give either log_q or mean, not both"),
     (gaussians(prior_scale=np.ones(3)), "prior_scale needs prior_mean, and no other prior"),
     (gaussians(prior_weights=[0.5, 0.5]), "prior_weights needs prior_mean"),
-    (gaussians(distorsion=np.ones(COUNT)), "distorsion is no name that is known"),
+    (gaussians(distorsion=np.ones(COUNT)), "distorsion is not a known name"),
     (gaussians(dimensions=0), "dimensions must be a whole number of at least 1: got 0"),
     (gaussians(dimensions=2.5), "dimensions must be a whole number of at least 1: got 2.5"),
     (gaussians(seed=2**63), "seed must be a number of at least 0, below 2^53"),
@@ -180,7 +180,17 @@ SUSPECT = [
     (gaussians(scale=GOOD["scale"] ** 2), "variances were given as standard deviations"),
     (gaussians(scale=None, var=GOOD["scale"]), "standard deviations were given as variances"),
     (gaussians(noise=-normals(COUNT, LATENTS, seed=1)), r"code is not mean \+ scale \* noise for"),
-    (gaussians(rate=np.full(COUNT, 3.0)), r"rate differs from KL\(q\(z\|x\) \|\| p\(z\)\) by"),
+    (
+        gaussians(
+            data=np.tile([0.0, 255.0], (COUNT, 1)),
+            reconstruction=np.tile([0.0, 1.0], (COUNT, 1)),
+            distortion=None,
+            likelihood="gaussian",
+            likelihood_scale=1.0,
+        ),
+        "error of reconstruction, 3.23e.04, is above the variance of data, 1.63e.04: are both",
+    ),
+    (gaussians(rate=np.full(COUNT, 9.0)), r"rate differs from KL\(q\(z\|x\) \|\| p\(z\)\) by"),
     (
         gaussians(
             scale=1e-9 * GOOD["scale"],
@@ -208,6 +218,16 @@ def test_rows_and_columns_that_were_exchanged_contradict_each_other():
     assert "identity" in found["failed_checks"][1]
 
 
+def test_rates_of_one_draw_are_compared_by_their_mean_alone():
+    given = gaussians(beta=np.float32(0.1))
+    rate = stats.norm.logpdf(given["code"], given["mean"], given["scale"]).sum(1)
+    rate -= stats.norm.logpdf(given["code"]).sum(1)
+    (row,) = rd.measure(given, rate=rate, codes=np.int64(100)).to_dict("records")
+    assert row["status"] == "ok" and row["beta"] == pytest.approx(0.1)
+    (row,) = rd.measure(given, rate=rate / np.log(2)).to_dict("records")
+    assert row["status"] == "suspect" and "rate differs" in row["failed_checks"]
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_good_exports_are_ok(seed):
     mean, scale = normals(50, 2, seed=seed), np.exp(normals(50, 2, seed=seed + 100))
@@ -218,8 +238,10 @@ def test_good_exports_are_ok(seed):
 
 def test_files_and_folders_and_what_their_names_say(tmp_path):
     table = tmp_path / "t.parquet"
-    for beta in (0.5, 2):
-        np.savez(tmp_path / f"beta={beta},seed=3.npz", **gaussians())
+    np.savez(tmp_path / "beta=0.1.npz", **gaussians(beta=np.float32(0.1)))
+    np.savez(tmp_path / "beta=2,seed=3.npz", **gaussians())
+    np.savez(tmp_path / "beta=0.5,seed=3.npz", **gaussians())
+    (tmp_path / "beta=0.5,seed=3.npz").rename(tmp_path / "beta=0.5,seed=3")  # no suffix
     folder = tmp_path / "mine,beta=1"
     folder.mkdir()
     for name, array in gaussians().items():
@@ -227,8 +249,9 @@ def test_files_and_folders_and_what_their_names_say(tmp_path):
     result = rd_measure(*tmp_path.iterdir(), "-o", table)
     assert result.exit_code == 0 and result.stdout.endswith(f"table: {table}\n"), result.stderr
     found = rd.read(table).sort_values("beta")
-    assert found["beta"].tolist() == [0.5, 1, 2] and found["seed"].tolist() == [3, 0, 3]
-    assert found["label"].fillna("").tolist() == ["", "mine", ""]
+    assert found["beta"].round(6).tolist() == [0.1, 0.5, 1, 2]
+    assert found["seed"].tolist() == [0, 3, 0, 3]
+    assert found["label"].fillna("").tolist() == ["", "", "mine", ""]
     assert rd_measure(folder, "-o", table).exit_code == 0  # a table of its own is written again
 
 
@@ -237,8 +260,10 @@ def test_what_is_said_twice_or_cannot_be_read_is_one_line(tmp_path):
     check_error(rd_measure(tmp_path / "beta=1.npz"), 2, "its name says beta 1, its array 2.0")
     good = tmp_path / "good.npz"
     np.savez(good, **gaussians(beta=2.0))
+    np.savez(tmp_path / "vae_beta=1.npz", **gaussians())
+    check_error(rd_measure(tmp_path / "vae_beta=1.npz"), 2, "must have a comma before beta=")
     check_error(rd_measure(good, "--beta", "3"), 2, "it says beta 2.0, the option 3.0: leave one")
-    check_error(rd_measure(good, good), 2, "are one point: they need another label, beta or seed")
+    check_error(rd_measure(good, good), 2, "have the same label, split, beta, target rate and seed")
     check_error(rd_measure(good, "--units", "bits-per-dim"), 2, "give --dimensions N")
     check_error(rd_measure(tmp_path / "no.npz"), 2, "no.npz: expected an .npz", "No such file")
     (tmp_path / "text.npz").write_text("mean")
