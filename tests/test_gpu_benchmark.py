@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # Nothing is timed here, so that quick compilation is better than quick programs.
-QUICK = {"PYTHONPATH": str(ROOT), "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+QUICK = {"PYTHONPATH": str(ROOT), "XLA_FLAGS": FLAGS}
 RECIPE = 'dataset = "bits"\nbetas = [0.5, 2]\nhidden = [8]\nlatents = 2\nepochs = 3\n'
 
 

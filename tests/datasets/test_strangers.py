@@ -46,13 +46,13 @@ def test_headers_that_promise_more_than_there_is(tmp_path, refusal, dtype, suffi
 
 
 def test_an_npz_that_unpacks_to_a_thousand_times_its_size(tmp_path, refusal):
-    path, size = tmp_path / "a.npz", 3 << 30
+    path, size = tmp_path / "a.npz", 65 << 24  # a little more than is unpacked without asking
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         with archive.open("train.npy", "w", force_zip64=True) as member:
             member.write(npy_header((size >> 10, 1 << 10), "|u1"))
             for _ in range(size >> 24):
                 member.write(bytes(1 << 24))
-    assert path.stat().st_size < 1 << 23
+    assert path.stat().st_size < 1 << 21
     assert "train would unpack from" in refusal(path)
 
 

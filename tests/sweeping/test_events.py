@@ -20,7 +20,6 @@ def told(seen, kind):
     return [event for event in seen if isinstance(event, kind)]
 
 
-@pytest.mark.usefixtures("compiled_quickly")
 def test_every_event_of_a_sweep_that_is_stopped_twice_comes_once(tmp_path):
     settings = settings_of(betas=(0.1, 0.5, 1.0, 2.0), runs_at_once=2)
     whole, seen = [], []

@@ -141,7 +141,6 @@ def test_nothing_but_the_grid_is_extended(whole):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("compiled_quickly")
 def test_rows_that_are_measured_survive_a_stop(tmp_path, monkeypatch):
     settings = settings_of(betas=(0.1, 0.5, 1.0, 2.0), save_posteriors=True)
     rd.sweep(settings, tmp_path / "whole", progress=False)

@@ -6,7 +6,6 @@ import pytest
 import ratedistortion as rd
 from ratedistortion.errors import DatasetError
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
 SMALL = {
     **{"hidden": (8,), "latents": 2, "steps": 20, "codes": 50, "batch_size": 10},
     **{"runs_at_once": 2, "max_examples": 60},

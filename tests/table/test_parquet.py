@@ -248,7 +248,6 @@ def with_cell(name, value):
         with_cell("seed", -1),
         with_cell("split", "validation"),
         with_cell("status", "fine"),
-        lambda table, _: pyarrow.concat_tables([table] * 100_001),
     ],
 )
 def test_forged_tables_are_refused(path, change):
@@ -261,6 +260,15 @@ def test_forged_tables_are_refused(path, change):
 def test_a_forged_table_that_changes_nothing_is_read(path):
     path.write_bytes(forged(lambda table, _: table))
     assert len(parquet.read(path)) == len(rows())
+
+
+def test_a_table_of_more_rows_than_a_sweep_can_have_is_refused(path, monkeypatch):
+    path.write_bytes(parquet.write(rows(), {}))
+    monkeypatch.setattr(parquet, "MAX_RUNS", 2)  # each has a row for train and one for test
+    assert len(parquet.read(path)) == 4
+    monkeypatch.setattr(parquet, "MAX_RUNS", 1)
+    with pytest.raises(RunDirectoryError, match=r"the table is damaged or cut short \(4 rows of"):
+        parquet.read(path)
 
 
 def test_pipes_and_devices_are_not_read(tmp_path):
