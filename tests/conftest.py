@@ -7,10 +7,7 @@ import shutil
 import signal
 import socket
 import tempfile
-import time
-import zlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
@@ -18,26 +15,14 @@ from jaxtyping import install_import_hook
 os.environ["JAX_NUM_CPU_DEVICES"] = "2"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
-# The user's cache is left alone. Workers of pytest-xdist inherit the folder.
+# Programs that one test compiles serve the others, in this and in other processes; the user's cache
+# is left alone. Workers of pytest-xdist inherit the folder.
 if "RATEDISTORTION_TEST_CACHE" not in os.environ:
     folder = tempfile.mkdtemp(prefix="ratedistortion-tests-")
     os.environ["RATEDISTORTION_TEST_CACHE"] = folder
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-
-    # Programs that one test compiles serve the others, in this and in other processes, and the next
-    # run of the tests. A process that was killed may have left a part of one; what is old goes, so
-    # that the folder does not grow, and everything is compiled again now and then.
-    COMPILED = Path(__file__).parents[1] / ".pytest_cache" / "compiled"
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(COMPILED)
-    for program in COMPILED.glob("*-cache"):
-        try:
-            zlib.decompress(program.read_bytes())
-            whole = True
-        except zlib.error:
-            whole = False
-        if not whole or time.time() - program.stat().st_mtime > 7 * 24 * 3600:
-            program.unlink(missing_ok=True)
 os.environ["XDG_CACHE_HOME"] = os.environ["RATEDISTORTION_TEST_CACHE"]
+os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ["RATEDISTORTION_TEST_CACHE"] + "/compiled"
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 # A job in the background of a script inherits signals that are ignored; the tests send them.
