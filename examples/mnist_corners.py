@@ -34,12 +34,12 @@ else:
     axes, shown = figure.subplots(), field
     axes.set(xlim=(-8, 230), ylim=(0, 120), title="static MNIST, 10,000 test images")
     axes.set(xlabel="rate R (nats per image)", ylabel="distortion D (nats per image)")
-for name, prior in PRIORS.items():
+for name, colour in PRIORS.items():
     own = shown[shown["prior"] == name]
     filled = own["recipe"].str.startswith("corner")
-    faces = [prior if corner else "none" for corner in filled]
+    faces = [colour if corner else "none" for corner in filled]
     label = None if run_dirs else f"prior {name}"
-    style = {"marker": "s", "edgecolors": prior, "linewidths": 0.8, "zorder": 8}
+    style = {"marker": "s", "edgecolors": colour, "linewidths": 0.8, "zorder": 8}
     axes.scatter(own["rate"], own["distortion"], 14, faces, label=label, **style)
 for corner in CORNERS:
     axes.plot(*corner, "*", markersize=6, color="tab:red", clip_on=False, zorder=9)

@@ -23,6 +23,8 @@ _POINT = (
     *("verdict", "regime"),
 )
 _SUSPECT = ("beta", "seed", "failed_checks")
+# Squared error, in variances of a likelihood whose scale was learned, that is worth a word.
+_MAX_ERROR = 4
 _COMPARISON = ("bd_rate_percent", "bd_distortion", "rates", "distortions")
 
 
@@ -78,6 +80,7 @@ def summarise(
             "suspects": table.suspects.reindex(columns=list(_SUSPECT)).to_dict("records"),
             "no_verdict": objection,
             "likelihood_scales": table.likelihood_scales(),
+            "error_over_variance": _error_over_variance(table.rows),
         }
         found = _found(analysis, objection is None, table.rows)
         runs.append(head | found | _known(table) | places)
@@ -163,6 +166,15 @@ def _comparison(tables: list[Table], analyses: list[curve.Analysis]) -> dict[str
     found = dict(zip(_COMPARISON, found, strict=True))
     known = all(_data_sha256(table) for table in tables)
     return {"undefined": None, **found, "same_data": known or None}
+
+
+def _error_over_variance(rows: pandas.DataFrame) -> float | None:
+    """The largest squared error, in variances of the likelihood; None where none is known."""
+    if "likelihood_scale" not in rows:
+        return None
+    error, scale = rows[["distortion_mse", "likelihood_scale"]].to_numpy(float).T
+    found = (error / scale**2)[np.isfinite(error)]
+    return float(found.max()) if len(found) else None
 
 
 def _data_sha256(table: Table) -> str | None:
@@ -273,6 +285,11 @@ def _findings(run: Mapping[str, Any], digits: int) -> list[str]:
             f"The scale of the likelihood goes from {low:.3g} to {high:.3g}: D moves with it, and"
             " not only with the squared error."
         )
+        if (error := run["error_over_variance"]) and error > _MAX_ERROR:
+            lines.append(
+                f"The squared error of these images is up to {error:.3g} times the square of that"
+                " scale, which is too small for them: D is large for that reason."
+            )
     if run["diverged"]:
         lines.append(f"Left out, because they diverged: {run['diverged']}.")
     if run["suspects"]:

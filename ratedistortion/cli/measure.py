@@ -43,19 +43,23 @@ Exit codes: 0 done; 2 usage, or arrays that cannot be used; 4 a file of
     "--prior", metavar="standard", help="Says that p(z) is N(0, I), where no array says what it is."
 )
 @click.option("--beta", type=float, help="Weight of the rate in training.")
-@click.option("--seed", type=int, help="Of training.")
+@click.option("--seed", type=int, help="Seed of training.")
 @click.option(
-    "--split", type=click.Choice(["train", "test"]), help="Of the images.  [default: test]"
+    "--split",
+    type=click.Choice(["train", "test"]),
+    help="Split that the images are of.  [default: test]",
 )
-@click.option("--label", help="Of the curve.")
+@click.option("--label", help="Name of the curve.")
 @click.option("--dataset", metavar="NAME", help="Data set, for titles.")
-@click.option("--dimensions", type=int, help="Of x, for bits per dimension.")
+@click.option("--dimensions", type=int, help="Dimensions of x, for bits per dimension.")
 @click.option(
     "--likelihood",
     metavar="NAME",
-    help="bernoulli or gaussian, of which data and reconstruction give D.",
+    help="bernoulli or gaussian: by it, D is computed from data and reconstruction.",
 )
-@click.option("--likelihood-scale", type=float, help="Standard deviation of gaussian.")
+@click.option(
+    "--likelihood-scale", type=float, help="Standard deviation of the gaussian likelihood."
+)
 @click.option(
     "--codes",
     type=click.IntRange(1),
@@ -68,13 +72,13 @@ Exit codes: 0 done; 2 usage, or arrays that cannot be used; 4 a file of
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Of the noise, where none was exported, and of the choice of codes.",
+    help="Seed of the noise, where none was exported, and of the choice of codes.",
 )
 @click.option(
     "--units",
     type=click.Choice(["nats", "bits", "bits-per-dim"]),
     default="nats",
-    help="Of the printed table; the stored one is in nats.  [default: nats]",
+    help="Units of the printed table; the stored one is in nats.  [default: nats]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as one JSON object.")
 @click.version_option(__version__, prog_name="rd-measure")

@@ -116,7 +116,7 @@ class Inputs(NamedTuple):
         return f"{label}: {dataset}" if dataset and self.several_datasets() else label
 
     def title(self) -> list[str]:
-        """Lines: what is drawn, and where there are some, what is not like the others."""
+        """Lines: what is drawn, and notes on suspect, diverged and unfinished runs."""
         counts = (
             (sum(len(table.suspects) for table in self.tables.values()), "suspect", "drawn hollow"),
             (sum(table.diverged for table in self.tables.values()), "diverged", "left out"),

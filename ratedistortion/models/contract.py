@@ -171,7 +171,9 @@ def _decoder(what: str, member: Any, size: int, latents: int, outputs: int) -> N
             jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), part) for part in (before, after)
         ]
         if kinds[0] != kinds[1]:
-            raise SettingsError(f"{what}: one must return a cache of the shapes that it was given.")
+            raise SettingsError(
+                f"{what}: its method one must return a cache of the shapes that it was given."
+            )
         return found
 
     _compare(what, {"outputs of one": (_IMAGES, outputs)}, one, member, z, x)

@@ -1,4 +1,4 @@
-"""Code of the user's own: imported, with whatever goes wrong in it told in one line."""
+"""Imports code of the user's own; every error in it becomes one line."""
 
 import contextlib
 import os

@@ -115,7 +115,7 @@ class Settings:
         "bernoulli", Member(), "Model", "", "Distribution of x given the decoder's output.")
     likelihood_scale: str | float = setting(
         1.0, NumberOr(word="learned"), "Model", "SCALE|learned",
-        "Standard deviation of the gaussian likelihood; learned: that of least D for every run.")
+        "Standard deviation of the gaussian likelihood; learned: every run uses that of least D.")
     latents: Any = setting(  # a whole number or None; where models are built always a number
         None, WholeOrAuto(), "Model", "COUNT|auto", "Dimensions of z.",
         shown="256, or as many as x has where these are fewer")

@@ -67,8 +67,8 @@ def kept_models(
         path: The run directory.
         engine: Of the chunk.
         runs: Its runs.
-        sums: What `keep_models` returned of them, at least one. In the place of a run that has no
-            model is that of another.
+        sums: What `keep_models` returned of them, at least one. A run without a model gets a copy
+            of another run's; what is computed of it is not used.
 
     Raises:
         RunDirectoryError: If a file is missing, damaged or of another model.

@@ -98,5 +98,7 @@ def check_pixel_by_pixel(decoder: Any, z: jax.Array, x: jax.Array) -> None:
         outputs, cache = one(jnp.int32(i), x, cache)
         found.append(outputs)
     expected = jax.jit(decoder.__call__)(z, x).reshape(len(x), dimensions, -1)
-    sentence = "decoder: one gives other outputs than the whole decoder"
+    sentence = (
+        "decoder: its method one gives other outputs than the call for all dimensions at once"
+    )
     require_close(np.stack(found, 1), expected, sentence, atol=1e-5)

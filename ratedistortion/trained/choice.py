@@ -72,7 +72,7 @@ def choose(
     seed: SupportsIndex | None,
     target_rate: SupportsFloat | None,
 ) -> tuple[Path, str]:
-    """The model that is asked for; where it is not exactly that one, standard error says which.
+    """Chooses the nearest model; prints on standard error which one, if it is not exactly the one.
 
     Args:
         path: The run directory.

@@ -118,10 +118,11 @@ def test_summary_of_two_runs_compares_the_second_with_the_first(tmp_path):
 def test_a_scale_that_is_learned_is_said_beside_the_curve(tmp_path):
     rows = mnist_like.rows(seeds=1)
     for n, row in enumerate(rows):
-        row["likelihood_scale"] = 0.1 + 0.01 * n
+        row |= {"likelihood_scale": 0.1 + 0.01 * n, "distortion_mse": 0.05}
     run = mnist_like.run_directory(tmp_path / "learned", rows)
     text = rd_plot(run, "--summary").stdout
     assert "The scale of the likelihood goes from 0.1 to 0.17: D moves with it" in text
+    assert "The squared error of these images is up to 5 times the square of that" in text
     assert json.loads(rd_plot(run, "--json").stdout)["runs"][0]["likelihood_scales"] == [0.1, 0.17]
 
 
