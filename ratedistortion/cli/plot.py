@@ -108,10 +108,7 @@ def main(
     as_json: bool,
     target_rate: float | None,
     target_distortion: float | None,
-    input_units: str | None,
-    reduction: str | None,
-    convention: str | None,
-    dimensions: int | None,
+    **said: Any,
 ) -> None:
     """Draw the table of each RUN, several on one plot, or print what it says.
 
@@ -131,22 +128,7 @@ def main(
         raise click.UsageError("--target-rate and --target-distortion need --summary.")
     if output is not None:
         _check_output(output, kind, runs)
-    if kind == "data" and not summary and output is not None:
-        if others or not first.is_dir():
-            raise SettingsError("--kind data needs one run directory: not a table, not several.")
-        from ratedistortion.run_directory import npz_files
-
-        save(data_figure(*npz_files.read_data(first)), output)
-        click.echo(output)
-        return
-    images = losses = None
-    said = {
-        "input_units": input_units,
-        "reduction": reduction,
-        "convention": convention,
-        "dimensions": dimensions,
-    }
-    tables = _tables(runs, said)
+    tables = _tables(runs, said) if summary or kind != "data" else {}
     if summary:
         # Imported here, because it imports NumPy and pandas and --help must be quick.
         from ratedistortion.cli.curve_summary import as_text, summarise
@@ -155,20 +137,18 @@ def main(
         click.echo(json.dumps(found, allow_nan=False) if as_json else as_text(found))
     if output is None:
         return
-    if kind in ("gallery", "training"):
-        if others or not first.is_dir():
-            raise SettingsError(f"--kind {kind} needs one run directory: not a table, not several.")
-        # Imported here, because it imports NumPy and --help must be quick.
-        from ratedistortion.run_directory import npz_files, reading
+    # Imported here, because it imports NumPy and --help must be quick.
+    from ratedistortion.run_directory import npz_files, reading
 
-        if kind == "gallery":
-            (table,) = tables.values()
-            images = npz_files.read_images(
-                first, table.attrs["ratedistortion"].get("images_sha256")
-            )
-        else:
-            losses = reading.read_losses(first)
-    if _is_numbers(output):
+    images = losses = None
+    if kind == "gallery":
+        (table,) = tables.values()
+        images = npz_files.read_images(first, table.attrs["ratedistortion"].get("images_sha256"))
+    elif kind == "training":
+        losses = reading.read_losses(first)
+    if kind == "data":
+        save(data_figure(*npz_files.read_data(first)), output)
+    elif _is_numbers(output):
         save_numbers(numbers(tables, kind, units, split, distortion), output)
     else:
         save(figure(tables, kind, units, split, images, losses, distortion), output)
@@ -184,6 +164,9 @@ def _check_output(output: Path, kind: str, runs: tuple[Path, ...]) -> None:
     check_suffix(output, (*SUFFIXES, ".csv"))
     if any(map(is_csv, runs)):
         check_points(kind)
+    first, *others = runs
+    if kind in ("data", "gallery", "training") and (others or not first.is_dir()):
+        raise SettingsError(f"--kind {kind} needs one run directory: not a table, not several.")
     if _is_numbers(output):
         check_numbers(kind)
         if output.resolve() in [run.resolve() for run in runs]:

@@ -28,7 +28,8 @@ class TrainedModel:
     `data` says, so that they mostly lie in 0 to 1, and vectors in their own units. Codes are arrays
     (N, latents). All arrays that are returned are NumPy's. A function is compiled when it first
     meets a number of images; more than 250 are computed in blocks. The models of one sweep share
-    what is compiled.
+    what is compiled. What a function cannot use it refuses: images with a `DatasetError`, codes,
+    keys and counts with a `SettingsError`.
 
     Args:
         path: The model file, for errors.
