@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 # These are about what XLA compiles for users. The others need no last digit: without XLA's emitters
 # of fusions their programs take three fifths of the time to compile.
-AS_USERS := tests/cli tests/engine tests/estimators tests/measuring tests/verify
+AS_USERS := tests/cli tests/engine tests/estimators tests/measuring tests/sweeping tests/verify
 define run-tests
 	XLA_FLAGS=--xla_cpu_use_fusion_emitters=false $(PYTEST) $(1) $(addprefix --ignore=,$(AS_USERS))
 	$(PYTEST) $(1) $(AS_USERS)

@@ -61,7 +61,8 @@ def test_the_images_of_the_row_s_own_split_are_counted(tmp_path):
 
 def test_the_squared_error_is_what_the_gaussian_likelihood_makes_of_d(tmp_path):
     """D = d/2 log(2 pi s^2) + d mse / (2 s^2), with d = 9 and s = 2."""
-    values = row_of(engine_of(tmp_path, likelihood_scale=2.0), HELD)
+    measured = HELD._replace(likelihood_scale=np.float64(2))
+    values = row_of(engine_of(tmp_path, likelihood_scale=2.0), measured)
     d = 4.5 * math.log(2 * math.pi * 4) + 9 * values["distortion_mse"] / 8
     assert d == pytest.approx(75.0)
     assert values["distortion_mse_se"] == pytest.approx(0.3 * 8 / 9)

@@ -100,7 +100,7 @@ def made_of(rate, log_likelihood) -> Autoencoder:
     """A model of one parameter p, a vector of two, whose posteriors are N(x, I)."""
 
     class Made(Autoencoder):
-        latents = 2
+        latents, learns_scale = 2, False
 
         def __init__(self) -> None:
             """Training has no need of what the settings of a real model say."""

@@ -58,6 +58,8 @@ def test_every_figure_is_drawn_of_target_rates(frame, directory, tmp_path, kind)
 def test_parameters_that_are_useless_after_the_last_step_are_divergence(tmp_path):
     """With the settings of the sweep above, so that nothing is compiled again."""
     frame = rd.sweep(dataclasses.replace(SETTINGS, learning_rate=1e30), tmp_path / "run")
-    assert frame["status"].tolist() == ["diverged"] * 12
-    assert frame["diverged_at_step"].tolist() == [1] * 12
-    assert frame.attrs["summary"]["diverged"] == 6
+    # A target of 0 begins with a decoder that ignores the code: its D stays finite.
+    far = frame[frame["target_rate"] > 0]
+    assert far["status"].tolist() == ["diverged"] * 8
+    assert far["diverged_at_step"].tolist() == [1] * 8
+    assert frame.attrs["summary"]["diverged"] == 4
