@@ -75,7 +75,7 @@ def linear_gaussian_optimum(
     level = beta * scale**2
     mse = float(np.minimum(variances, level).sum())
     rate = float(_rate_at(np.array([level]), variances)[0])
-    return Optimum(rate, mse, gaussian_distortion(mse, len(variances), scale))
+    return Optimum(rate, mse, float(gaussian_distortion(mse, len(variances), scale)))
 
 
 def gaussian_entropy(variances: Float[np.ndarray, " dimensions"]) -> float:

@@ -100,7 +100,15 @@ def test_posteriors_give_the_rate_and_the_information_of_their_rows(undisturbed)
         name = f"beta={row['beta']},seed=0,split={row['split']}.npz"
         with np.load(path / "posteriors" / name, allow_pickle=False) as arrays:
             prior = {"prior_mean", "prior_scale"}
-            assert set(arrays) == {"noise", "rate", "distortion", "chosen", *names, *prior}
+            assert set(arrays) == {
+                "noise",
+                "rate",
+                "distortion",
+                "chosen",
+                "likelihood",
+                *names,
+                *prior,
+            }
             stored = dict(arrays)
         assert {stored[k].dtype for k in (*names, "noise")} == {np.dtype(np.float32)}
         assert {stored[k].shape for k in ("mean", "scale", "code")} == {(row["examples"], 2)}
