@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ratedistortion.api import figure, load, measure, read, sweep
+    from ratedistortion.api import dry_run, figure, load, measure, read, sweep
     from ratedistortion.errors import (
         DatasetError,
         Interrupted,
@@ -27,6 +27,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Stopped",
+    "dry_run",
     "figure",
     "load",
     "measure",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 _ROOMS = {
+    "dry_run": "api",
     "figure": "api",
     "load": "api",
     "measure": "api",
