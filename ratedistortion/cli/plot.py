@@ -126,6 +126,8 @@ def main(
         output = first / f"{kind}.png"
     if not summary and not (target_rate is None and target_distortion is None):
         raise click.UsageError("--target-rate and --target-distortion need --summary.")
+    if summary and distortion != "nll":
+        raise click.UsageError("--summary is of D in nats: --distortion is of figures.")
     if output is not None:
         _check_output(output, kind, runs)
     tables = _tables(runs, said) if summary or kind != "data" else {}

@@ -81,7 +81,7 @@ class Engine:
             count = self.autoencoder.latents
             principal = principal_components(data, self._run.examples, count)
             if self.autoencoder.learns_scale:
-                check_learned_scale(principal, () if settings.target_rates else settings.betas)
+                check_learned_scale(principal, settings.betas, settings.target_rates)
             if settings.start == "linear":
                 self._principal = jax.tree.map(put, principal)
         gaussian = self.autoencoder.gaussian(self._run.state.model)

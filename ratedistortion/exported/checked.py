@@ -134,6 +134,9 @@ def check(arrays: Mapping[str, Any], where: str) -> Exported:
     facts = _facts(given)
     facts["likelihood"] = given.text("likelihood") or ""
     scale_given = given.positive("likelihood_scale", ())
+    if scale_given is not None and facts["likelihood"] != "gaussian":
+        likelihood = facts["likelihood"] or "none"
+        given.refuse(f"likelihood_scale is of the gaussian likelihood: got likelihood {likelihood}")
     facts["likelihood_scale"] = None if scale_given is None else float(scale_given)
     facts["dimensions"] = distortion.dimensions
     return Exported(

@@ -56,7 +56,7 @@ def distortion_of(given: Given, images: int) -> Distortion:
         if data is None or likelihood not in _LIKELIHOODS:
             given.refuse(
                 f"reconstruction needs data and likelihood, {' or '.join(_LIKELIHOODS)}: got"
-                f" {given.names()}"
+                f" likelihood {likelihood} and {given.names()}"
             )
         mean = given.numbers("reconstruction", given.shape("data"))
         assert mean is not None

@@ -51,6 +51,8 @@ def measure(exported: Exported, codes: int, seed: int) -> tuple[Measurement, Fac
         else:
             measured, rates = _of_gaussians(exported, codes, seed)
         measured = jax.tree.map(lambda number: np.asarray(number)[()], measured)
+        if (scale := exported.facts["likelihood_scale"]) is not None:
+            measured = measured._replace(likelihood_scale=scale)
         difference = 0.0
         if exported.rate is not None:
             difference = _off(np.asarray(rates), exported.rate)
@@ -64,6 +66,7 @@ def measure(exported: Exported, codes: int, seed: int) -> tuple[Measurement, Fac
         least_distortion=exported.least_distortion,
         exact=True,
         importance=False,
+        dimensions=exported.facts["dimensions"],
     )
     return measured, facts, difference
 

@@ -145,7 +145,6 @@ def _row(exported: Exported, codes: int, seed: int) -> dict[str, Any]:
         "decoder": "",
         "prior": exported.prior.name,
         "likelihood": known["likelihood"],
-        "likelihood_scale": known["likelihood_scale"],
         "latents": facts.latents,
         "dimensions": known["dimensions"],
         "examples": facts.images,

@@ -33,6 +33,7 @@ class Facts(NamedTuple):
         least_distortion: The least value of D that the likelihood allows, nats per image.
         exact: Whether I(n;z) is estimated, and not only bounded.
         importance: Whether an importance-weighted bound was asked for.
+        dimensions: Of x; None where they are not known.
         least_likelihood_scale: The smallest scale of the likelihood that can be learned.
     """
 
@@ -44,6 +45,7 @@ class Facts(NamedTuple):
     least_distortion: float
     exact: bool
     importance: bool
+    dimensions: int | None = None
     least_likelihood_scale: float = 0.0
 
 
@@ -109,7 +111,7 @@ def contradictions(m: Measurement, facts: Facts) -> list[str]:
         if n >= _MIN_IMAGES and value > 1 and error > _MAX_ERROR_SHARE * value:
             found.append(f"{name} rests on one image")
     if m.likelihood_scale <= facts.least_likelihood_scale:
-        found.append("the likelihood's scale fell to the least that is allowed")
+        found.append("scale at its least: larger betas or fewer latents are needed")
     return found
 
 
@@ -190,6 +192,10 @@ def as_columns(m: Measurement, facts: Facts) -> dict[str, Any]:
         values["saturated"] = values["mutual_information"] > math.log(facts.distinct) - 1
     else:
         values |= {"saturated": None, "active_units": None}
+    if math.isfinite(m.likelihood_scale) and facts.dimensions:
+        per_nat = 2 * float(m.likelihood_scale) ** 2 / facts.dimensions
+        values["distortion_mse"] = per_nat * (values["distortion"] - facts.least_distortion)
+        values["distortion_mse_se"] = per_nat * values["distortion_se"]
     return values
 
 

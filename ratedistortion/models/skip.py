@@ -193,26 +193,40 @@ def level_of_rate(principal: Principal, noise: Any, rate: Float[Array, ""]) -> L
     return Level(level, jnp.maximum(level / noise, _LEAST_BETA))
 
 
-def check_learned_scale(principal: Principal, betas: Sequence[float]) -> None:
-    """Refuses betas at which no scale of the likelihood is the best one.
+def check_learned_scale(
+    principal: Principal, betas: Sequence[float], rates: Sequence[float]
+) -> None:
+    """Refuses betas and target rates at which no scale of the likelihood is the best one.
 
     If r latents describe the images of d dimensions without an error, the least D + beta R at a
     water level is (d - beta r) / 2 times its logarithm, but for a constant: where beta is below
-    d / r it falls without end as the level, and with it the scale, goes to 0.
+    d / r it falls without end as the level, and with it the scale, goes to 0. Where all r are used
+    the slope of the curve is -d / r at every rate, and no beta leads to one of them.
 
     Args:
         principal: Of the training images, with as many components as there are latents.
-        betas: The weights of the rate.
+        betas: The weights of the rate; not read where there are rates.
+        rates: Target rates in nats.
 
     Raises:
-        SettingsError: If a beta is too small.
+        SettingsError: If a beta is too small, or a rate too large.
     """
     dimensions, used = len(principal.mean), int(np.count_nonzero(principal.variances))
-    if principal.rest > 0 or not betas:
+    if principal.rest > 0:
         return
     if used == 0:
         raise SettingsError("likelihood_scale learned needs images that differ: all are equal.")
-    if min(betas) <= dimensions / used:
+    if rates:
+        logs = np.log(principal.variances[:used].astype(float))
+        most = 0.5 * float(np.sum(logs - logs[-1]))
+        if max(rates) > most:
+            raise SettingsError(
+                f"likelihood_scale learned: {used} latents can describe these images of"
+                f" {dimensions} dimensions without an error, so that above R = {most:.4g} the curve"
+                f" is straight and no beta leads to a rate: got {max(rates):g}; give fewer latents,"
+                " or smaller target rates."
+            )
+    elif min(betas) <= dimensions / used:
         raise SettingsError(
             f"likelihood_scale learned: {used} latents can describe these images of {dimensions}"
             " dimensions without an error, so that D + beta R falls without end as the scale goes"

@@ -56,11 +56,6 @@ def row(engine: Engine, measured: MeasuredRun, outcome: Outcome) -> dict[str, An
         values |= {"status": "diverged", "diverged_at_step": diverged_at}
         return values | {"failed_checks": f"{failed} is not finite" + (f"; {note}" if note else "")}
     values |= as_columns(m, known)
-    if settings.likelihood == "gaussian":
-        variance = float(values["likelihood_scale"]) ** 2
-        per_nat, constant = 2 * variance / values["dimensions"], math.log(2 * math.pi * variance)
-        values["distortion_mse"] = per_nat * values["distortion"] - variance * constant
-        values["distortion_mse_se"] = per_nat * values["distortion_se"]
     return {name: _plain(values[name]) for name in check_names(*values)}
 
 
@@ -93,6 +88,7 @@ def facts(engine: Engine, measured: MeasuredRun) -> Facts:
         least_distortion=least * math.prod(data.shape),
         exact=exact,
         importance=settings.iwae > 0,
+        dimensions=math.prod(data.shape),
         least_likelihood_scale=autoencoder.least_likelihood_scale
         if autoencoder.learns_scale
         else 0.0,

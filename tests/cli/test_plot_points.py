@@ -171,8 +171,9 @@ def test_summary_compares_exported_posteriors_as_far_as_they_say_what_d_is_of(tm
         text = rd_plot(first, second, "--summary").stdout
         assert "Whether both have the same images and likelihood is not known" in text
     scaled = measured_points(tmp_path / "b.parquet", likelihood="gaussian", likelihood_scale=0.5)
+    said = {"dataset": "cats", "likelihood": "gaussian", "likelihood_scale": 1.0}
     for second in (measured_points(tmp_path / "c.parquet", dataset="dogs"), scaled):
-        third = measured_points(tmp_path / "d.parquet", dataset="cats", likelihood_scale=1.0)
+        third = measured_points(tmp_path / "d.parquet", **said)
         text = rd_plot(third, second, "--summary").stdout
         assert "no BD-rate: they have different data, likelihoods or scales" in text
 

@@ -72,6 +72,10 @@ REFUSED = [
         gaussians(distortion=np.ones(COUNT - 1)),
         "distortion must be numbers of shape 200: got 199 of float64",
     ),
+    (
+        gaussians(likelihood="bernoulli", likelihood_scale=0.5),
+        "likelihood_scale is of the gaussian likelihood: got likelihood bernoulli",
+    ),
     (gaussians(log_scale=GOOD["scale"]), "expected mean and one of scale, log_scale, var, log_var"),
     (gaussians(scale=None), "cholesky, or log_q and own: got code, mean, prior"),
     (gaussians(prior=None), "expected one of prior standard (--prior standard), prior_mean"),

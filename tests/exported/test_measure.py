@@ -208,6 +208,8 @@ def test_distortions_from_reconstructions():
     ).to_dict("records")
     truth = -stats.norm.logpdf(data, probability, 0.3).sum(axis=(1, 2)).mean()
     assert row["distortion"] == pytest.approx(truth)
+    assert row["distortion_mse"] == pytest.approx(((data - probability) ** 2).mean())
+    assert row["likelihood_scale"] == 0.3
 
 
 def test_without_a_distortion_there_is_no_suspicion():

@@ -151,10 +151,14 @@ def test_a_learned_scale_is_that_of_the_error_at_the_start(rate, count):
 
 def test_a_learned_scale_has_an_optimum_only_where_beta_is_large_enough():
     """Of 50 dimensions 46 have a variance: the loss is (50 - 46 beta) / 2 times log level."""
-    check_learned_scale(PRINCIPAL, (50 / 46 + 1e-6, 3.0))
-    check_learned_scale(PRINCIPAL, ())
-    check_learned_scale(PRINCIPAL._replace(rest=jnp.float32(1e-9)), (0.1,))
+    check_learned_scale(PRINCIPAL, (50 / 46 + 1e-6, 3.0), ())
+    check_learned_scale(PRINCIPAL._replace(rest=jnp.float32(1e-9)), (0.1,), ())
+    # The variances are 1, 2^-1/4, 2^-1/2 and so on: half the sum of the logs is known.
+    most = 0.5 * math.log(2) * 0.25 * sum(range(46))
+    check_learned_scale(PRINCIPAL, (0.1,), (3.0, most - 1e-3))
+    with pytest.raises(SettingsError, match="above R = 89.68 .* give fewer"):
+        check_learned_scale(PRINCIPAL, (0.1,), (3.0, most + 1e-2))
     with pytest.raises(SettingsError, match="46 latents can .* beta is at most 1.087: got 1;"):
-        check_learned_scale(PRINCIPAL, (2.0, 1.0))
+        check_learned_scale(PRINCIPAL, (2.0, 1.0), ())
     with pytest.raises(SettingsError, match="all are equal"):
-        check_learned_scale(PRINCIPAL._replace(variances=0 * VARIANCES), (2.0,))
+        check_learned_scale(PRINCIPAL._replace(variances=0 * VARIANCES), (2.0,), ())

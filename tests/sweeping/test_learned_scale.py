@@ -105,6 +105,6 @@ def test_a_scale_of_another_unit_at_its_least_is_known_as_such():
         autoencoder = Autoencoder(rd.Settings(dataset="made", **SETTINGS), (6,), spread)
         model = autoencoder.build(jax.random.key(0))
         found = autoencoder.with_best_likelihood_scale(model, jnp.float32(0)).likelihood_scale
-        facts = Facts(9, 9, 9, 4, None, 0.0, False, False, autoencoder.least_likelihood_scale)
+        facts = Facts(9, 9, 9, 4, None, 0.0, False, False, 6, autoencoder.least_likelihood_scale)
         measured = HEALTHY._replace(likelihood_scale=np.float64(found))
-        assert any("fell to the least" in text for text in contradictions(measured, facts))
+        assert any("scale at its least" in text for text in contradictions(measured, facts))

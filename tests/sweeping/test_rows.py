@@ -43,6 +43,7 @@ HELD = changed(
     mutual_information_lower=of(3.2),
     mutual_information_upper=of(4.0),
     marginal_kl=of(4.5),
+    likelihood_scale=np.float64(1),
 )
 
 
