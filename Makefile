@@ -43,12 +43,12 @@ lint: install ## Check formatting, lint and types
 	$(BIN)/ruff check
 	$(BIN)/pyright
 
-test: install ## Run all tests (about 7 minutes on two free cores)
-	@echo "All tests take about 7 minutes on two free cores; 'make test-quick' takes about two."
+test: install ## Run all tests (about 15 minutes on two free cores)
+	@echo "All tests take about 15 minutes on two free cores; 'make test-quick' takes about two."
 	$(call run-tests)
 
-test-quick: install ## Run the tests that are not marked slow (about 2 minutes on two free cores)
-	@echo "The quick tests take about 2 minutes on two free cores."
+test-quick: install ## Run the tests that are not marked slow (about 7 minutes on two free cores)
+	@echo "The quick tests take about 7 minutes on two free cores."
 	$(call run-tests,-m "not slow")
 
 check: lint test ## Formatting, lint, types and all tests
@@ -56,7 +56,7 @@ check: lint test ## Formatting, lint, types and all tests
 wheel: ## Build the wheel, install it into an empty environment and run it there (about 2 minutes)
 	.ci/wheel $(PYTHON)
 
-pythons: install ## Check that other Pythons compute the same (about 5 minutes for each one found)
+pythons: install ## Check that other Pythons compute the same (about 10 minutes for each one found)
 	.ci/pythons
 
 bench: install .venv-torch/installed ## Time the engine beside what a user would write instead
