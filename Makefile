@@ -44,7 +44,7 @@ lint: install ## Check formatting, lint and types
 	$(BIN)/pyright
 
 test: install ## Run all tests (about 15 minutes on two free cores)
-	@echo "All tests take about 15 minutes on two free cores; 'make test-quick' takes about two."
+	@echo "All tests take about 15 minutes on two free cores; 'make test-quick' takes about 7."
 	$(call run-tests)
 
 test-quick: install ## Run the tests that are not marked slow (about 7 minutes on two free cores)
