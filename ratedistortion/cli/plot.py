@@ -133,7 +133,8 @@ def main(
     tables = _tables(runs, said) if summary or kind != "data" else {}
     if summary:
         # Imported here, because it imports NumPy and pandas and --help must be quick.
-        from ratedistortion.cli.curve_summary import as_text, summarise
+        from ratedistortion.cli.curve_summary import summarise
+        from ratedistortion.cli.curve_text import as_text
 
         found = summarise(tables, units, split, target_rate, target_distortion)
         click.echo(json.dumps(found, allow_nan=False) if as_json else as_text(found))
