@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from ratedistortion.datasets.dataset import as_models_see
-from ratedistortion.errors import DatasetError, SettingsError
+from ratedistortion.errors import DatasetError, RateDistortionError, SettingsError
 from ratedistortion.foreign import are_numbers, as_numpy
 from ratedistortion.settings import LEVELLED, Settings
 
@@ -45,13 +45,8 @@ class Inputs(NamedTuple):
             DatasetError: If they are no such images.
         """
         expected = f"x must be numbers of shape (N, {', '.join(map(str, self.shape))})"
-        try:
-            x = as_numpy(x)
-        except ValueError as error:
-            raise DatasetError(f"{expected}: got {error}.") from error
         shapes = [self.shape] + [self.shape[:-1]] * (len(self.shape) == 3 and self.shape[2] == 1)
-        if not are_numbers(x) or x.ndim == 0 or x.shape[1:] not in shapes or len(x) == 0:
-            raise DatasetError(f"{expected}: got {x.dtype} of shape {x.shape}.")
+        x = _rows_of(x, shapes, expected, DatasetError)
         x = x.reshape(len(x), -1)
         if x.dtype.kind == "V":  # float32 holds bfloat16 and the like exactly
             x = x.astype(np.float32)
@@ -89,17 +84,25 @@ class Inputs(NamedTuple):
             SettingsError: If they are no such codes.
         """
         expected = f"z must be numbers of shape (N, {self.latents})"
-        try:
-            z = as_numpy(z)
-        except ValueError as error:
-            raise SettingsError(f"{expected}: got {error}.") from error
-        if not are_numbers(z) or z.shape[1:] != (self.latents,) or len(z) == 0:
-            raise SettingsError(f"{expected}: got {z.dtype} of shape {z.shape}.")
+        z = _rows_of(z, [(self.latents,)], expected, SettingsError)
         z = z.astype(np.float32)
         if not np.isfinite(z).all():
             code = int(np.argmin(np.isfinite(z).all(axis=1)))
             raise SettingsError(f"z must be finite: code {code} (from 0) is not.")
         return z
+
+
+def _rows_of(
+    value: Any, shapes: list[tuple[int, ...]], expected: str, error: type[RateDistortionError]
+) -> np.ndarray:
+    """Numbers in rows of one of these shapes, one row at least."""
+    try:
+        array = as_numpy(value)
+    except ValueError as reason:
+        raise error(f"{expected}: got {reason}.") from reason
+    if not are_numbers(array) or array.ndim == 0 or array.shape[1:] not in shapes or not len(array):
+        raise error(f"{expected}: got {array.dtype} of shape {array.shape}.")
+    return array
 
 
 def key_of(seed: Any) -> Any:
